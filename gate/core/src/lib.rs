@@ -1,1 +1,24 @@
-//! placeholder
+//! The decisions of Portcullis: pure functions over plain data.
+//!
+//! Nothing in this crate can reach a clock, a socket, a file, the environment or
+//! a runtime: time, randomness and ids come in as arguments, so that each
+//! decision has a table of tests. `serde` is here for its derives alone: the
+//! ledger's entries are stored for years and their shape belongs beside them.
+
+pub mod decide;
+pub mod forward;
+pub mod host;
+pub mod identify;
+pub mod ids;
+pub mod ledger;
+pub mod limits;
+pub mod login;
+pub mod names;
+pub mod path;
+pub mod policy;
+pub mod refusal;
+pub mod request;
+pub mod standing;
+pub mod time;
+pub mod user;
+pub mod websocket;

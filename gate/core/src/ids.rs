@@ -1,0 +1,218 @@
+//! Names that are parsed once: whoever holds one of these types holds a valid one.
+
+use std::fmt;
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use crate::names::{self, NameError, NameRule};
+
+/// Longest user id in bytes, before and after canonicalisation.
+pub const USER_ID_BYTES_MAX: usize = 256;
+
+/// Why a text is not the id it was meant to be. The message names the rule.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum IdError {
+    #[error("a tenant id is 1 to 63 of a-z, 0-9 and '-', beginning with a letter")]
+    Tenant,
+    #[error(
+        "a reason key is camelCase: a lower-case letter, then up to 63 letters or digits (like suspiciousUserNoGood)"
+    )]
+    Reason,
+    #[error("a hold name is 1 to 64 of a-z, 0-9, '-', '_' and '.'")]
+    Hold,
+    #[error(transparent)]
+    Name(#[from] NameError),
+}
+
+macro_rules! text_id {
+    ($(#[$doc:meta])* $name:ident) => {
+        $(#[$doc])*
+        #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+        #[serde(try_from = "String", into = "String")]
+        pub struct $name(Arc<str>);
+
+        impl $name {
+            pub fn as_str(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl fmt::Debug for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                write!(f, "{:?}", &*self.0)
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(&self.0)
+            }
+        }
+
+        impl From<$name> for String {
+            fn from(id: $name) -> String {
+                id.0.to_string()
+            }
+        }
+
+        impl TryFrom<String> for $name {
+            type Error = IdError;
+
+            fn try_from(text: String) -> Result<Self, IdError> {
+                Self::parse(&text)
+            }
+        }
+    };
+}
+
+text_id! {
+    /// One customer or app.
+    TenantId
+}
+
+impl TenantId {
+    pub fn parse(text: &str) -> Result<Self, IdError> {
+        let mut bytes = text.bytes();
+        let starts_well = bytes.next().is_some_and(|b| b.is_ascii_lowercase());
+        let goes_on_well = bytes.all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-');
+        if starts_well && goes_on_well && text.len() <= 63 {
+            Ok(Self(text.into()))
+        } else {
+            Err(IdError::Tenant)
+        }
+    }
+}
+
+text_id! {
+    /// A camelCase key such as `suspiciousUserNoGood`, mapped to words by the policy.
+    ReasonKey
+}
+
+impl ReasonKey {
+    pub fn parse(text: &str) -> Result<Self, IdError> {
+        let mut bytes = text.bytes();
+        let starts_well = bytes.next().is_some_and(|b| b.is_ascii_lowercase());
+        if starts_well && bytes.all(|b| b.is_ascii_alphanumeric()) && text.len() <= 64 {
+            Ok(Self(text.into()))
+        } else {
+            Err(IdError::Reason)
+        }
+    }
+}
+
+text_id! {
+    /// The name of a hold, unique per user. `admin` where nobody names one.
+    HoldName
+}
+
+impl HoldName {
+    pub fn parse(text: &str) -> Result<Self, IdError> {
+        let fits = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b"-_.".contains(&b);
+        if (1..=64).contains(&text.len()) && text.bytes().all(fits) {
+            Ok(Self(text.into()))
+        } else {
+            Err(IdError::Hold)
+        }
+    }
+
+    /// The hold that an administrator places without naming one.
+    pub fn admin() -> Self {
+        Self("admin".into())
+    }
+}
+
+text_id! {
+    /// A user's id in canonical form (see [`crate::names`]).
+    UserId
+}
+
+impl UserId {
+    /// Canonicalises `text` by the tenant's rule.
+    pub fn canonical(text: &str, rule: NameRule) -> Result<Self, IdError> {
+        Ok(Self(names::canonical(text, rule)?.into()))
+    }
+
+    /// Takes a text that is canonical already (from the ledger or the store).
+    pub fn parse(text: &str) -> Result<Self, IdError> {
+        names::check(text)?;
+        Ok(Self(text.into()))
+    }
+}
+
+/// One user of one tenant: the key of everything that is known about a user.
+///
+/// Held as one string so that a look-up on the data path hashes once and a copy
+/// is a counter. A tenant id has no `/`, so the parts can't run into each other.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct UserKey(Arc<str>);
+
+impl UserKey {
+    pub fn new(tenant: &TenantId, user: &UserId) -> Self {
+        Self(format!("{tenant}/{user}").into())
+    }
+
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    pub fn tenant(&self) -> &str {
+        self.0.split_once('/').map_or("", |(tenant, _)| tenant)
+    }
+
+    pub fn user(&self) -> &str {
+        self.0.split_once('/').map_or("", |(_, user)| user)
+    }
+}
+
+impl fmt::Debug for UserKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// A place in the ledger. Entries are numbered from 1; 0 is "before everything".
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
+)]
+#[serde(transparent)]
+pub struct Revision(pub u64);
+
+impl fmt::Display for Revision {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn reason_keys_are_camel_case() {
+        for good in ["a", "suspiciousUserNoGood", "violatedTrustByeBye", "x1"] {
+            assert!(ReasonKey::parse(good).is_ok(), "{good}");
+        }
+        let long = "a".repeat(65);
+        for bad in ["", "Upper", "has space", "snake_case", "kebab-case", "1x", "é", &long] {
+            assert_eq!(ReasonKey::parse(bad), Err(IdError::Reason), "{bad}");
+        }
+    }
+
+    #[test]
+    fn tenants_are_dns_like_labels() {
+        assert!(TenantId::parse("acme-2").is_ok());
+        for bad in ["", "Acme", "2x", "a/b", "a.b", &"a".repeat(64)] {
+            assert_eq!(TenantId::parse(bad), Err(IdError::Tenant), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_user_key_keeps_tenant_and_user_apart_whatever_the_user_id_holds() {
+        let tenant = TenantId::parse("acme").unwrap();
+        let user = UserId::parse("a/b/c").unwrap();
+        let key = UserKey::new(&tenant, &user);
+        assert_eq!((key.tenant(), key.user()), ("acme", "a/b/c"));
+    }
+}

@@ -1,0 +1,314 @@
+//! The ledger's entries and their fold. Status is the fold of the ledger and
+//! nothing else: whatever the gate believes can be recomputed from the entries.
+
+use serde::{Deserialize, Serialize};
+
+use crate::ids::{HoldName, Revision, TenantId, UserId};
+use crate::time::Timestamp;
+use crate::user::{Hold, Profile, Source, User};
+
+/// Who may do what in the admin API.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Role {
+    GlobalAdmin,
+    TenantAdmin,
+    /// Searches, suspends, restores, revokes sessions.
+    Support,
+    /// Reads.
+    Auditor,
+}
+
+impl Role {
+    pub const ALL: [Self; 4] =
+        [Self::GlobalAdmin, Self::TenantAdmin, Self::Support, Self::Auditor];
+
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::GlobalAdmin => "global-admin",
+            Self::TenantAdmin => "tenant-admin",
+            Self::Support => "support",
+            Self::Auditor => "auditor",
+        }
+    }
+
+    pub fn parse(text: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|role| role.as_str() == text)
+    }
+}
+
+/// What happened. Each variant says all that is needed to fold it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "action", rename_all = "snake_case")]
+pub enum Event {
+    /// A hold was placed, or took the place of one of the same name.
+    HoldPlaced { hold: Hold },
+    /// A hold that was to start later came into force: its effects happen now.
+    HoldStarted { hold: HoldName },
+    HoldsLifted { holds: Vec<HoldName>, restores_api_keys: bool },
+    /// A hold reached its end.
+    HoldEnded { hold: HoldName },
+    SessionsRevoked,
+    ProfileChanged { profile: Profile },
+    /// Final: the id stays refused for ever.
+    Deleted,
+    /// An admin token was made. The token itself is never written, only its id.
+    TokenCreated { token_id: String, role: Role, expires_at: Option<Timestamp> },
+    TokenRevoked { token_id: String },
+    /// The gate refused a suspended user; kept for the audit, changes nothing.
+    Refused { error_id: String, code: String, policy: String },
+}
+
+impl Event {
+    /// The name of the event as the audit shows it.
+    pub const fn action(&self) -> &'static str {
+        match self {
+            Self::HoldPlaced { .. } => "hold_placed",
+            Self::HoldStarted { .. } => "hold_started",
+            Self::HoldsLifted { .. } => "holds_lifted",
+            Self::HoldEnded { .. } => "hold_ended",
+            Self::SessionsRevoked => "sessions_revoked",
+            Self::ProfileChanged { .. } => "profile_changed",
+            Self::Deleted => "deleted",
+            Self::TokenCreated { .. } => "token_created",
+            Self::TokenRevoked { .. } => "token_revoked",
+            Self::Refused { .. } => "refused",
+        }
+    }
+
+    /// Whether the event changes what is known about a user.
+    pub const fn changes_user(&self) -> bool {
+        match self {
+            Self::HoldPlaced { .. }
+            | Self::HoldStarted { .. }
+            | Self::HoldsLifted { .. }
+            | Self::HoldEnded { .. }
+            | Self::SessionsRevoked
+            | Self::ProfileChanged { .. }
+            | Self::Deleted => true,
+            Self::TokenCreated { .. } | Self::TokenRevoked { .. } | Self::Refused { .. } => false,
+        }
+    }
+}
+
+/// An entry before the ledger has numbered it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Draft {
+    pub at: Timestamp,
+    /// `None`: about the gate as a whole (an admin token for all tenants).
+    pub tenant: Option<TenantId>,
+    pub user: Option<UserId>,
+    pub actor: String,
+    pub source: Source,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub approver: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ticket: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub comment: Option<String>,
+    pub event: Event,
+}
+
+/// An entry of the ledger.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Entry {
+    pub seq: Revision,
+    pub draft: Draft,
+}
+
+/// The state after `entry`. An entry at or before the state's revision has been
+/// folded already and changes nothing, so that a replay is harmless.
+pub fn apply(user: &User, entry: &Entry) -> User {
+    let draft = &entry.draft;
+    if entry.seq <= user.revision || !draft.event.changes_user() {
+        return user.clone();
+    }
+    let mut next = user.clone();
+    if next.revision == Revision(0) {
+        next.created_at = draft.at;
+    }
+    next.revision = entry.seq;
+    next.updated_at = draft.at;
+    match &draft.event {
+        Event::HoldPlaced { hold } => {
+            next.holds.retain(|other| other.name != hold.name);
+            next.holds.push(hold.clone());
+            if hold.in_force(draft.at) {
+                begin(&mut next, hold, entry);
+            }
+        }
+        Event::HoldStarted { hold: name } => {
+            if let Some(hold) = user.hold(name) {
+                begin(&mut next, hold, entry);
+            }
+        }
+        Event::HoldsLifted { holds, restores_api_keys } => {
+            next.holds.retain(|hold| !holds.contains(&hold.name));
+            settle_api_keys(&mut next, *restores_api_keys);
+        }
+        Event::HoldEnded { hold } => {
+            next.holds.retain(|other| other.name != *hold);
+            settle_api_keys(&mut next, true);
+        }
+        Event::SessionsRevoked => revoke_sessions(&mut next, entry),
+        Event::ProfileChanged { profile } => next.profile = profile.clone(),
+        Event::Deleted => {
+            next.deleted_at = Some(draft.at);
+            next.profile = Profile::default();
+            next.holds.clear();
+            next.api_keys_disabled = true;
+            revoke_sessions(&mut next, entry);
+        }
+        Event::TokenCreated { .. } | Event::TokenRevoked { .. } | Event::Refused { .. } => {}
+    }
+    next
+}
+
+/// What a hold does when it comes into force.
+fn begin(user: &mut User, hold: &Hold, entry: &Entry) {
+    user.api_keys_disabled |= hold.disables_api_keys;
+    if hold.revokes_sessions {
+        revoke_sessions(user, entry);
+    }
+}
+
+/// Keys come back with the last hold that disabled them, unless whoever lifted it
+/// said otherwise.
+fn settle_api_keys(user: &mut User, restore: bool) {
+    let still_disabled = user.holds.iter().any(|hold| hold.disables_api_keys);
+    user.api_keys_disabled = user.api_keys_disabled && (still_disabled || !restore);
+}
+
+fn revoke_sessions(user: &mut User, entry: &Entry) {
+    user.sessions_revoked_at = entry.seq;
+    // A clock that was set back must not bring old tokens back to life.
+    user.sessions_not_before = user.sessions_not_before.max(Some(entry.draft.at));
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use crate::user::{Kind, Status};
+
+    fn hold(name: &str, kind: Kind) -> Hold {
+        Hold {
+            name: HoldName::parse(name).unwrap(),
+            kind,
+            reason: None,
+            reason_text: None,
+            source: Source::Api,
+            actor: "ops".into(),
+            approver: None,
+            ticket: None,
+            comment: None,
+            placed_at: Timestamp(10),
+            starts_at: Timestamp(10),
+            ends_at: None,
+            disables_api_keys: true,
+            revokes_sessions: true,
+        }
+    }
+
+    fn entry(seq: u64, event: Event) -> Entry {
+        let draft = Draft {
+            at: Timestamp(seq * 10),
+            tenant: Some(TenantId::parse("acme").unwrap()),
+            user: Some(UserId::parse("bob").unwrap()),
+            actor: "ops".into(),
+            source: Source::Api,
+            approver: None,
+            ticket: None,
+            comment: None,
+            event,
+        };
+        Entry { seq: Revision(seq), draft }
+    }
+
+    fn placed(seq: u64, hold: Hold) -> Entry {
+        entry(seq, Event::HoldPlaced { hold })
+    }
+
+    fn lifted(seq: u64, name: &str, restores_api_keys: bool) -> Entry {
+        let holds = vec![HoldName::parse(name).unwrap()];
+        entry(seq, Event::HoldsLifted { holds, restores_api_keys })
+    }
+
+    fn fold(entries: &[Entry]) -> User {
+        entries.iter().fold(User::default(), |user, entry| apply(&user, entry))
+    }
+
+    #[test]
+    fn a_user_is_out_while_any_hold_is_in_force() {
+        let two = [placed(1, hold("admin", Kind::Temporary)), placed(2, hold("hr", Kind::Permanent))];
+        let mut user = fold(&two);
+        assert_eq!(user.status(Timestamp(30)), Status::Suspended);
+        assert_eq!(user.leading_hold(Timestamp(30)).unwrap().kind, Kind::Permanent);
+        user = apply(&user, &lifted(3, "hr", true));
+        assert_eq!(user.status(Timestamp(30)), Status::Suspended, "the other hold stays");
+        user = apply(&user, &lifted(4, "admin", true));
+        assert_eq!(user.status(Timestamp(40)), Status::Active);
+    }
+
+    #[test]
+    fn folding_an_entry_again_changes_nothing() {
+        let first = placed(5, hold("admin", Kind::Permanent));
+        let once = fold(std::slice::from_ref(&first));
+        assert_eq!(apply(&once, &first), once);
+        assert_eq!(apply(&once, &lifted(4, "admin", true)), once, "an older entry is ignored");
+    }
+
+    #[test]
+    fn sessions_die_with_the_hold_and_stay_dead_after_it() {
+        let user = fold(&[placed(1, hold("admin", Kind::Permanent)), lifted(2, "admin", true)]);
+        assert_eq!(user.sessions_revoked_at, Revision(1));
+        assert_eq!(user.sessions_not_before, Some(Timestamp(10)));
+    }
+
+    #[test]
+    fn a_hold_that_starts_later_takes_effect_when_it_starts() {
+        let mut later = hold("leave", Kind::Permanent);
+        later.starts_at = Timestamp(500);
+        let before = fold(&[placed(1, later)]);
+        assert_eq!(before.status(Timestamp(499)), Status::Active);
+        assert_eq!(before.status(Timestamp(500)), Status::Suspended);
+        assert_eq!(before.sessions_revoked_at, Revision(0));
+        let name = HoldName::parse("leave").unwrap();
+        let after = apply(&before, &entry(50, Event::HoldStarted { hold: name }));
+        assert_eq!(after.sessions_revoked_at, Revision(50));
+        assert!(after.api_keys_disabled);
+    }
+
+    #[test]
+    fn api_keys_come_back_with_the_last_hold_unless_withheld() {
+        let both = [placed(1, hold("a", Kind::Temporary)), placed(2, hold("b", Kind::Temporary))];
+        let user = fold(&both);
+        let one_left = apply(&user, &lifted(3, "a", true));
+        assert!(one_left.api_keys_disabled);
+        assert!(!apply(&one_left, &lifted(4, "b", true)).api_keys_disabled);
+        assert!(apply(&one_left, &lifted(4, "b", false)).api_keys_disabled);
+    }
+
+    #[test]
+    fn deletion_is_final_and_forgets_the_person() {
+        let profile = Profile { email: Some("bob@acme.test".into()), ..Profile::default() };
+        let user = fold(&[
+            entry(1, Event::ProfileChanged { profile }),
+            entry(2, Event::Deleted),
+            lifted(3, "admin", true),
+        ]);
+        assert_eq!(user.status(Timestamp(99)), Status::Deleted);
+        assert_eq!(user.profile, Profile::default());
+    }
+
+    #[test]
+    fn a_refusal_is_on_record_but_changes_no_revision() {
+        let user = fold(&[placed(1, hold("admin", Kind::Permanent))]);
+        let refused = Event::Refused {
+            error_id: "x".into(),
+            code: "suspended".into(),
+            policy: "builtin".into(),
+        };
+        assert_eq!(apply(&user, &entry(2, refused)), user);
+    }
+}

@@ -1,0 +1,122 @@
+//! The one canonicaliser of user names, idempotent and used everywhere: what is
+//! typed into a login form, claimed by a token and called in the admin API must
+//! come out as the same user, or not at all.
+//!
+//! Form: NFKC (Unicode TR15), surrounding white space removed, and under
+//! [`NameRule::FoldCase`] lower case. Characters that a person can't see are
+//! refused rather than removed: an app might keep them.
+
+use unicode_normalization::UnicodeNormalization;
+
+use crate::ids::USER_ID_BYTES_MAX;
+
+/// How the tenant's apps tell user names apart.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum NameRule {
+    /// `BOB` and `bob` are one user. The default, and the side to err on: folding
+    /// too much refuses too much, folding too little lets a suspended user in.
+    #[default]
+    FoldCase,
+    /// `BOB` and `bob` are two users.
+    KeepCase,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum NameError {
+    #[error("a user name must not be empty")]
+    Empty,
+    #[error("a user name is at most {USER_ID_BYTES_MAX} bytes")]
+    TooLong,
+    #[error("a user name must not contain control, formatting or private-use characters (found U+{0:04X})")]
+    Invisible(u32),
+}
+
+/// Canonical form of `text`, or why it has none.
+pub fn canonical(text: &str, rule: NameRule) -> Result<String, NameError> {
+    if text.len() > 4 * USER_ID_BYTES_MAX {
+        return Err(NameError::TooLong);
+    }
+    // Bounded rounds: lower-casing can leave text that is no longer NFKC (and the
+    // other way round), and the result must be a fixed point to be one key.
+    let mut name = fold(text, rule);
+    for _ in 0..4 {
+        let next = fold(&name, rule);
+        if next == name {
+            break;
+        }
+        name = next;
+    }
+    check(&name)?;
+    Ok(name)
+}
+
+/// Whether `name` could be the canonical form of something.
+pub fn check(name: &str) -> Result<(), NameError> {
+    if name.is_empty() {
+        return Err(NameError::Empty);
+    }
+    if name.len() > USER_ID_BYTES_MAX {
+        return Err(NameError::TooLong);
+    }
+    match name.chars().find(|c| is_invisible(*c)) {
+        Some(found) => Err(NameError::Invisible(found.into())),
+        None => Ok(()),
+    }
+}
+
+fn fold(text: &str, rule: NameRule) -> String {
+    let normal: String = text.trim().nfkc().collect();
+    match rule {
+        NameRule::FoldCase => normal.trim().chars().flat_map(char::to_lowercase).nfkc().collect(),
+        NameRule::KeepCase => normal.trim().to_owned(),
+    }
+}
+
+/// Control characters, and those of Unicode's general category Cf (format), Co
+/// (private use) and the line separators: they tell apart names that look alike.
+fn is_invisible(c: char) -> bool {
+    c.is_control()
+        || matches!(u32::from(c),
+            0x00AD | 0x034F | 0x0600..=0x0605 | 0x061C | 0x06DD | 0x070F | 0x0890..=0x0891
+            | 0x08E2 | 0x115F..=0x1160 | 0x17B4..=0x17B5 | 0x180B..=0x180F | 0x200B..=0x200F
+            | 0x2028..=0x202E | 0x2060..=0x206F | 0x3164 | 0xE000..=0xF8FF | 0xFE00..=0xFE0F
+            | 0xFEFF | 0xFFA0 | 0xFFF0..=0xFFFB | 0x110BD | 0x110CD | 0x13430..=0x1345F
+            | 0x1BCA0..=0x1BCA3 | 0x1D173..=0x1D17A | 0xE0000..=0x10FFFF)
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn spellings_of_one_name_come_out_as_one() {
+        for spelling in ["bob", "BOB", " bob", "bob\t", "ｂｏｂ", "Bob\u{3000}"] {
+            assert_eq!(canonical(spelling, NameRule::FoldCase).unwrap(), "bob", "{spelling:?}");
+        }
+        // The Kelvin sign folds to k.
+        assert_eq!(canonical("mi\u{212A}e", NameRule::FoldCase).unwrap(), "mike");
+    }
+
+    #[test]
+    fn names_that_only_look_alike_stay_apart_or_are_refused() {
+        assert_ne!(canonical("mıke", NameRule::FoldCase).unwrap(), "mike");
+        assert_eq!(canonical("bob\0", NameRule::FoldCase), Err(NameError::Invisible(0)));
+        assert_eq!(canonical("b\u{200B}ob", NameRule::FoldCase), Err(NameError::Invisible(0x200B)));
+        assert_eq!(canonical("  ", NameRule::FoldCase), Err(NameError::Empty));
+        assert_eq!(canonical(&"a".repeat(257), NameRule::FoldCase), Err(NameError::TooLong));
+        assert_eq!(canonical("Bob", NameRule::KeepCase).unwrap(), "Bob");
+    }
+
+    proptest! {
+        #[test]
+        fn canonical_is_idempotent(text in "\\PC{0,40}") {
+            for rule in [NameRule::FoldCase, NameRule::KeepCase] {
+                if let Ok(once) = canonical(&text, rule) {
+                    prop_assert_eq!(canonical(&once, rule), Ok(once));
+                }
+            }
+        }
+    }
+}
