@@ -1,0 +1,234 @@
+//! What a request carries that can say who it is from. All of it is taken, none
+//! is preferred: every identity on a request is judged.
+
+use http::header::{AUTHORIZATION, COOKIE, HeaderName};
+use http::{HeaderMap, HeaderValue};
+
+use crate::limits;
+use crate::request::HeadFault;
+
+/// Where a tenant's requests carry credentials.
+#[derive(Clone, Debug, Default)]
+pub struct Sources {
+    /// Names of opaque session cookies.
+    pub session_cookies: Vec<String>,
+    /// Where tokens are carried; the index says which key set judges them.
+    pub tokens: Vec<TokenPlace>,
+    /// Headers that carry API keys.
+    pub api_key_headers: Vec<HeaderName>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum TokenPlace {
+    /// `Authorization: Bearer` (RFC 6750).
+    Bearer,
+    Cookie(String),
+}
+
+/// One credential, as it stands in the request.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Credential {
+    /// `cookie` and `source` index into the tenant's [`Sources`].
+    Session { cookie: usize, value: Vec<u8> },
+    Token { source: usize, text: String },
+    ApiKey { source: usize, value: Vec<u8> },
+}
+
+/// All credentials in `headers`, in no order of rank.
+pub fn credentials(headers: &HeaderMap, sources: &Sources) -> Result<Vec<Credential>, HeadFault> {
+    let mut found = Vec::new();
+    let wants_cookies = !sources.session_cookies.is_empty()
+        || sources.tokens.iter().any(|place| matches!(place, TokenPlace::Cookie(_)));
+    if wants_cookies {
+        let mut count = 0;
+        for (name, value) in headers.get_all(COOKIE).iter().flat_map(pairs) {
+            count += 1;
+            if count > limits::COOKIES_MAX {
+                return Err(HeadFault::ManyCookies);
+            }
+            take_cookie(name, value, sources, &mut found);
+        }
+    }
+    for (source, place) in sources.tokens.iter().enumerate() {
+        if *place == TokenPlace::Bearer
+            && let Some(text) = headers.get(AUTHORIZATION).and_then(bearer)
+        {
+            found.push(Credential::Token { source, text: text.to_owned() });
+        }
+    }
+    for (source, name) in sources.api_key_headers.iter().enumerate() {
+        for value in headers.get_all(name) {
+            found.push(Credential::ApiKey { source, value: value.as_bytes().trim_ascii().to_vec() });
+        }
+    }
+    if found.len() > limits::CREDENTIALS_MAX {
+        return Err(HeadFault::ManyCredentials);
+    }
+    Ok(found)
+}
+
+fn take_cookie(name: &[u8], value: &[u8], sources: &Sources, found: &mut Vec<Credential>) {
+    for (cookie, wanted) in sources.session_cookies.iter().enumerate() {
+        if wanted.as_bytes() == name && !value.is_empty() {
+            found.push(Credential::Session { cookie, value: canonical_cookie_value(value) });
+        }
+    }
+    for (source, place) in sources.tokens.iter().enumerate() {
+        if let TokenPlace::Cookie(wanted) = place
+            && wanted.as_bytes() == name
+            && !value.is_empty()
+        {
+            let text = String::from_utf8_lossy(&canonical_cookie_value(value)).into_owned();
+            found.push(Credential::Token { source, text });
+        }
+    }
+}
+
+/// The name-value pairs of one `Cookie` header (RFC 6265 §4.2).
+pub fn pairs(header: &HeaderValue) -> impl Iterator<Item = (&[u8], &[u8])> {
+    header.as_bytes().split(|b| *b == b';').map(|pair| {
+        let mut halves = pair.splitn(2, |b| *b == b'=');
+        let name = halves.next().unwrap_or_default().trim_ascii();
+        (name, halves.next().unwrap_or_default().trim_ascii())
+    })
+}
+
+/// One spelling for the values that apps read as equal: without surrounding
+/// quotes, and percent-decoded, as the common frameworks do before they look a
+/// session up. A user must not get out of sight by writing `%2e` for a dot.
+pub fn canonical_cookie_value(value: &[u8]) -> Vec<u8> {
+    let bare = value
+        .strip_prefix(b"\"")
+        .and_then(|rest| rest.strip_suffix(b"\""))
+        .unwrap_or(value);
+    percent_encoding::percent_decode(bare).collect()
+}
+
+/// The token of `Bearer TOKEN`, the scheme in any case.
+fn bearer(value: &HeaderValue) -> Option<&str> {
+    let text = value.to_str().ok()?;
+    let (scheme, token) = text.split_once(' ')?;
+    scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
+}
+
+/// A cookie that a response sets (RFC 6265 §5.2), as far as the gate needs it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SetCookie {
+    /// Index into [`Sources::session_cookies`].
+    pub cookie: usize,
+    pub value: Vec<u8>,
+    /// The cookie is being taken back (empty, or expired at once).
+    pub expires: bool,
+    pub path: Option<String>,
+    pub domain: Option<String>,
+}
+
+/// The session cookies that a response sets or takes back.
+pub fn set_cookies(headers: &HeaderMap, sources: &Sources) -> Vec<SetCookie> {
+    headers
+        .get_all(http::header::SET_COOKIE)
+        .iter()
+        .filter_map(|header| parse_set_cookie(header.as_bytes(), sources))
+        .collect()
+}
+
+fn parse_set_cookie(header: &[u8], sources: &Sources) -> Option<SetCookie> {
+    let mut parts = header.split(|b| *b == b';');
+    let mut pair = parts.next()?.splitn(2, |b| *b == b'=');
+    let (name, value) = (pair.next()?.trim_ascii(), pair.next()?.trim_ascii());
+    let cookie = sources.session_cookies.iter().position(|wanted| wanted.as_bytes() == name)?;
+    let mut set = SetCookie {
+        cookie,
+        value: canonical_cookie_value(value),
+        expires: value.is_empty() || value == b"\"\"",
+        path: None,
+        domain: None,
+    };
+    for attribute in parts {
+        let mut halves = attribute.splitn(2, |b| *b == b'=');
+        let name = halves.next().unwrap_or_default().trim_ascii().to_ascii_lowercase();
+        let value = String::from_utf8_lossy(halves.next().unwrap_or_default().trim_ascii());
+        match name.as_slice() {
+            b"path" => set.path = Some(value.into_owned()),
+            b"domain" => set.domain = Some(value.into_owned()),
+            b"max-age" => set.expires |= value.starts_with('-') || value == "0",
+            b"expires" => set.expires |= value.contains("1970"),
+            _ => {}
+        }
+    }
+    Some(set)
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    fn sources() -> Sources {
+        Sources {
+            session_cookies: vec!["sid".into()],
+            tokens: vec![TokenPlace::Bearer, TokenPlace::Cookie("jwt".into())],
+            api_key_headers: vec![HeaderName::from_static("x-api-key")],
+        }
+    }
+
+    fn headers(list: &[(&'static str, &str)]) -> HeaderMap {
+        let mut map = HeaderMap::new();
+        for (name, value) in list {
+            map.append(*name, value.parse().unwrap());
+        }
+        map
+    }
+
+    fn session(value: &str) -> Credential {
+        Credential::Session { cookie: 0, value: value.into() }
+    }
+
+    #[test]
+    fn every_credential_is_taken() {
+        let map = headers(&[
+            ("cookie", "a=1; sid=one; jwt=t1"),
+            ("cookie", "sid=two"),
+            ("authorization", "bEaReR t2"),
+            ("x-api-key", "k1"),
+            ("x-api-key", "k2"),
+        ]);
+        let found = credentials(&map, &sources()).unwrap();
+        let expected = [
+            session("one"),
+            Credential::Token { source: 1, text: "t1".into() },
+            session("two"),
+            Credential::Token { source: 0, text: "t2".into() },
+            Credential::ApiKey { source: 0, value: b"k1".to_vec() },
+            Credential::ApiKey { source: 0, value: b"k2".to_vec() },
+        ];
+        assert_eq!(found, expected);
+    }
+
+    #[test]
+    fn spellings_of_one_cookie_are_one_session() {
+        for spelling in ["sid=a.b", "sid=\"a.b\"", "sid=a%2Eb", " sid = a%2eb "] {
+            let found = credentials(&headers(&[("cookie", spelling)]), &sources()).unwrap();
+            assert_eq!(found, [session("a.b")], "{spelling}");
+        }
+    }
+
+    #[test]
+    fn a_flood_of_cookies_is_refused() {
+        let flood = "a=;".repeat(limits::COOKIES_MAX + 1);
+        let result = credentials(&headers(&[("cookie", &flood)]), &sources());
+        assert_eq!(result, Err(HeadFault::ManyCookies));
+    }
+
+    #[test]
+    fn a_set_cookie_is_read_with_its_scope() {
+        let set = |text: &str| set_cookies(&headers(&[("set-cookie", text)]), &sources());
+        let fresh = &set("sid=abc; Path=/app; Domain=a.test; HttpOnly")[0];
+        assert_eq!((fresh.value.as_slice(), fresh.expires), (b"abc".as_slice(), false));
+        assert_eq!((fresh.path.as_deref(), fresh.domain.as_deref()), (Some("/app"), Some("a.test")));
+        for gone in ["sid=", "sid=\"\"; Path=/", "sid=x; Max-Age=0", "sid=x; expires=Thu, 01 Jan 1970 00:00:00 GMT"] {
+            assert!(set(gone)[0].expires, "{gone}");
+        }
+        assert!(set("other=1").is_empty());
+    }
+}

@@ -1,0 +1,70 @@
+//! Every fixed number that bounds what a peer may make the gate hold or wait for.
+//! Units are in the names. What operators may want to change is configuration,
+//! and its defaults stand here too.
+
+use std::time::Duration;
+
+/// From accept to the first bytes that tell HTTP/1 from HTTP/2.
+pub const FIRST_BYTES_WAIT: Duration = Duration::from_secs(10);
+/// From the start of a request head to its end, and the idle time between two
+/// requests on an HTTP/1 connection (hyper counts both with one clock).
+pub const REQUEST_HEAD_WAIT: Duration = Duration::from_secs(15);
+/// Between two pieces of a request body.
+pub const REQUEST_BODY_IDLE: Duration = Duration::from_secs(30);
+/// A login's whole body, from its head.
+pub const LOGIN_BODY_WAIT: Duration = Duration::from_secs(15);
+/// To open a connection to an upstream.
+pub const UPSTREAM_CONNECT_WAIT: Duration = Duration::from_secs(5);
+/// From the end of a request's head to the head of its response.
+pub const UPSTREAM_HEAD_WAIT: Duration = Duration::from_secs(60);
+/// Between two pieces of a response body (an event stream should tick sooner).
+pub const RESPONSE_BODY_IDLE: Duration = Duration::from_secs(600);
+/// Without a byte either way on an upgraded connection.
+pub const UPGRADED_IDLE: Duration = Duration::from_secs(3600);
+/// An idle upstream connection is kept this long: shorter than the usual 60 to 75 s
+/// of servers, so that the gate closes first.
+pub const UPSTREAM_IDLE_KEPT: Duration = Duration::from_secs(45);
+/// How long a receipt waits for cut connections to be gone.
+pub const CUT_WAIT: Duration = Duration::from_secs(2);
+
+pub const REQUEST_HEAD_BYTES_MAX: usize = 64 * 1024;
+pub const URI_BYTES_MAX: usize = 16 * 1024;
+pub const COOKIES_MAX: usize = 256;
+pub const CREDENTIALS_MAX: usize = 16;
+pub const TOKEN_BYTES_MAX: usize = 16 * 1024;
+pub const LOGIN_BODY_BYTES_MAX: usize = 64 * 1024;
+pub const HTTP2_STREAMS_MAX: u32 = 100;
+pub const HTTP2_HEADER_LIST_BYTES_MAX: u32 = 32 * 1024;
+pub const HTTP2_STREAM_WINDOW_BYTES: u32 = 256 * 1024;
+pub const HTTP2_CONNECTION_WINDOW_BYTES: u32 = 1024 * 1024;
+pub const HTTP2_PING_EVERY: Duration = Duration::from_secs(20);
+pub const HTTP2_PING_WAIT: Duration = Duration::from_secs(10);
+/// Open client connections of a gate; over it, new ones are closed at once.
+pub const CONNECTIONS_MAX: usize = 16_384;
+/// Idle connections kept to one upstream by one worker.
+pub const UPSTREAM_IDLE_CONNECTIONS_MAX: usize = 256;
+
+/// Entries of the status cache.
+pub const STATUS_CACHE_ENTRIES_MAX: u64 = 200_000;
+/// Sessions that a gate remembers. A session is never evicted: the cookie of a
+/// forgotten session could not be told from a stranger's.
+pub const SESSIONS_MAX: usize = 2_000_000;
+/// Verified tokens remembered.
+pub const TOKEN_CACHE_ENTRIES_MAX: u64 = 100_000;
+/// Prepared refusals remembered, and for how long one keeps its error id.
+pub const REFUSAL_CACHE_ENTRIES_MAX: u64 = 10_000;
+pub const REFUSAL_KEPT: Duration = Duration::from_secs(60);
+/// A refusal that fell back to the built-in answer is tried again after this.
+pub const FAILED_REFUSAL_KEPT: Duration = Duration::from_secs(2);
+/// Refusals waiting to be written into the ledger; over it they are only logged.
+pub const REFUSALS_QUEUED_MAX: usize = 1024;
+
+/// An admin request's body.
+pub const ADMIN_BODY_BYTES_MAX: usize = 256 * 1024;
+pub const ADMIN_REQUEST_WAIT: Duration = Duration::from_secs(30);
+pub const TEXT_FIELD_BYTES_MAX: usize = 2_000;
+pub const PAGE_ROWS_MAX: usize = 1_000;
+pub const PAGE_ROWS_DEFAULT: usize = 50;
+
+/// After the signal to stop, requests under way get this long.
+pub const DRAIN_WAIT: Duration = Duration::from_secs(20);
