@@ -1,1 +1,3 @@
-//! placeholder
+//! The decisions of Portcullis: pure, without clock, socket, file or runtime.
+
+pub mod policy;
