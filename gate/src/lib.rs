@@ -1,1 +1,3 @@
-//! placeholder
+//! Portcullis: an edge gate for accounts.
+
+pub mod demo;
