@@ -1,9 +1,9 @@
 //! "Forgot password": a link by mail, or by text message to those without an
 //! address, and the page behind the link.
 
-use std::collections::HashMap;
-use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+mod links;
+
+use std::time::Instant;
 
 use axum::Form;
 use axum::extract::rejection::FormRejection;
@@ -13,61 +13,12 @@ use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use serde::Deserialize;
 
+pub(super) use self::links::ResetLinks;
 use super::accounts::Account;
-use super::sessions::{NoRandomness, mint_secret};
 use super::visitor::{apologise, complain};
 use super::{DemoApp, pages};
 use crate::demo::html::escape;
 use crate::demo::sinks::Message;
-
-/// How long a link is good for.
-const LINK_LIFETIME: Duration = Duration::from_secs(60 * 60);
-
-/// The links that are out: one a person, so their number is bounded by the
-/// people's; a newer one replaces the older.
-#[derive(Default)]
-pub(super) struct ResetLinks {
-    by_user: Mutex<HashMap<&'static str, Link>>,
-}
-
-struct Link {
-    token: String,
-    ends: Instant,
-}
-
-impl ResetLinks {
-    fn issue(&self, user: &'static str, now: Instant) -> Result<String, NoRandomness> {
-        let token = mint_secret()?;
-        let link = Link {
-            token: token.clone(),
-            ends: now + LINK_LIFETIME,
-        };
-        self.lock().insert(user, link);
-        Ok(token)
-    }
-
-    fn user(&self, token: &str, now: Instant) -> Option<&'static str> {
-        self.lock()
-            .iter()
-            .find(|(_, link)| link.token == token && now < link.ends)
-            .map(|(user, _)| *user)
-    }
-
-    /// As [`Self::user`], and the link is used up: of two at once one wins.
-    fn redeem(&self, token: &str, now: Instant) -> Option<&'static str> {
-        let mut links = self.lock();
-        let user = links
-            .iter()
-            .find(|(_, link)| link.token == token && now < link.ends)
-            .map(|(user, _)| *user)?;
-        links.remove(user);
-        Some(user)
-    }
-
-    fn lock(&self) -> MutexGuard<'_, HashMap<&'static str, Link>> {
-        self.by_user.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
 
 #[derive(Deserialize)]
 pub(super) struct Forgotten {
