@@ -1,1 +1,2 @@
-//! p
+//! scratch
+wit_bindgen::generate!({ path: "../wit", world: "policy" });
