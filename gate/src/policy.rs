@@ -21,4 +21,4 @@ mod threads;
 pub use host::{Policy, PolicyHost};
 pub use limits::{HostLimits, PolicyLimits};
 pub use load::{LoadError, Problem};
-pub use manifest::{Manifest, ManifestError, Module};
+pub use manifest::{LimitsAsked, Manifest, ManifestError, Module};

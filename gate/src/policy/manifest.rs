@@ -175,7 +175,7 @@ fn join(items: &[Value]) -> Option<String> {
         .map(|parts| parts.join(", "))
 }
 
-fn syntax_error(path: &Path, text: &str, error: &toml::de::Error) -> ManifestError {
+pub(super) fn syntax_error(path: &Path, text: &str, error: &toml::de::Error) -> ManifestError {
     let mut position = String::new();
     if let Some(before) = error.span().and_then(|span| text.get(..span.start)) {
         let line = before.matches('\n').count() + 1;
