@@ -3,21 +3,22 @@
 //! A folder's `cases/*.toml` are the tenant's own tests. A case names what it
 //! cares about under `[expect]`; what it does not name is not compared.
 
+mod text;
+
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use portcullis_core::policy::{
-    Audience, Channel, Fault, Message, NotificationInput, Occasion, ReactivationDecision,
-    ReactivationInput, RefusalDecision, RefusalInput, ResetStep, Surface, Suspension,
-    SuspensionKind, UserEvent,
+    Channel, Fault, Message, NotificationInput, ReactivationDecision, ReactivationInput,
+    RefusalDecision, RefusalInput,
 };
-use serde::Deserialize;
 use thiserror::Error;
 use toml::{Table, Value};
 
 use super::host::{Policy, PolicyHost};
 use super::manifest::syntax_error;
+use text::CaseText;
 
 /// One case: a file.
 #[derive(Debug, Clone)]
@@ -37,6 +38,8 @@ pub enum CaseError {
     },
     #[error("{0}")]
     Syntax(#[from] super::manifest::ManifestError),
+    #[error("{path}: has not exactly one of [refusal], [reactivation] and [notification]")]
+    Question { path: PathBuf },
     #[error("{path}: the policy gave no answer: {fault}")]
     Fault { path: PathBuf, fault: Fault },
     #[error("{path}: expect.{key} is {expected}, the policy answers {actual}")]
@@ -48,143 +51,11 @@ pub enum CaseError {
     },
 }
 
-#[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Text {
-    #[serde(flatten)]
-    question: Question,
-    expect: Table,
-}
-
-#[derive(Debug, Clone, Deserialize)]
-#[serde(rename_all = "lowercase")]
+#[derive(Debug, Clone)]
 enum Question {
-    Refusal(RefusalText),
-    Reactivation(ReactivationText),
-    Notification(NotificationText),
-}
-
-#[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct RefusalText {
-    #[serde(default = "tenant")]
-    tenant: String,
-    #[serde(default = "user")]
-    user: String,
-    suspension: SuspensionText,
-    #[serde(default)]
-    locales: Vec<String>,
-    #[serde(default)]
-    surface: SurfaceText,
-    #[serde(default)]
-    occasion: OccasionText,
-}
-
-#[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct ReactivationText {
-    #[serde(default = "tenant")]
-    tenant: String,
-    #[serde(default = "user")]
-    user: String,
-    suspension: SuspensionText,
-    step: StepText,
-    channel: ChannelText,
-    now: u64,
-    issued_at: Option<u64>,
-    #[serde(default)]
-    locales: Vec<String>,
-}
-
-#[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct NotificationText {
-    #[serde(default = "tenant")]
-    tenant: String,
-    #[serde(default = "user")]
-    user: String,
-    event: String,
-    audience: AudienceText,
-    suspension: Option<SuspensionText>,
-    #[serde(default = "source")]
-    source: String,
-    #[serde(default)]
-    has_email: bool,
-    #[serde(default)]
-    has_phone: bool,
-    #[serde(default)]
-    now: u64,
-    #[serde(default)]
-    locales: Vec<String>,
-}
-
-#[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct SuspensionText {
-    kind: KindText,
-    reason_key: Option<String>,
-    reason_text: Option<String>,
-    since: u64,
-    until: Option<u64>,
-    #[serde(default = "source")]
-    source: String,
-}
-
-#[derive(Debug, Clone, Copy, Deserialize)]
-#[serde(rename_all = "lowercase")]
-enum KindText {
-    Temporary,
-    Permanent,
-}
-
-#[derive(Debug, Clone, Copy, Default, Deserialize)]
-#[serde(rename_all = "lowercase")]
-enum SurfaceText {
-    #[default]
-    Page,
-    Api,
-}
-
-#[derive(Debug, Clone, Copy, Default, Deserialize)]
-#[serde(rename_all = "lowercase")]
-enum OccasionText {
-    #[default]
-    Request,
-    Login,
-}
-
-#[derive(Debug, Clone, Copy, Deserialize)]
-#[serde(rename_all = "lowercase")]
-enum StepText {
-    Issue,
-    Open,
-    Complete,
-}
-
-#[derive(Debug, Clone, Copy, Deserialize)]
-#[serde(rename_all = "lowercase")]
-enum ChannelText {
-    Email,
-    Sms,
-}
-
-#[derive(Debug, Clone, Copy, Deserialize)]
-#[serde(rename_all = "lowercase")]
-enum AudienceText {
-    User,
-    Stakeholder,
-}
-
-fn tenant() -> String {
-    "tenant".to_owned()
-}
-
-fn user() -> String {
-    "bob".to_owned()
-}
-
-fn source() -> String {
-    "api".to_owned()
+    Refusal(RefusalInput),
+    Reactivation(ReactivationInput),
+    Notification(NotificationInput),
 }
 
 /// Reads the cases of a policy's folder, in the order of their names.
@@ -213,34 +84,48 @@ pub fn read(folder: &Path) -> Result<Vec<Case>, CaseError> {
         .into_iter()
         .map(|path| {
             let text = fs::read_to_string(&path).map_err(unreadable(&path))?;
-            let Text { question, expect } =
-                toml::from_str(&text).map_err(|error| syntax_error(&path, &text, &error))?;
-            Ok(Case {
-                path,
-                question,
-                expect,
-            })
+            Case::parse(path, &text)
         })
         .collect()
 }
 
 impl Case {
+    fn parse(path: PathBuf, text: &str) -> Result<Self, CaseError> {
+        let CaseText {
+            refusal,
+            reactivation,
+            notification,
+            expect,
+        } = toml::from_str(text).map_err(|error| syntax_error(&path, text, &error))?;
+        let question = match (refusal, reactivation, notification) {
+            (Some(text), None, None) => Question::Refusal(text.into()),
+            (None, Some(text), None) => Question::Reactivation(text.into()),
+            (None, None, Some(text)) => Question::Notification(text.into()),
+            (..) => return Err(CaseError::Question { path }),
+        };
+        Ok(Self {
+            path,
+            question,
+            expect,
+        })
+    }
+
     /// Asks the policy, as the gate would, and compares.
     ///
     /// # Errors
     /// The first thing that differs, or why there was no answer.
     pub async fn check(&self, host: &PolicyHost, policy: &Arc<Policy>) -> Result<(), CaseError> {
         let answer = match &self.question {
-            Question::Refusal(text) => host
-                .refusal(policy, text.clone().into())
+            Question::Refusal(input) => host
+                .refusal(policy, input.clone())
                 .await
                 .map(|d| refusal_table(&d)),
-            Question::Reactivation(text) => host
-                .reactivation(policy, text.clone().into())
+            Question::Reactivation(input) => host
+                .reactivation(policy, input.clone())
                 .await
                 .map(|d| reactivation_table(&d)),
-            Question::Notification(text) => host
-                .notification(policy, text.clone().into())
+            Question::Notification(input) => host
+                .notification(policy, input.clone())
                 .await
                 .map(|m| messages_table(&m)),
         }
@@ -339,91 +224,5 @@ fn message_table(message: &Message) -> Table {
 fn insert(table: &mut Table, key: &str, text: Option<&str>) {
     if let Some(text) = text {
         table.insert(key.to_owned(), text.into());
-    }
-}
-
-impl From<RefusalText> for RefusalInput {
-    fn from(text: RefusalText) -> Self {
-        Self {
-            tenant: text.tenant,
-            user_id: text.user,
-            suspension: text.suspension.into(),
-            locales: text.locales,
-            surface: match text.surface {
-                SurfaceText::Page => Surface::Page,
-                SurfaceText::Api => Surface::Api,
-            },
-            occasion: match text.occasion {
-                OccasionText::Request => Occasion::Request,
-                OccasionText::Login => Occasion::Login,
-            },
-            attributes: Vec::new(),
-        }
-    }
-}
-
-impl From<ReactivationText> for ReactivationInput {
-    fn from(text: ReactivationText) -> Self {
-        Self {
-            tenant: text.tenant,
-            user_id: text.user,
-            suspension: text.suspension.into(),
-            step: match text.step {
-                StepText::Issue => ResetStep::Issue,
-                StepText::Open => ResetStep::Open,
-                StepText::Complete => ResetStep::Complete,
-            },
-            channel: match text.channel {
-                ChannelText::Email => Channel::Email,
-                ChannelText::Sms => Channel::Sms,
-            },
-            now: text.now,
-            issued_at: text.issued_at,
-            locales: text.locales,
-            attributes: Vec::new(),
-        }
-    }
-}
-
-impl From<NotificationText> for NotificationInput {
-    fn from(text: NotificationText) -> Self {
-        Self {
-            tenant: text.tenant,
-            user_id: text.user,
-            event: match text.event.as_str() {
-                "suspended" => UserEvent::Suspended,
-                "restored" => UserEvent::Restored,
-                "deleted" => UserEvent::Deleted,
-                "reactivated" => UserEvent::Reactivated,
-                other => UserEvent::Other(other.to_owned()),
-            },
-            audience: match text.audience {
-                AudienceText::User => Audience::User,
-                AudienceText::Stakeholder => Audience::Stakeholder,
-            },
-            suspension: text.suspension.map(Into::into),
-            source: text.source,
-            has_email: text.has_email,
-            has_phone: text.has_phone,
-            now: text.now,
-            locales: text.locales,
-            attributes: Vec::new(),
-        }
-    }
-}
-
-impl From<SuspensionText> for Suspension {
-    fn from(text: SuspensionText) -> Self {
-        Self {
-            kind: match text.kind {
-                KindText::Temporary => SuspensionKind::Temporary,
-                KindText::Permanent => SuspensionKind::Permanent,
-            },
-            reason_key: text.reason_key,
-            reason_text: text.reason_text,
-            since: text.since,
-            until: text.until,
-            source: text.source,
-        }
     }
 }
