@@ -1,1 +1,4 @@
-//! placeholder
+//! Portcullis, an edge gate for accounts.
+
+pub mod config;
+pub mod secret;
