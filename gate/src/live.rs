@@ -1,0 +1,137 @@
+//! The room where the wings meet: what the data wing reads of each request's
+//! user, held in memory and complete. Control holds the [`Writer`]; the data wing
+//! holds the [`Reader`], which can change nothing but what it sees itself
+//! (sessions learnt, connections open).
+
+pub mod aliases;
+pub mod connections;
+pub mod refusals;
+pub mod sessions;
+mod sharded;
+pub mod status;
+pub mod tenants;
+pub mod tokens;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use arc_swap::ArcSwap;
+use portcullis_core::ids::UserKey;
+use portcullis_core::standing::Standing;
+
+use self::aliases::Aliases;
+use self::connections::{Connections, CutWatch};
+use self::refusals::Refusals;
+use self::sessions::{SessionStore, Sessions};
+use self::status::StatusTable;
+use self::tenants::Tenants;
+
+/// Everything both halves share.
+struct Shared {
+    status: StatusTable,
+    sessions: Sessions,
+    aliases: Aliases,
+    connections: Connections,
+    refusals: Refusals,
+    tenants: ArcSwap<Tenants>,
+    blind: AtomicBool,
+}
+
+/// The data wing's half.
+#[derive(Clone)]
+pub struct Reader(Arc<Shared>);
+
+/// The control wing's half. There is one, and one task that applies with it.
+pub struct Writer(Arc<Shared>);
+
+/// Makes the room. `store` keeps learnt sessions durably; `refused` is told of
+/// each refusal that is to be on record.
+pub fn open(
+    tenants: Tenants,
+    store: Arc<dyn SessionStore>,
+    refused: Box<dyn Fn(refusals::Record) + Send + Sync>,
+) -> (Reader, Writer) {
+    let shared = Arc::new(Shared {
+        status: StatusTable::new(),
+        sessions: Sessions::new(store),
+        aliases: Aliases::default(),
+        connections: Connections::default(),
+        refusals: Refusals::new(refused),
+        tenants: ArcSwap::from_pointee(tenants),
+        blind: AtomicBool::new(false),
+    });
+    (Reader(Arc::clone(&shared)), Writer(shared))
+}
+
+impl Reader {
+    pub fn tenants(&self) -> arc_swap::Guard<Arc<Tenants>> {
+        self.0.tenants.load()
+    }
+
+    /// Whether the gate has lost sight of the ledger: it must not answer then.
+    pub fn is_blind(&self) -> bool {
+        self.0.blind.load(Ordering::Acquire)
+    }
+
+    pub fn standing(&self, user: &UserKey) -> Arc<Standing> {
+        self.0.status.standing(user)
+    }
+
+    /// The user whom `name` points to: itself, unless it is an alias.
+    pub fn resolve(&self, name: UserKey) -> UserKey {
+        self.0.aliases.resolve(name)
+    }
+
+    pub fn sessions(&self) -> &Sessions {
+        &self.0.sessions
+    }
+
+    pub fn connections(&self) -> &Connections {
+        &self.0.connections
+    }
+
+    pub fn refusals(&self) -> &Refusals {
+        &self.0.refusals
+    }
+}
+
+impl Writer {
+    /// Makes `standing` what every later request of `user` is judged by. An older
+    /// revision than the one in force is ignored.
+    pub fn apply(&self, user: &UserKey, standing: Standing) {
+        self.0.status.apply(user, standing);
+    }
+
+    pub fn standing(&self, user: &UserKey) -> Arc<Standing> {
+        self.0.status.standing(user)
+    }
+
+    /// Cuts what `user` has open. Call it after [`Writer::apply`]: connections
+    /// register before they are judged, so whatever is not cut here was judged
+    /// by the new standing.
+    pub fn cut(&self, user: &UserKey, spare_api_keys: bool) -> CutWatch {
+        self.0.connections.cut(user, spare_api_keys)
+    }
+
+    /// Points `alias` to `user`, or to nobody.
+    pub fn point_alias(&self, alias: UserKey, user: Option<UserKey>) {
+        self.0.aliases.point(alias, user);
+    }
+
+    pub fn sessions(&self) -> &Sessions {
+        &self.0.sessions
+    }
+
+    pub fn publish_tenants(&self, tenants: Tenants) {
+        self.0.tenants.store(Arc::new(tenants));
+    }
+
+    /// Makes the data wing answer 503 to everything: the ledger can't be followed.
+    pub fn go_blind(&self) {
+        self.0.blind.store(true, Ordering::Release);
+    }
+
+    pub fn reader(&self) -> Reader {
+        Reader(Arc::clone(&self.0))
+    }
+}

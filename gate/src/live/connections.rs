@@ -1,0 +1,299 @@
+//! What users have open right now, so that it can be cut.
+//!
+//! A request registers before its user is judged and leaves when its last byte
+//! has passed. A suspension is applied before it cuts. So a request is either
+//! judged by the new standing or found here: none slips between.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use futures_util::task::AtomicWaker;
+use portcullis_core::ids::UserKey;
+use tokio::sync::Notify;
+
+use super::sharded::Sharded;
+
+#[derive(Default)]
+pub struct Connections {
+    open: Sharded<UserKey, HashMap<u64, Registered>>,
+    next: AtomicU64,
+    count: AtomicUsize,
+}
+
+struct Registered {
+    cut: Arc<Cut>,
+    by_api_key: bool,
+}
+
+/// The wire from a suspension to one request under way.
+#[derive(Default)]
+pub struct Cut {
+    fired: AtomicBool,
+    /// The request did end because of the cut, not by itself.
+    obeyed: AtomicBool,
+    ended: AtomicBool,
+    has_ended: Notify,
+    waker: AtomicWaker,
+    /// Wakes whoever owns the client's connection, should the request be stuck
+    /// behind a client that reads nothing.
+    connection: Option<Arc<Notify>>,
+}
+
+/// A request under way. Dropping it takes it off the table.
+pub struct Ticket {
+    connections: Option<Arc<dyn Leave>>,
+    users: Vec<UserKey>,
+    id: u64,
+    cut: Arc<Cut>,
+}
+
+trait Leave: Send + Sync {
+    fn leave(&self, users: &[UserKey], id: u64);
+}
+
+impl Leave for super::Shared {
+    fn leave(&self, users: &[UserKey], id: u64) {
+        self.connections.remove(users, id);
+    }
+}
+
+impl super::Reader {
+    /// Registers a request under each user that it names. `by_api_key` tells,
+    /// for each, whether only an API key named that user.
+    pub fn register(
+        &self,
+        users: &[(UserKey, bool)],
+        connection: Option<Arc<Notify>>,
+    ) -> Ticket {
+        let cut = Arc::new(Cut { connection, ..Cut::default() });
+        if users.is_empty() {
+            return Ticket { connections: None, users: Vec::new(), id: 0, cut };
+        }
+        let table = &self.0.connections;
+        let id = table.next.fetch_add(1, Ordering::Relaxed);
+        table.count.fetch_add(1, Ordering::Relaxed);
+        for (user, by_api_key) in users {
+            let entry = Registered { cut: Arc::clone(&cut), by_api_key: *by_api_key };
+            table.open.write(user).entry(user.clone()).or_default().insert(id, entry);
+        }
+        let users = users.iter().map(|(user, _)| user.clone()).collect();
+        let connections: Arc<dyn Leave> = Arc::clone(&self.0) as Arc<dyn Leave>;
+        Ticket { connections: Some(connections), users, id, cut }
+    }
+}
+
+impl Connections {
+    fn remove(&self, users: &[UserKey], id: u64) {
+        self.count.fetch_sub(1, Ordering::Relaxed);
+        for user in users {
+            let mut shard = self.open.write(user);
+            if let Some(open) = shard.get_mut(user) {
+                open.remove(&id);
+                if open.is_empty() {
+                    shard.remove(user);
+                }
+            }
+        }
+    }
+
+    /// Requests under way that name a user.
+    pub fn count(&self) -> usize {
+        self.count.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn cut(&self, user: &UserKey, spare_api_keys: bool) -> CutWatch {
+        let cuts: Vec<Arc<Cut>> = self
+            .open
+            .read(user)
+            .get(user)
+            .into_iter()
+            .flat_map(HashMap::values)
+            .filter(|entry| !(entry.by_api_key && spare_api_keys))
+            .map(|entry| Arc::clone(&entry.cut))
+            .collect();
+        for cut in &cuts {
+            cut.fire();
+        }
+        CutWatch { cuts }
+    }
+}
+
+impl Cut {
+    fn fire(&self) {
+        self.fired.store(true, Ordering::Release);
+        self.waker.wake();
+        if let Some(connection) = &self.connection {
+            connection.notify_one();
+        }
+    }
+
+    pub fn has_fired(&self) -> bool {
+        self.fired.load(Ordering::Acquire)
+    }
+
+    pub fn has_ended(&self) -> bool {
+        self.ended.load(Ordering::Acquire)
+    }
+
+    /// Says that the request ends because of the cut.
+    pub fn obey(&self) {
+        self.obeyed.store(true, Ordering::Release);
+    }
+
+    /// Ready when the cut has fired. One task may wait at a time.
+    pub fn poll_fired(&self, context: &mut Context<'_>) -> Poll<()> {
+        if self.has_fired() {
+            return Poll::Ready(());
+        }
+        self.waker.register(context.waker());
+        if self.has_fired() { Poll::Ready(()) } else { Poll::Pending }
+    }
+
+    pub async fn fired(&self) {
+        std::future::poll_fn(|context| self.poll_fired(context)).await;
+    }
+}
+
+impl Ticket {
+    pub fn cut(&self) -> &Arc<Cut> {
+        &self.cut
+    }
+}
+
+impl Drop for Ticket {
+    fn drop(&mut self) {
+        if let Some(connections) = self.connections.take() {
+            connections.leave(&self.users, self.id);
+        }
+        self.cut.ended.store(true, Ordering::Release);
+        self.cut.has_ended.notify_waiters();
+    }
+}
+
+/// What a cut hit, to be counted when it is gone.
+pub struct CutWatch {
+    cuts: Vec<Arc<Cut>>,
+}
+
+impl CutWatch {
+    /// How many requests ended because of the cut, waiting at most `wait` for all
+    /// of them to be gone.
+    pub async fn count(self, wait: Duration) -> u64 {
+        let gone = async {
+            for cut in &self.cuts {
+                loop {
+                    let ended = cut.has_ended.notified();
+                    if cut.has_ended() {
+                        break;
+                    }
+                    // `notified` is armed on its first poll; look again after it.
+                    tokio::pin!(ended);
+                    if ended.as_mut().enable() || cut.has_ended() {
+                        break;
+                    }
+                    ended.await;
+                }
+            }
+        };
+        let _ = tokio::time::timeout(wait, gone).await;
+        let counts = |cut: &&Arc<Cut>| cut.has_ended() && cut.obeyed.load(Ordering::Acquire);
+        self.cuts.iter().filter(counts).count() as u64
+    }
+}
+
+/// Tickets of one client connection, for its owner to watch.
+#[derive(Default)]
+pub struct ConnectionCuts {
+    pub notify: Arc<Notify>,
+    cuts: Mutex<Vec<Arc<Cut>>>,
+}
+
+impl ConnectionCuts {
+    pub fn watch(&self, cut: &Arc<Cut>) {
+        let mut cuts = self.cuts.lock().unwrap_or_else(PoisonError::into_inner);
+        cuts.retain(|known| !known.has_ended());
+        cuts.push(Arc::clone(cut));
+    }
+
+    /// Marks the requests that were cut and are still there, and says whether
+    /// there are any: their client reads nothing, so only closing helps.
+    pub fn close_stuck(&self) -> bool {
+        let cuts = self.cuts.lock().unwrap_or_else(PoisonError::into_inner);
+        let stuck = cuts.iter().filter(|cut| cut.has_fired() && !cut.has_ended());
+        stuck.inspect(|cut| cut.obey()).count() > 0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use portcullis_core::ids::{TenantId, UserId};
+
+    use super::*;
+    use crate::live::{self, sessions};
+
+    struct Kept;
+
+    impl sessions::SessionStore for Kept {
+        fn keep(
+            &self,
+            _: sessions::SessionHash,
+            _: sessions::Session,
+        ) -> std::pin::Pin<Box<dyn Future<Output = Result<(), sessions::LearnError>> + Send>>
+        {
+            Box::pin(async { Ok(()) })
+        }
+    }
+
+    fn room() -> (live::Reader, live::Writer) {
+        live::open(live::tenants::Tenants::default(), Arc::new(Kept), Box::new(|_| ()))
+    }
+
+    fn key(name: &str) -> UserKey {
+        UserKey::new(&TenantId::parse("acme").unwrap(), &UserId::parse(name).unwrap())
+    }
+
+    const SHORT: Duration = Duration::from_millis(50);
+
+    #[tokio::test]
+    async fn a_cut_hits_every_request_of_the_user_and_no_other() {
+        let (reader, writer) = room();
+        let bobs = reader.register(&[(key("bob"), false)], None);
+        let both = reader.register(&[(key("alice"), false), (key("bob"), false)], None);
+        let alices = reader.register(&[(key("alice"), false)], None);
+        let watch = writer.cut(&key("bob"), false);
+        assert!(bobs.cut().has_fired() && both.cut().has_fired() && !alices.cut().has_fired());
+        let obeying = [bobs, both].into_iter().map(|ticket| {
+            tokio::spawn(async move {
+                ticket.cut().fired().await;
+                ticket.cut().obey();
+            })
+        });
+        for task in obeying {
+            task.await.unwrap();
+        }
+        assert_eq!(watch.count(SHORT).await, 2);
+        assert_eq!(reader.connections().count(), 1);
+    }
+
+    #[tokio::test]
+    async fn what_does_not_end_is_not_counted() {
+        let (reader, writer) = room();
+        let stuck = reader.register(&[(key("bob"), false)], None);
+        assert_eq!(writer.cut(&key("bob"), false).count(SHORT).await, 0);
+        drop(stuck);
+    }
+
+    #[tokio::test]
+    async fn api_keys_can_be_spared() {
+        let (reader, writer) = room();
+        let by_key = reader.register(&[(key("bob"), true)], None);
+        let _ = writer.cut(&key("bob"), true);
+        assert!(!by_key.cut().has_fired());
+        let _ = writer.cut(&key("bob"), false);
+        assert!(by_key.cut().has_fired());
+    }
+}

@@ -1,0 +1,99 @@
+//! Refusals that are ready to be sent, so that a suspended user who hammers the
+//! gate costs one policy run a minute, one error id and one line of the ledger.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use http::{HeaderName, HeaderValue, StatusCode};
+use moka::Expiry;
+use moka::sync::Cache;
+use portcullis_core::ids::{Revision, UserKey};
+use portcullis_core::limits;
+use portcullis_core::policy::{Link, Surface};
+use portcullis_core::refusal::Occasion;
+
+/// Everything that the answer depends on: a key that leaves something out would
+/// show one user another's answer.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Key {
+    pub user: UserKey,
+    pub revision: Revision,
+    /// The hold that speaks, by its start: holds begin and end by themselves.
+    pub since: Option<u64>,
+    /// SHA-256 of the policy's module; settings are fixed for a generation.
+    pub policy: Arc<str>,
+    pub generation: u64,
+    pub occasion: Occasion,
+    pub surface: Surface,
+    pub locales: Vec<String>,
+}
+
+/// An answer as the policy (or the gate itself, where the policy failed) gave it.
+#[derive(Clone, Debug)]
+pub struct Prepared {
+    pub error_id: String,
+    pub key: String,
+    pub status: StatusCode,
+    pub language: String,
+    pub title: String,
+    pub words: Option<String>,
+    pub message: String,
+    pub links: Vec<Link>,
+    pub headers: Vec<(HeaderName, HeaderValue)>,
+    /// The policy's digest, or `builtin`.
+    pub decided_by: String,
+}
+
+/// What the ledger is told of a refusal.
+#[derive(Clone, Debug)]
+pub struct Record {
+    pub user: UserKey,
+    pub error_id: String,
+    pub code: String,
+    pub decided_by: String,
+}
+
+/// `None`: neither the policy nor the gate has an answer; the client gets a 503.
+type Kept = (Option<Arc<Prepared>>, Duration);
+
+pub struct Refusals {
+    prepared: Cache<Key, Kept>,
+    record: Box<dyn Fn(Record) + Send + Sync>,
+}
+
+struct KeptFor;
+
+impl Expiry<Key, Kept> for KeptFor {
+    fn expire_after_create(&self, _: &Key, kept: &Kept, _: Instant) -> Option<Duration> {
+        Some(kept.1)
+    }
+}
+
+impl Refusals {
+    pub(super) fn new(record: Box<dyn Fn(Record) + Send + Sync>) -> Self {
+        let prepared = Cache::builder()
+            .max_capacity(limits::REFUSAL_CACHE_ENTRIES_MAX)
+            .expire_after(KeptFor)
+            .build();
+        Self { prepared, record }
+    }
+
+    pub fn find(&self, key: &Key) -> Option<Option<Arc<Prepared>>> {
+        self.prepared.get(key).map(|(prepared, _)| prepared)
+    }
+
+    /// Keeps an answer and puts it on record. `failed`: the policy gave none, so
+    /// that this one is kept for a moment only.
+    pub fn keep(&self, key: Key, prepared: Option<Arc<Prepared>>, failed: bool) {
+        if let Some(prepared) = &prepared {
+            (self.record)(Record {
+                user: key.user.clone(),
+                error_id: prepared.error_id.clone(),
+                code: prepared.key.clone(),
+                decided_by: prepared.decided_by.clone(),
+            });
+        }
+        let kept = if failed { limits::FAILED_REFUSAL_KEPT } else { limits::REFUSAL_KEPT };
+        self.prepared.insert(key, (prepared, kept));
+    }
+}

@@ -1,0 +1,74 @@
+//! The tenants as requests meet them: found by host, with their compiled policy
+//! and their token keys.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use portcullis_core::host::HostName;
+use portcullis_core::ids::{TenantId, UserId, UserKey};
+use portcullis_core::path::CheckedPath;
+
+use super::tokens::TokenVerifier;
+use crate::config::TenantConfig;
+use crate::policy::Policy;
+
+pub struct Tenant {
+    pub config: TenantConfig,
+    pub policy: Arc<Policy>,
+    /// Counts the policies that the tenant has had in this run of the gate.
+    pub generation: u64,
+    /// `verifiers[i]` judges what stands at `config.sources.tokens[i]`.
+    pub verifiers: Vec<TokenVerifier>,
+    login_page: Option<CheckedPath>,
+}
+
+impl Tenant {
+    pub fn new(config: TenantConfig, policy: Arc<Policy>) -> Self {
+        let verifiers = config.jwts.iter().map(TokenVerifier::new).collect();
+        let login_page = CheckedPath::parse(config.login_page.path()).ok();
+        Self { config, policy, generation: 0, verifiers, login_page }
+    }
+
+    pub fn id(&self) -> &TenantId {
+        &self.config.id
+    }
+
+    /// The key of the user whom `name` spells, if it is a name at all.
+    pub fn user_key(&self, name: &str) -> Option<UserKey> {
+        let user = UserId::canonical(name, self.config.names).ok()?;
+        Some(UserKey::new(&self.config.id, &user))
+    }
+
+    /// Whether `path` is where people log in (the page or a login route).
+    pub fn is_login(&self, path: &CheckedPath) -> bool {
+        self.login_page.as_ref().is_some_and(|page| page.is_route(path))
+            || self.config.logins.iter().any(|login| login.path.is_route(path))
+    }
+}
+
+/// All tenants of a gate, immutable; a change publishes a new one.
+#[derive(Default)]
+pub struct Tenants {
+    by_host: HashMap<HostName, Arc<Tenant>>,
+    all: Vec<Arc<Tenant>>,
+}
+
+impl Tenants {
+    pub fn new(tenants: Vec<Tenant>) -> Self {
+        let all: Vec<Arc<Tenant>> = tenants.into_iter().map(Arc::new).collect();
+        let by_host = all
+            .iter()
+            .flat_map(|tenant| tenant.config.hosts.iter().map(|host| (host.clone(), tenant)))
+            .map(|(host, tenant)| (host, Arc::clone(tenant)))
+            .collect();
+        Self { by_host, all }
+    }
+
+    pub fn of_host(&self, host: &HostName) -> Option<&Arc<Tenant>> {
+        self.by_host.get(host)
+    }
+
+    pub fn all(&self) -> &[Arc<Tenant>] {
+        &self.all
+    }
+}
