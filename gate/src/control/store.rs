@@ -60,7 +60,8 @@ impl SqliteStore {
     pub fn open(folder: &Path) -> Result<Self, OpenError> {
         let claim = Claim::take(folder)?;
         let path = claim.ledger_path();
-        let connection = schema::open(&path)?;
+        let connection = schema::open(&path, claim.is_marked())?;
+        claim.mark()?;
         let head = schema::head(&connection, &path)?;
         let readers = Arc::new(Readers::new(path.clone()));
         let writer = Writer::start(connection, path, head)?;

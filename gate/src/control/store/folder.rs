@@ -2,7 +2,7 @@
 //! the path and the mend.
 
 use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
-use std::io;
+use std::io::{self, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
@@ -36,6 +36,11 @@ pub enum OpenError {
     )]
     OldLibrary { found: &'static str },
     #[error(
+        "the store {} is empty, but there was one before; restore it from a copy (or, to begin anew without any suspension, remove the folder)",
+        path.display()
+    )]
+    Emptied { path: PathBuf },
+    #[error(
         "the store {} ends at entry {head} but its users are as of entry {cursor}; restore it from a copy",
         path.display()
     )]
@@ -48,9 +53,12 @@ pub enum OpenError {
 /// A folder that is ours until this is dropped.
 pub(super) struct Claim {
     folder: PathBuf,
-    // The lock lives as long as the open file.
-    _lock: File,
+    /// Locked as long as it is open. Not empty once there has been a store.
+    lock: File,
 }
+
+/// What the lock file says once there has been a store in the folder.
+const MARK: &[u8] = b"There is a store in this folder: ledger.db\n";
 
 impl Claim {
     pub(super) fn take(folder: &Path) -> Result<Self, OpenError> {
@@ -73,7 +81,24 @@ impl Claim {
         // beside it (-wal, -shm) take after it.
         let path = folder.join(LEDGER_FILE);
         private_file(&path).map_err(denied(&path))?;
-        Ok(Self { folder: folder.to_owned(), _lock: lock })
+        Ok(Self { folder: folder.to_owned(), lock })
+    }
+
+    /// Whether a store was ever made here: if so, an empty file is a loss and not
+    /// a beginning.
+    pub(super) fn is_marked(&self) -> bool {
+        self.lock.metadata().is_ok_and(|lock| lock.len() > 0)
+    }
+
+    /// Notes that a store was made here.
+    pub(super) fn mark(&self) -> Result<(), OpenError> {
+        if self.is_marked() {
+            return Ok(());
+        }
+        (&self.lock)
+            .write_all(MARK)
+            .and_then(|()| self.lock.sync_all())
+            .map_err(|cause| OpenError::Denied { path: self.folder.clone(), cause })
     }
 
     pub(super) fn folder(&self) -> &Path {

@@ -25,15 +25,15 @@ const BUSY: Duration = Duration::from_secs(5);
 /// Prepared statements kept per connection.
 const STATEMENTS_KEPT: usize = 64;
 
-/// The writer's connection.
-pub(super) fn open(path: &Path) -> Result<Connection, OpenError> {
+/// The writer's connection. `made_before`: there has to be a store already.
+pub(super) fn open(path: &Path, made_before: bool) -> Result<Connection, OpenError> {
     if rusqlite::version_number() < OLDEST_SQLITE {
         return Err(OpenError::OldLibrary { found: rusqlite::version() });
     }
     let damaged = |fault: Fault| OpenError::Damaged(fault.describe(path));
     let mut connection = connect(path, OpenFlags::SQLITE_OPEN_READ_WRITE).map_err(damaged)?;
     prepare_for_writing(&connection).map_err(|error| damaged(error.into()))?;
-    migrate(&mut connection, path)?;
+    migrate(&mut connection, path, made_before)?;
     Ok(connection)
 }
 
@@ -88,7 +88,7 @@ fn prepare_for_writing(connection: &Connection) -> rusqlite::Result<()> {
     )
 }
 
-fn migrate(connection: &mut Connection, path: &Path) -> Result<(), OpenError> {
+fn migrate(connection: &mut Connection, path: &Path, made_before: bool) -> Result<(), OpenError> {
     let damaged = |error: rusqlite::Error| OpenError::Damaged(Fault::from(error).describe(path));
     let found: i64 =
         connection.query_row("PRAGMA user_version", [], |row| row.get(0)).map_err(damaged)?;
@@ -104,6 +104,9 @@ fn migrate(connection: &mut Connection, path: &Path) -> Result<(), OpenError> {
     if tables > 0 {
         let fault = Fault::garbled("the file", "tables of another program");
         return Err(OpenError::Damaged(fault.describe(path)));
+    }
+    if made_before {
+        return Err(OpenError::Emptied { path: path.to_owned() });
     }
     // One transaction with the version: half a schema is never seen.
     let create = |connection: &mut Connection| {

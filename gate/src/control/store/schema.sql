@@ -71,6 +71,7 @@ CREATE TABLE names (
     PRIMARY KEY (tenant, name)
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX names_by_user ON names (key);
+CREATE INDEX names_by_name ON names (name, tenant);
 
 CREATE TABLE sessions (
     tenant             TEXT NOT NULL,

@@ -142,13 +142,16 @@ fn page(reader: &Connection, query: &UserQuery) -> Result<UserPage, Fault> {
 /// which reads in the order of the page, so that no page sorts or counts.
 fn statement(query: &UserQuery) -> (String, Vec<Value>) {
     let mut search = Search { conditions: vec!["TRUE"], values: Vec::new() };
-    let by_hold = query.filter.kind.is_some() || query.filter.reason.is_some();
+    let filter = &query.filter;
+    let by_hold = filter.kind.is_some()
+        || filter.reason.is_some()
+        || filter.status == Some(Status::Suspended);
     let (from, place, order) = if query.prefix.is_some() {
         names(&mut search, query);
         (
             "names n CROSS JOIN users u ON u.key = n.key",
             "n.tenant || '/' || n.name",
-            "n.tenant, n.name",
+            "n.name, n.tenant",
         )
     } else {
         keys(&mut search, query, by_hold);
@@ -158,15 +161,15 @@ fn statement(query: &UserQuery) -> (String, Vec<Value>) {
         }
     };
     if by_hold && query.prefix.is_none() {
-        if let Some(kind) = query.filter.kind {
+        if let Some(kind) = filter.kind {
             search.require("h.kind = ?", &[kind.as_str()]);
         }
-        if let Some(reason) = &query.filter.reason {
+        if let Some(reason) = &filter.reason {
             search.require("h.reason = ?", &[reason.as_str()]);
         }
     }
     let now = Number(query.now.0).value();
-    match query.filter.status {
+    match filter.status {
         None => {}
         Some(Status::Deleted) => search.require("u.deleted = 1", &[]),
         Some(Status::Suspended) => {
@@ -202,12 +205,17 @@ fn keys(search: &mut Search, query: &UserQuery, by_hold: bool) {
 /// there is.
 fn names(search: &mut Search, query: &UserQuery) {
     let prefix = query.prefix.as_deref().unwrap_or_default();
-    if let Some(tenant) = &query.tenant {
-        search.require("n.tenant = ?", &[tenant.as_str()]);
-    }
     search.require("n.name >= ? AND n.name < ?", &[prefix, &format!("{prefix}\u{10FFFF}")]);
-    if let Some((tenant, name)) = query.after.as_deref().and_then(|after| after.split_once('/')) {
-        search.require("(n.tenant, n.name) > (?, ?)", &[tenant, name]);
+    let after = query.after.as_deref().and_then(|after| after.split_once('/'));
+    match (&query.tenant, after) {
+        (None, None) => {}
+        (None, Some((tenant, name))) => {
+            search.require("(n.name, n.tenant) > (?, ?)", &[name, tenant]);
+        }
+        (Some(tenant), None) => search.require("n.tenant = ?", &[tenant.as_str()]),
+        (Some(tenant), Some((_, name))) => {
+            search.require("n.tenant = ? AND n.name > ?", &[tenant.as_str(), name]);
+        }
     }
 }
 
@@ -231,4 +239,18 @@ fn is_first_name(prefix: &str, key: &UserKey, user: &User, place: &str) -> bool 
     let found = place.split_once('/').map_or("", |(_, name)| name);
     let names = user.profile.aliases().chain([key.user()]);
     names.filter(|name| name.starts_with(prefix)).all(|name| found <= name)
+}
+
+#[cfg(test)]
+impl SqliteStore {
+    /// How SQLite would go about a search.
+    pub(super) fn explain(&self, query: &UserQuery) -> String {
+        let (sql, values) = statement(query);
+        let look = self.readers.look(|reader| {
+            let mut plan = reader.prepare(&format!("EXPLAIN QUERY PLAN {sql}"))?;
+            let lines = plan.query_map(params_from_iter(values), |row| row.get::<_, String>(3))?;
+            Ok(lines.collect::<Result<Vec<_>, _>>()?.join("\n"))
+        });
+        look.unwrap_or_else(|error| error.to_string())
+    }
 }
