@@ -120,11 +120,14 @@ fn create(folder: &Path) -> Result<(), OpenError> {
     // So that the folder itself is still there after a power cut.
     let parent = folder.parent().filter(|parent| !parent.as_os_str().is_empty());
     let parent = parent.unwrap_or(Path::new("."));
-    made.and_then(|()| File::open(parent)?.sync_all()).map_err(|cause| match cause.kind() {
-        io::ErrorKind::NotADirectory | io::ErrorKind::AlreadyExists => {
-            OpenError::NotAFolder { path: folder.to_owned() }
+    made.and_then(|()| File::open(parent)?.sync_all()).map_err(|cause| {
+        let path = folder.to_owned();
+        let in_the_way = [io::ErrorKind::NotADirectory, io::ErrorKind::AlreadyExists];
+        if in_the_way.contains(&cause.kind()) {
+            OpenError::NotAFolder { path }
+        } else {
+            OpenError::Denied { path, cause }
         }
-        _ => OpenError::Denied { path: folder.to_owned(), cause },
     })
 }
 

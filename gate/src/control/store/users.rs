@@ -190,14 +190,15 @@ fn statement(query: &UserQuery) -> (String, Vec<Value>) {
 }
 
 /// By key: a tenant is the range of keys from `tenant/` to before `tenant0`, the
-/// character after the slash.
+/// character after the slash. One lower bound and not two: SQLite would begin at
+/// either of them.
 fn keys(search: &mut Search, query: &UserQuery, by_hold: bool) {
+    let first = query.tenant.as_ref().map(|tenant| format!("{tenant}/"));
+    let begin = query.after.clone().max(first).unwrap_or_default();
+    search.require(if by_hold { "h.key > ?" } else { "u.key > ?" }, &[&begin]);
     if let Some(tenant) = &query.tenant {
-        let condition = if by_hold { "h.key > ? AND h.key < ?" } else { "u.key > ? AND u.key < ?" };
-        search.require(condition, &[&format!("{tenant}/"), &format!("{tenant}0")]);
-    }
-    if let Some(after) = &query.after {
-        search.require(if by_hold { "h.key > ?" } else { "u.key > ?" }, &[after]);
+        let condition = if by_hold { "h.key < ?" } else { "u.key < ?" };
+        search.require(condition, &[&format!("{tenant}0")]);
     }
 }
 
@@ -205,17 +206,14 @@ fn keys(search: &mut Search, query: &UserQuery, by_hold: bool) {
 /// there is.
 fn names(search: &mut Search, query: &UserQuery) {
     let prefix = query.prefix.as_deref().unwrap_or_default();
-    search.require("n.name >= ? AND n.name < ?", &[prefix, &format!("{prefix}\u{10FFFF}")]);
     let after = query.after.as_deref().and_then(|after| after.split_once('/'));
-    match (&query.tenant, after) {
-        (None, None) => {}
-        (None, Some((tenant, name))) => {
-            search.require("(n.name, n.tenant) > (?, ?)", &[name, tenant]);
-        }
-        (Some(tenant), None) => search.require("n.tenant = ?", &[tenant.as_str()]),
-        (Some(tenant), Some((_, name))) => {
-            search.require("n.tenant = ? AND n.name > ?", &[tenant.as_str(), name]);
-        }
+    let begin = after.map_or(prefix, |(_, name)| name.max(prefix));
+    search.require("n.name >= ? AND n.name < ?", &[begin, &format!("{prefix}\u{10FFFF}")]);
+    if let Some(tenant) = &query.tenant {
+        search.require("n.tenant = ?", &[tenant.as_str()]);
+    }
+    if let Some((tenant, name)) = after {
+        search.require("(n.name, n.tenant) > (?, ?)", &[name, tenant]);
     }
 }
 
@@ -251,6 +249,6 @@ impl SqliteStore {
             let lines = plan.query_map(params_from_iter(values), |row| row.get::<_, String>(3))?;
             Ok(lines.collect::<Result<Vec<_>, _>>()?.join("\n"))
         });
-        look.unwrap_or_else(|error| error.to_string())
+        look.unwrap_or_else(|error| format!("TEMP B-TREE, or worse: {error}"))
     }
 }

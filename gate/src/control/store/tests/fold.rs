@@ -100,7 +100,7 @@ async fn a_session_is_learnt_once_and_again_only_by_a_later_login() {
     store.learn_session(later.clone()).await.unwrap();
     drop(store);
     let store = folder.store();
-    assert_eq!(sessions(&store), [later.clone()]);
+    assert_eq!(sessions(&store), std::slice::from_ref(&later));
     assert_eq!(store.sessions_of(&key("alice"), 10).unwrap(), [later]);
     assert_eq!(store.session_count(&key("alice")).unwrap(), 1);
     assert_eq!(store.session_count(&key("bob")).unwrap(), 0);
