@@ -89,6 +89,12 @@ impl SqliteStore {
     }
 }
 
+impl Drop for SqliteStore {
+    fn drop(&mut self) {
+        self.readers.release();
+    }
+}
+
 impl Ledger for SqliteStore {
     fn append(
         &self,

@@ -22,6 +22,12 @@ impl Readers {
         Self { path, idle: Mutex::new(Vec::new()) }
     }
 
+    /// Closes what is idle, so that the writer is the last to close: only then is
+    /// the write-ahead log folded into the file, which is whole by itself.
+    pub(super) fn release(&self) {
+        self.idle.lock().unwrap_or_else(PoisonError::into_inner).clear();
+    }
+
     /// Blocks on the disk.
     pub(super) fn look<T>(
         &self,

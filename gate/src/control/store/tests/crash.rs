@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Write};
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 
 use portcullis_core::ids::{HoldName, Revision, UserKey};
@@ -13,6 +13,7 @@ use portcullis_core::user::{Profile, User};
 use super::{Folder, SqliteStore, session};
 use crate::control::ledger::conformance::{draft, suspended, tenant};
 use crate::control::ledger::{Expect, Ledger};
+use crate::control::store::OpenError;
 
 /// Names the folder; set only in the process that is to be killed.
 const FOLDER: &str = "PORTCULLIS_TEST_CRASH_FOLDER";
@@ -24,8 +25,8 @@ fn killed_at_any_moment_it_loses_nothing_that_was_acknowledged() {
     let folder = Folder::fresh();
     let mut acknowledged = 0;
     for round in 0..ROUNDS {
-        // A few lines in one round, many in another: some kills come during the
-        // opening, some amid the writing, some around a checkpoint.
+        // A few in one round, many in another: some kills come during the opening,
+        // some amid the writing, some around a checkpoint.
         let lines = [0, 1, 7, 40, 160, 640][round as usize % 6];
         let told = write_until_killed(&folder, lines);
         acknowledged = acknowledged.max(told.entry);
@@ -34,21 +35,49 @@ fn killed_at_any_moment_it_loses_nothing_that_was_acknowledged() {
     assert!(acknowledged > 500, "the writers wrote next to nothing: {acknowledged}");
 }
 
+#[test]
+fn killed_while_it_is_made_it_can_still_be_opened() {
+    for _round in 0..ROUNDS {
+        let folder = Folder::fresh();
+        let told = write_until_killed(&folder, 0);
+        check(&folder, told.entry, &told.sessions);
+    }
+}
+
 struct Told {
     entry: u64,
     sessions: Vec<u8>,
 }
 
-/// Starts the writing process and kills it (SIGKILL) once it has told so much.
-fn write_until_killed(folder: &Folder, lines: usize) -> Told {
+#[test]
+fn a_second_process_is_refused_until_the_first_has_ended() {
+    let folder = Folder::fresh();
+    let mut child = start(&folder);
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    assert!(lines.any(|line| line.unwrap().starts_with("read ")), "it never began to write");
+    let refused = SqliteStore::open(folder.0.path()).err();
+    child.kill().unwrap();
+    child.wait().unwrap();
+    assert!(matches!(refused, Some(OpenError::InUse { .. })), "{refused:?}");
+    drop(folder.store());
+}
+
+/// Starts the writing process.
+fn start(folder: &Folder) -> Child {
     let test = "control::store::tests::crash::the_process_that_is_killed";
-    let mut child = Command::new(std::env::current_exe().unwrap())
+    Command::new(std::env::current_exe().unwrap())
         .args(["--exact", test, "--ignored", "--nocapture", "--test-threads=1"])
         .env(FOLDER, folder.0.path())
         .stdout(Stdio::piped())
         .stderr(Stdio::null())
         .spawn()
-        .unwrap();
+        .unwrap()
+}
+
+/// Kills a writing process (SIGKILL) once it has told of so many entries, or for 0
+/// as soon as it runs.
+fn write_until_killed(folder: &Folder, lines: usize) -> Told {
+    let mut child = start(folder);
     let mut told = Told { entry: 0, sessions: Vec::new() };
     let mut counted = 0;
     // To the end, past the kill: what is in the pipe was acknowledged, too.
@@ -59,15 +88,17 @@ fn write_until_killed(folder: &Folder, lines: usize) -> Told {
                 told.entry = told.entry.max(seq.parse().unwrap_or(0));
             }
             Some(("session", number)) => told.sessions.extend(number.parse::<u8>().ok()),
-            Some(_) | None => continue,
+            // The test runner's own lines, the first of which say that it runs.
+            Some(_) | None if lines > 0 => continue,
+            Some(_) | None => {}
         }
         counted += 1;
-        if counted > lines {
+        if counted >= lines {
             child.kill().unwrap();
         }
     }
     child.wait().unwrap();
-    assert!(counted > lines, "the process ended by itself");
+    assert!(counted >= lines, "the process ended by itself");
     told
 }
 

@@ -112,6 +112,7 @@ async fn the_process_with_a_limit() {
     while append(&store, written).await.is_ok() {
         written += 1;
     }
+    // Unknown where even the undoing found no room; each is tried anew.
     for _ in 0..5 {
         let refused = append(&store, written).await;
         assert!(matches!(refused, Err(AppendError::Unavailable(_) | AppendError::Unknown)));

@@ -46,6 +46,18 @@ fn files_and_folder_are_for_their_owner_alone() {
     drop(store);
 }
 
+#[tokio::test]
+async fn a_closed_store_is_one_file() {
+    let folder = with_entries(3).await;
+    let store = folder.store();
+    store.append(suspended("bob"), Expect::Any, None).await.unwrap();
+    assert_eq!(store.read(Revision(0), 10).await.unwrap().len(), 4);
+    drop(store);
+    let copy = Folder::fresh();
+    fs::copy(folder.0.path().join(LEDGER_FILE), copy.0.path().join(LEDGER_FILE)).unwrap();
+    assert_eq!(copy.store().head(), Revision(4));
+}
+
 #[test]
 fn a_folder_in_use_is_refused_by_name_until_it_is_given_up() {
     let folder = Folder::fresh();
