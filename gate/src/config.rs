@@ -1,0 +1,243 @@
+//! Configuration: a TOML file, read once into types that cannot be wrong.
+//!
+//! Nothing past this room parses a host, a path, a duration or a key again. All
+//! that is wrong with a file is reported at once, a line each, with the place,
+//! the key, what is wrong and the mend. Every key is described in
+//! `docs/configuration.md`; a test holds the two together.
+
+mod credentials;
+mod fault;
+mod login;
+mod scalar;
+mod section;
+mod server;
+mod tenant;
+
+#[cfg(test)]
+mod tests;
+
+use std::collections::HashMap;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use http::uri::{Authority, PathAndQuery};
+use http::{HeaderName, Method};
+use jsonwebtoken::{Algorithm, DecodingKey};
+use portcullis_core::host::HostName;
+use portcullis_core::identify::Sources;
+use portcullis_core::ids::{TenantId, UserId};
+use portcullis_core::login::LoginRoute;
+use portcullis_core::names::NameRule;
+
+pub use fault::{ConfigError, Fault};
+
+/// A whole configuration, checked.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// The file it was read from.
+    pub file: PathBuf,
+    pub data: DataConfig,
+    pub admin: AdminConfig,
+    /// Where the ledger and what is derived from it are kept.
+    pub store_folder: PathBuf,
+    pub log: LogConfig,
+    /// At least one; ids and hosts are unique.
+    pub tenants: Vec<TenantConfig>,
+}
+
+/// The data listener.
+#[derive(Clone, Debug)]
+pub struct DataConfig {
+    pub listen: SocketAddr,
+    /// Threads that serve requests, 1 to 64.
+    pub workers: usize,
+    pub deadlines: Deadlines,
+}
+
+/// How long the gate waits for peers. Each is described at its default, in
+/// [`portcullis_core::limits`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Deadlines {
+    pub first_bytes: Duration,
+    pub request_head: Duration,
+    pub request_body_idle: Duration,
+    pub upstream_connect: Duration,
+    pub upstream_head: Duration,
+    pub response_body_idle: Duration,
+    pub upgraded_idle: Duration,
+    pub drain: Duration,
+}
+
+/// The admin listener.
+#[derive(Clone, Debug)]
+pub struct AdminConfig {
+    pub listen: SocketAddr,
+    /// Whether the Circularo calls take `?token=`.
+    pub query_token: bool,
+}
+
+#[derive(Clone, Copy, Debug)]
+pub struct LogConfig {
+    pub level: tracing::Level,
+    pub format: LogFormat,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LogFormat {
+    /// Lines for people.
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+/// One tenant: where it lives, how its users are told apart, what they are told.
+#[derive(Clone, Debug)]
+pub struct TenantConfig {
+    pub id: TenantId,
+    /// At least one.
+    pub hosts: Vec<HostName>,
+    pub upstream: Upstream,
+    pub names: NameRule,
+    /// Where pages of ended sessions are sent: a path on the tenant's own host.
+    pub login_page: PathAndQuery,
+    pub policy: PolicyConfig,
+    /// Where credentials stand. `sources.tokens[i]` is judged by `jwts[i]`, and
+    /// `sources.api_key_headers[i]` by `api_keys[i]`.
+    pub sources: Sources,
+    pub jwts: Vec<JwtConfig>,
+    pub api_keys: Vec<ApiKeyConfig>,
+    pub logins: Vec<LoginRoute>,
+    /// How the gate ends a session that it withheld from a suspended user.
+    pub logout: Option<LogoutConfig>,
+}
+
+/// The app behind the gate, over plain HTTP.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Upstream {
+    authority: Authority,
+}
+
+impl Upstream {
+    /// Host and, where one was given, port.
+    pub fn authority(&self) -> &Authority {
+        &self.authority
+    }
+
+    pub fn host(&self) -> &str {
+        self.authority.host()
+    }
+
+    pub fn port(&self) -> u16 {
+        self.authority.port_u16().unwrap_or(80)
+    }
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PolicyConfig {
+    pub source: PolicySource,
+    pub on_failure: OnFailure,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum PolicySource {
+    /// A folder with a `policy.toml`.
+    Folder(PathBuf),
+    Builtin(BuiltinPolicy),
+}
+
+/// A policy that the gate brings.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum BuiltinPolicy {
+    Standard,
+    Acme,
+    Globex,
+}
+
+/// What a suspended user is answered when the policy fails.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum OnFailure {
+    /// The gate's own refusal.
+    #[default]
+    BuiltinAnswer,
+    /// 503 with `Retry-After`.
+    Unavailable,
+}
+
+/// How the tokens of one place are verified (RFC 7519, RFC 8725).
+#[derive(Clone, Debug)]
+pub struct JwtConfig {
+    /// At least one, all of the key's family.
+    pub algorithms: Vec<Algorithm>,
+    /// Its `Debug` hides the key.
+    pub key: DecodingKey,
+    /// The claim that holds the user's id.
+    pub user_claim: String,
+    pub issuer: Option<String>,
+    pub audience: Option<String>,
+    /// Slack for clocks that disagree, on `exp` and `nbf`.
+    pub leeway: Duration,
+}
+
+/// The API keys of one header.
+#[derive(Clone, Debug)]
+pub struct ApiKeyConfig {
+    pub header: HeaderName,
+    /// Whose key it is, by the key's hash. Canonical by the tenant's rule.
+    pub users: HashMap<ApiKeyHash, UserId>,
+}
+
+/// SHA-256 of an API key.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct ApiKeyHash(pub [u8; 32]);
+
+impl ApiKeyHash {
+    /// The hash of a key as it stands in a request.
+    pub fn of(key: &[u8]) -> Self {
+        let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, key);
+        let mut hash = [0; 32];
+        hash.copy_from_slice(digest.as_ref());
+        Self(hash)
+    }
+}
+
+impl std::fmt::Debug for ApiKeyHash {
+    /// Not the hash: that of a guessable key is as good as the key.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("sha256:***")
+    }
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LogoutConfig {
+    pub method: Method,
+    pub path: PathAndQuery,
+}
+
+/// Looks a variable of the environment up; an argument so that tests need not
+/// touch the real one.
+pub type Environment<'a> = &'a dyn Fn(&str) -> Option<std::ffi::OsString>;
+
+impl Config {
+    /// Reads the file at `path`, and the secrets that it names.
+    ///
+    /// # Errors
+    /// All that is wrong with it.
+    pub fn load(path: &Path) -> Result<Self, ConfigError> {
+        let text =
+            std::fs::read_to_string(path).map_err(|error| fault::unreadable(path, &error))?;
+        Self::parse(&text, path, &|name| std::env::var_os(name))
+    }
+
+    /// Reads `text` as if it stood in `file`: relative paths start there.
+    ///
+    /// # Errors
+    /// All that is wrong with it.
+    pub fn parse(
+        text: &str,
+        file: &Path,
+        environment: Environment<'_>,
+    ) -> Result<Self, ConfigError> {
+        section::read(text, file, environment, server::read_config)
+    }
+}

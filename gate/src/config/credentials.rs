@@ -1,0 +1,351 @@
+//! How a tenant's requests say who they are from: session cookies, tokens, API
+//! keys, and the keys and secrets that judge them.
+//!
+//! A credential that the gate cannot verify names nobody, so a key that could
+//! never verify anything is a way around the gate: such keys are refused here.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use http::HeaderName;
+use jsonwebtoken::{Algorithm, AlgorithmFamily, DecodingKey};
+use portcullis_core::identify::TokenPlace;
+use portcullis_core::ids::UserId;
+use portcullis_core::names::NameRule;
+use toml::de::DeValue;
+
+use super::fault::Noted;
+use super::section::Section;
+use super::{ApiKeyConfig, ApiKeyHash, JwtConfig, scalar};
+use crate::secret::Secret;
+
+/// More slack than this keeps expired tokens alive for too long.
+const LEEWAY_MAX: Duration = Duration::from_secs(10 * 60);
+
+const ALGORITHMS: [(&str, Algorithm); 12] = [
+    ("HS256", Algorithm::HS256),
+    ("HS384", Algorithm::HS384),
+    ("HS512", Algorithm::HS512),
+    ("RS256", Algorithm::RS256),
+    ("RS384", Algorithm::RS384),
+    ("RS512", Algorithm::RS512),
+    ("PS256", Algorithm::PS256),
+    ("PS384", Algorithm::PS384),
+    ("PS512", Algorithm::PS512),
+    ("ES256", Algorithm::ES256),
+    ("ES384", Algorithm::ES384),
+    ("EdDSA", Algorithm::EdDSA),
+];
+
+pub(super) fn read_session_cookies(tenant: &Section<'_>) -> Result<Vec<String>, Noted> {
+    let mut names: Vec<String> = Vec::new();
+    let mut outcome = Ok(());
+    for section in tenant.sections("session_cookies")? {
+        let name = section.required("name", "name = \"sessionid\"", scalar::cookie_name);
+        section.refuse_unknown();
+        match name {
+            Ok(name) if names.contains(&name) => {
+                outcome = Err(section.note("name", format!("{name} is listed twice; remove one")));
+            }
+            Ok(name) => names.push(name),
+            Err(noted) => outcome = Err(noted),
+        }
+    }
+    outcome.map(|()| names)
+}
+
+pub(super) fn read_jwts(tenant: &Section<'_>) -> Result<Vec<(TokenPlace, JwtConfig)>, Noted> {
+    let sections = tenant.sections("jwts")?;
+    let read: Vec<_> = sections.iter().map(read_jwt).collect();
+    read.into_iter().collect()
+}
+
+fn read_jwt(section: &Section<'_>) -> Result<(TokenPlace, JwtConfig), Noted> {
+    let place = read_place(section);
+    let algorithms = read_algorithms(section);
+    let secret = read_secret(section);
+    let user_claim = section.optional("user_claim", scalar::text);
+    let issuer = section.optional("issuer", scalar::text);
+    let audience = section.optional("audience", scalar::text);
+    let leeway = section.optional("leeway", |value| {
+        let leeway = scalar::duration(value, Duration::ZERO)?;
+        if leeway <= LEEWAY_MAX {
+            Ok(leeway)
+        } else {
+            Err("must be at most 10m".to_owned())
+        }
+    });
+    section.refuse_unknown();
+    let (algorithms, (source, secret)) = (algorithms?, secret?);
+    let key = decoding_key(&algorithms, &secret).map_err(|text| section.note(source, text))?;
+    let config = JwtConfig {
+        algorithms,
+        key,
+        user_claim: user_claim?.unwrap_or("sub").to_owned(),
+        issuer: issuer?.map(str::to_owned),
+        audience: audience?.map(str::to_owned),
+        leeway: leeway?.unwrap_or(Duration::from_secs(30)),
+    };
+    Ok((place?, config))
+}
+
+fn read_place(section: &Section<'_>) -> Result<TokenPlace, Noted> {
+    let from = section.required("from", "from = \"bearer\" or from = \"cookie\"", |value| {
+        scalar::word(value, &[("bearer", false), ("cookie", true)])
+    });
+    let cookie = section.optional("cookie", scalar::cookie_name);
+    match (from?, cookie?) {
+        (false, None) => Ok(TokenPlace::Bearer),
+        (true, Some(name)) => Ok(TokenPlace::Cookie(name)),
+        (true, None) => Err(section.note(
+            "cookie",
+            "is missing, as from is \"cookie\"; add cookie = \"NAME\"",
+        )),
+        (false, Some(_)) => Err(section.note(
+            "cookie",
+            "has no meaning where from is \"bearer\"; remove it, or write from = \"cookie\"",
+        )),
+    }
+}
+
+fn read_algorithms(section: &Section<'_>) -> Result<Vec<Algorithm>, Noted> {
+    let algorithms = section.list("algorithms", |value| scalar::word(value, &ALGORITHMS))?;
+    let Some(first) = algorithms.first() else {
+        return Err(section.note(
+            "algorithms",
+            "is missing; add algorithms = [\"HS256\"] (or RS256, ES256, EdDSA …)",
+        ));
+    };
+    if algorithms
+        .iter()
+        .any(|other| other.family() != first.family())
+    {
+        // A public key taken for an HMAC secret would let anyone sign (RFC 8725 §2.1).
+        return Err(section.note(
+            "algorithms",
+            "mixes families (HS*, RS* and PS*, ES*, EdDSA), but one key is of one family; write a [[tenants.jwts]] for each",
+        ));
+    }
+    Ok(algorithms)
+}
+
+/// The bytes of `key_file` or `key_env`, and which of the two it was.
+fn read_secret(section: &Section<'_>) -> Result<(&'static str, Secret), Noted> {
+    let from_file = section.optional("key_file", |value| {
+        let path = section.resolve(scalar::text(value)?);
+        std::fs::read(&path).map_err(|error| {
+            format!(
+                "cannot read {}: {error}; create the file or correct the path",
+                path.display()
+            )
+        })
+    });
+    let from_environment = section.optional("key_env", |value| {
+        let name = scalar::text(value)?;
+        match section.variable(name) {
+            Some(value) if !value.is_empty() => Ok(value.into_encoded_bytes()),
+            Some(_) | None => Err(format!(
+                "the variable {name} is not set; set it, or use key_file"
+            )),
+        }
+    });
+    match (from_file?, from_environment?) {
+        (Some(bytes), None) => Ok(("key_file", without_line_break(bytes))),
+        (None, Some(bytes)) => Ok(("key_env", Secret::new(bytes))),
+        (None, None) => Err(section.note(
+            "key_file",
+            "is missing; add key_file = \"PATH\" or key_env = \"VARIABLE\"",
+        )),
+        (Some(_), Some(_)) => {
+            Err(section.note("key_env", "stands beside key_file; keep one of them"))
+        }
+    }
+}
+
+/// Editors and `echo` end a text with a line break that is no part of the
+/// secret. Random bytes are left alone.
+fn without_line_break(mut bytes: Vec<u8>) -> Secret {
+    if std::str::from_utf8(&bytes).is_ok() && bytes.last() == Some(&b'\n') {
+        bytes.pop();
+        if bytes.last() == Some(&b'\r') {
+            bytes.pop();
+        }
+    }
+    Secret::new(bytes)
+}
+
+fn decoding_key(algorithms: &[Algorithm], secret: &Secret) -> Result<DecodingKey, String> {
+    let bytes = secret.expose_bytes();
+    let Some(family) = algorithms.first().map(|algorithm| algorithm.family()) else {
+        return Err("has no algorithm".to_owned());
+    };
+    let is_pem = bytes.trim_ascii_start().starts_with(b"-----BEGIN");
+    if family == AlgorithmFamily::Hmac {
+        let least = algorithms
+            .iter()
+            .copied()
+            .map(hmac_bytes_min)
+            .max()
+            .unwrap_or_default();
+        if is_pem {
+            return Err("holds a PEM key, but HS* algorithms share a secret; name the algorithm of the key, such as \"RS256\"".to_owned());
+        }
+        if secret.len() < least {
+            return Err(format!(
+                "holds a weak secret of {} bytes; use at least {least} random bytes (openssl rand -hex {least})",
+                secret.len()
+            ));
+        }
+        return Ok(DecodingKey::from_secret(bytes));
+    }
+    if !is_pem {
+        return Err(
+            "does not hold a public key in PEM form; it begins with -----BEGIN PUBLIC KEY-----"
+                .to_owned(),
+        );
+    }
+    if bytes.windows(12).any(|window| window == b"PRIVATE KEY-") {
+        return Err("holds a private key, which the gate must not have; give it the public half (openssl pkey -pubout)".to_owned());
+    }
+    let (key, expected) = match family {
+        AlgorithmFamily::Rsa => (DecodingKey::from_rsa_pem(bytes), "an RSA public key"),
+        AlgorithmFamily::Ec => (
+            DecodingKey::from_ec_pem(bytes),
+            "a public key on an elliptic curve",
+        ),
+        AlgorithmFamily::Ed => (DecodingKey::from_ed_pem(bytes), "an Ed25519 public key"),
+        AlgorithmFamily::Hmac => return Err("is no public key".to_owned()),
+    };
+    let key = key.map_err(|_| format!("does not hold {expected}, which the algorithms ask for; give the key that the app's tokens are signed for"))?;
+    check_key_fits(&key, algorithms)?;
+    Ok(key)
+}
+
+/// RFC 7518 §3.2: a secret at least as long as the hash.
+fn hmac_bytes_min(algorithm: Algorithm) -> usize {
+    if algorithm == Algorithm::HS512 {
+        64
+    } else if algorithm == Algorithm::HS384 {
+        48
+    } else {
+        32
+    }
+}
+
+/// Refuses keys that parse but would verify nothing.
+fn check_key_fits(key: &DecodingKey, algorithms: &[Algorithm]) -> Result<(), String> {
+    /// A modulus of 2048 bits in bytes: shorter keys are refused when verifying.
+    const RSA_BYTES_MIN: usize = 256;
+    /// An uncompressed point (SEC 1 §2.3.3).
+    const P256_BYTES: usize = 65;
+    const P384_BYTES: usize = 97;
+    let bytes = key.try_get_as_bytes().map_err(|error| error.to_string())?;
+    for algorithm in algorithms {
+        let fits = match (algorithm.family(), *algorithm) {
+            (AlgorithmFamily::Rsa, _) => bytes.len() > RSA_BYTES_MIN,
+            (AlgorithmFamily::Ec, Algorithm::ES256) => bytes.len() == P256_BYTES,
+            (AlgorithmFamily::Ec, _) => bytes.len() == P384_BYTES,
+            (AlgorithmFamily::Hmac | AlgorithmFamily::Ed, _) => true,
+        };
+        if !fits {
+            return Err(format!(
+                "holds a key that {algorithm:?} cannot use; it takes {}",
+                match algorithm.family() {
+                    AlgorithmFamily::Rsa => "RSA of 2048 bits or more",
+                    AlgorithmFamily::Ec if *algorithm == Algorithm::ES256 => "a key on P-256",
+                    AlgorithmFamily::Ec => "a key on P-384",
+                    AlgorithmFamily::Hmac | AlgorithmFamily::Ed => "another key",
+                }
+            ));
+        }
+    }
+    Ok(())
+}
+
+pub(super) fn read_api_keys(
+    tenant: &Section<'_>,
+    rule: NameRule,
+) -> Result<Vec<ApiKeyConfig>, Noted> {
+    let mut sources: Vec<ApiKeyConfig> = Vec::new();
+    let mut outcome = Ok(());
+    for section in tenant.sections("api_keys")? {
+        match read_api_key_source(&section, rule) {
+            Ok(source) if sources.iter().any(|other| other.header == source.header) => {
+                let text = "is listed twice; put its keys into one [[tenants.api_keys]]";
+                outcome = Err(section.note("header", text));
+            }
+            Ok(source) => sources.push(source),
+            Err(noted) => outcome = Err(noted),
+        }
+    }
+    outcome.map(|()| sources)
+}
+
+fn read_api_key_source(section: &Section<'_>, rule: NameRule) -> Result<ApiKeyConfig, Noted> {
+    let header = section.required("header", "header = \"X-API-Key\"", read_header);
+    let mut users = HashMap::new();
+    let mut outcome = Ok(());
+    for entry in section.sections("keys")? {
+        let hash = entry.required("hash", "hash = \"sha256:HEX\"", read_hash);
+        let user = entry.required("user", "user = \"bob\"", |value| {
+            let text = scalar::text(value)?;
+            UserId::canonical(text, rule).map_err(|error| error.to_string())
+        });
+        entry.refuse_unknown();
+        match (hash, user) {
+            (Ok(hash), Ok(user)) => {
+                if users.insert(hash, user).is_some() {
+                    outcome = Err(entry.note("hash", "is listed twice; a key belongs to one user"));
+                }
+            }
+            (Err(noted), _) | (_, Err(noted)) => outcome = Err(noted),
+        }
+    }
+    section.refuse_unknown();
+    outcome?;
+    let header = header?;
+    if users.is_empty() {
+        return Err(section.note(
+            "keys",
+            "is missing; add keys = [ { hash = \"sha256:HEX\", user = \"bob\" } ]",
+        ));
+    }
+    Ok(ApiKeyConfig { header, users })
+}
+
+fn read_header(value: &DeValue<'_>) -> Result<HeaderName, String> {
+    let text = scalar::text(value)?;
+    let name: HeaderName = text
+        .parse()
+        .map_err(|_| format!("{text:?} is not a header name; write one such as \"X-API-Key\""))?;
+    if name.as_str().starts_with("x-portcullis-") {
+        return Err(format!(
+            "{text:?} is dropped from requests, as all X-Portcullis-* headers are; use another name"
+        ));
+    }
+    Ok(name)
+}
+
+/// `sha256:` and 64 hexadecimal digits.
+fn read_hash(value: &DeValue<'_>) -> Result<ApiKeyHash, String> {
+    let bad = || {
+        "must be \"sha256:\" and 64 hexadecimal digits; make it with: printf %s KEY | sha256sum"
+            .to_owned()
+    };
+    let digits = scalar::text(value)?
+        .strip_prefix("sha256:")
+        .ok_or_else(bad)?;
+    if digits.len() != 64 || !digits.is_ascii() {
+        return Err(bad());
+    }
+    let mut hash = [0; 32];
+    for (byte, pair) in hash.iter_mut().zip(digits.as_bytes().chunks(2)) {
+        let pair = std::str::from_utf8(pair).map_err(|_| bad())?;
+        let is_hex = pair.bytes().all(|digit| digit.is_ascii_hexdigit());
+        *byte = u8::from_str_radix(pair, 16)
+            .ok()
+            .filter(|_| is_hex)
+            .ok_or_else(bad)?;
+    }
+    Ok(ApiKeyHash(hash))
+}

@@ -1,0 +1,195 @@
+//! One tenant: hosts, upstream, policy, and how its users are told apart.
+
+use http::Method;
+use http::uri::PathAndQuery;
+use portcullis_core::host::HostName;
+use portcullis_core::identify::Sources;
+use portcullis_core::ids::TenantId;
+use portcullis_core::login::{BodyFormat, LoginRoute};
+use portcullis_core::names::NameRule;
+use toml::de::DeValue;
+
+use super::fault::Noted;
+use super::section::Section;
+use super::{BuiltinPolicy, LogoutConfig, OnFailure, PolicyConfig, PolicySource, TenantConfig};
+use super::{credentials, login, scalar};
+
+const NAME_RULES: [(&str, NameRule); 2] = [
+    ("fold-case", NameRule::FoldCase),
+    ("keep-case", NameRule::KeepCase),
+];
+
+pub(super) fn read_tenant(section: &Section<'_>) -> Result<TenantConfig, Noted> {
+    let id = section.required("id", "id = \"acme\"", |value| {
+        let text = scalar::text(value)?;
+        TenantId::parse(text).map_err(|error| format!("{text:?} is no tenant id: {error}"))
+    });
+    let hosts = read_hosts(section);
+    let upstream = section.required(
+        "upstream",
+        "upstream = \"http://127.0.0.1:9000\"",
+        scalar::upstream,
+    );
+    let names = section.optional("names", |value| scalar::word(value, &NAME_RULES));
+    let names = names.map(Option::unwrap_or_default);
+    let login_page = section.optional("login_page", scalar::path_and_query);
+    let policy = read_policy(section);
+    let cookies = credentials::read_session_cookies(section);
+    let jwts = credentials::read_jwts(section);
+    // Under a rule that is wrong, the keys' users are still worth checking.
+    let api_keys = credentials::read_api_keys(section, names.unwrap_or_default());
+    let logins = login::read_logins(section, cookies.as_ref().is_ok_and(Vec::is_empty));
+    let logout = read_logout(section);
+    section.refuse_unknown();
+
+    let (cookies, jwts, api_keys, logins) = (cookies?, jwts?, api_keys?, logins?);
+    check_ways_to_identify(section, &cookies, jwts.len() + api_keys.len(), &logins)?;
+    let (tokens, jwts) = jwts.into_iter().unzip();
+    let sources = Sources {
+        session_cookies: cookies,
+        tokens,
+        api_key_headers: api_keys
+            .iter()
+            .map(|source| source.header.clone())
+            .collect(),
+    };
+    let login_page = login_page?.unwrap_or_else(|| default_login_page(&logins));
+    Ok(TenantConfig {
+        id: id?,
+        hosts: hosts?,
+        upstream: upstream?,
+        names: names?,
+        login_page,
+        policy: policy?,
+        sources,
+        jwts,
+        api_keys,
+        logins: logins.into_iter().map(|(route, _)| route).collect(),
+        logout: logout?,
+    })
+}
+
+fn read_hosts(section: &Section<'_>) -> Result<Vec<HostName>, Noted> {
+    let hosts = section.list("hosts", |value| {
+        let text = scalar::text(value)?;
+        let bad = || format!("{text:?} is not a host name; write it without scheme and port, such as \"app.example.com\"");
+        let host = HostName::parse(text).map_err(|_| bad())?;
+        // A port would be dropped in silence, and look as if it mattered.
+        let has_port = !text.starts_with('[') && text.contains(':');
+        if has_port || text.contains("]:") { Err(bad()) } else { Ok(host) }
+    })?;
+    if hosts.is_empty() {
+        return Err(section.note("hosts", "is missing; add hosts = [\"app.example.com\"]"));
+    }
+    Ok(hosts)
+}
+
+/// The page with the form, where there is one. An app that takes JSON has its
+/// login behind some page, and sends people there from `/` by itself.
+fn default_login_page(logins: &[(LoginRoute, PathAndQuery)]) -> PathAndQuery {
+    let form = logins
+        .iter()
+        .find(|(route, _)| route.body == BodyFormat::Form);
+    form.map_or(PathAndQuery::from_static("/"), |(_, path)| path.clone())
+}
+
+/// A tenant whose users cannot be told apart would let everyone through, and
+/// look as if it worked.
+fn check_ways_to_identify(
+    section: &Section<'_>,
+    cookies: &[String],
+    tokens_and_keys: usize,
+    logins: &[(LoginRoute, PathAndQuery)],
+) -> Result<(), Noted> {
+    if cookies.is_empty() && tokens_and_keys == 0 && logins.is_empty() {
+        return Err(section.note_whole(
+            "has no way to tell users apart, so none could be kept out; add [[tenants.session_cookies]] with [[tenants.logins]], [[tenants.jwts]] or [[tenants.api_keys]]",
+        ));
+    }
+    if !cookies.is_empty() && logins.is_empty() {
+        return Err(section.note(
+            "session_cookies",
+            "whose session a cookie is can be learnt only from a login; add [[tenants.logins]]",
+        ));
+    }
+    Ok(())
+}
+
+fn read_policy(tenant: &Section<'_>) -> Result<PolicyConfig, Noted> {
+    const BUILTINS: [(&str, BuiltinPolicy); 3] = [
+        ("standard", BuiltinPolicy::Standard),
+        ("acme", BuiltinPolicy::Acme),
+        ("globex", BuiltinPolicy::Globex),
+    ];
+    const ON_FAILURE: [(&str, OnFailure); 2] = [
+        ("builtin", OnFailure::BuiltinAnswer),
+        ("unavailable", OnFailure::Unavailable),
+    ];
+    let section = tenant.section("policy")?;
+    let folder = section.optional("folder", |value| {
+        let folder = section.resolve(scalar::text(value)?);
+        if folder.join("policy.toml").is_file() {
+            return Ok(folder);
+        }
+        let what = if folder.is_dir() {
+            "has no policy.toml"
+        } else {
+            "is no folder"
+        };
+        Err(format!(
+            "{} {what}; correct the path (it starts at the folder of this file)",
+            folder.display()
+        ))
+    });
+    let builtin = section.optional("builtin", |value| scalar::word(value, &BUILTINS));
+    let on_failure = section.optional("on_failure", |value| scalar::word(value, &ON_FAILURE));
+    section.refuse_unknown();
+    let source = match (folder?, builtin?) {
+        (Some(folder), None) => PolicySource::Folder(folder),
+        (None, Some(builtin)) => PolicySource::Builtin(builtin),
+        (None, None) => PolicySource::Builtin(BuiltinPolicy::Standard),
+        (Some(_), Some(_)) => {
+            return Err(section.note("builtin", "stands beside folder; keep one of them"));
+        }
+    };
+    Ok(PolicyConfig {
+        source,
+        on_failure: on_failure?.unwrap_or_default(),
+    })
+}
+
+impl BuiltinPolicy {
+    /// The name that it is loaded by.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Standard => "standard",
+            Self::Acme => "acme",
+            Self::Globex => "globex",
+        }
+    }
+}
+
+fn read_logout(tenant: &Section<'_>) -> Result<Option<LogoutConfig>, Noted> {
+    let section = tenant.section("logout")?;
+    let method = section.optional("method", read_method);
+    let path = section.optional("path", scalar::path_and_query);
+    section.refuse_unknown();
+    let (method, path) = (method?.unwrap_or(Method::POST), path?);
+    match path {
+        Some(path) => Ok(Some(LogoutConfig { method, path })),
+        None if section.is_present() => {
+            Err(section.note("path", "is missing; add path = \"/logout\""))
+        }
+        None => Ok(None),
+    }
+}
+
+fn read_method(value: &DeValue<'_>) -> Result<Method, String> {
+    const METHODS: [(&str, &Method); 4] = [
+        ("POST", &Method::POST),
+        ("GET", &Method::GET),
+        ("DELETE", &Method::DELETE),
+        ("PUT", &Method::PUT),
+    ];
+    scalar::word(value, &METHODS).cloned()
+}
