@@ -14,6 +14,7 @@ pub mod ledger;
 pub mod limits;
 pub mod login;
 pub mod names;
+pub mod negotiate;
 pub mod path;
 pub mod policy;
 pub mod refusal;

@@ -1,0 +1,222 @@
+//! Forwards what was permitted, and relays the app's answer.
+
+use std::rc::Rc;
+
+use bytes::Bytes;
+use http::header::{self, HeaderValue};
+use http::request::Parts;
+use http::uri::PathAndQuery;
+use http::{HeaderMap, Request, Response, StatusCode, Uri, Version};
+use http_body_util::Full;
+use hyper::body::{Body, Incoming};
+use hyper::upgrade::OnUpgrade;
+use portcullis_core::decide::Permitted;
+use portcullis_core::forward as rules;
+use portcullis_core::identify::canonical_cookie_value;
+use portcullis_core::refusal::Refusal;
+use portcullis_core::request::{CheckedHead, lists};
+use tokio::time::Instant;
+
+use super::WorkerRef;
+use super::body::{Answer, Upload, UploadState};
+use super::connection::Client;
+use super::identify::{Named, Proof};
+use super::tunnel;
+use super::upstream::{self, Borrowed};
+use crate::live::connections::Ticket;
+use crate::live::sessions;
+use crate::live::tenants::Tenant;
+
+/// One request on its way to the app.
+pub(super) struct Exchange<'a> {
+    pub worker: &'a WorkerRef,
+    pub tenant: &'a Tenant,
+    pub client: &'a Client,
+    pub head: &'a CheckedHead,
+    pub ticket: &'a Ticket,
+}
+
+/// The app's answer, its body still to come.
+pub(super) struct Answered {
+    response: Response<Incoming>,
+    connection: Borrowed,
+    /// The client's side of a WebSocket that both want.
+    upgrade: Option<OnUpgrade>,
+    keep_alive_slot: Option<super::connection::Slot>,
+}
+
+impl Answered {
+    pub(super) fn response(&self) -> &Response<Incoming> {
+        &self.response
+    }
+}
+
+/// Why there is no answer of the app's.
+pub(super) enum Unanswered {
+    Refused(Refusal),
+    /// The user was suspended while the app was thinking.
+    Cut,
+}
+
+impl From<Refusal> for Unanswered {
+    fn from(refusal: Refusal) -> Self {
+        Self::Refused(refusal)
+    }
+}
+
+impl Exchange<'_> {
+    /// Makes the head what the app gets; returns a copy of its headers' Host and
+    /// cookies for what follows the answer.
+    pub(super) fn prepare(
+        &self,
+        parts: &mut Parts,
+        permitted: &Permitted,
+        named: &[Named],
+    ) -> HeaderMap {
+        let host = HeaderValue::from_str(
+            parts.uri.authority().map_or(self.head.host.as_str(), |authority| authority.as_str()),
+        );
+        let host = parts.headers.get(header::HOST).cloned().or(host.ok());
+        let host = host.unwrap_or_else(|| HeaderValue::from_static(""));
+        let client = rules::Client {
+            address: self.client.address.ip(),
+            scheme: self.client.scheme,
+            host: &host,
+        };
+        let keys = &self.tenant.config.sources.api_key_headers;
+        rules::request_headers(&mut parts.headers, &client, keys, self.head.websocket);
+        if permitted.without_dead_cookies() {
+            self.drop_dead_cookies(&mut parts.headers, named);
+        }
+        let mut sent = HeaderMap::new();
+        sent.insert(header::HOST, host);
+        sent
+    }
+
+    fn drop_dead_cookies(&self, headers: &mut HeaderMap, named: &[Named]) {
+        let dead: Vec<_> = named
+            .iter()
+            .filter(|named| named.judged(&self.worker.live).dead)
+            .filter_map(|named| match &named.proof {
+                Proof::Session { hash, cookie, .. } => Some((*cookie, *hash)),
+                Proof::Token(_) | Proof::ApiKey => None,
+            })
+            .collect();
+        let names = &self.tenant.config.sources.session_cookies;
+        rules::without_cookies(headers, |name, value| {
+            dead.iter().any(|(cookie, hash)| {
+                names[*cookie].as_bytes() == name
+                    && sessions::hash(
+                        self.tenant.id(),
+                        &names[*cookie],
+                        &canonical_cookie_value(value),
+                    ) == *hash
+            })
+        });
+    }
+
+    /// Sends the request. Takes a [`Permitted`]: nothing else may come this far.
+    pub(super) async fn send(
+        &self,
+        _permission: &Permitted,
+        mut parts: Parts,
+        login_body: Option<Bytes>,
+        body: Incoming,
+    ) -> Result<Answered, Unanswered> {
+        let upgrade = parts.extensions.remove::<OnUpgrade>().filter(|_| self.head.websocket);
+        let state = Rc::new(UploadState::default());
+        let idle = self.worker.deadlines.request_body_idle;
+        let upload = match login_body {
+            Some(whole) => Upload::Whole(Full::new(whole)),
+            None => Upload::stream(body, idle, &state),
+        };
+        let request = outgoing(parts, upload);
+        let authority: Rc<str> = self.tenant.config.upstream.authority().as_str().into();
+        let cut = self.ticket.cut();
+        let answer = tokio::select! {
+            biased;
+            () = cut.fired() => {
+                cut.obey();
+                return Err(Unanswered::Cut);
+            }
+            answer = upstream::send(self.worker, &authority, request) => answer,
+            () = self.too_slow(&state) => Err(Refusal::UpstreamSlow),
+        };
+        let (response, connection) =
+            answer.map_err(|refusal| state.take_fault().unwrap_or(refusal))?;
+        let keep_alive_slot = upgrade.is_some().then(|| self.client.slot());
+        Ok(Answered { response, connection, upgrade, keep_alive_slot })
+    }
+
+    /// The app's time runs from the last piece of the request that it was sent.
+    async fn too_slow(&self, state: &UploadState) {
+        let started = Instant::now();
+        loop {
+            let since = state.waiting_since().unwrap_or(started);
+            let deadline = since + self.worker.deadlines.upstream_head;
+            if Instant::now() >= deadline {
+                return;
+            }
+            tokio::time::sleep_until(deadline).await;
+        }
+    }
+}
+
+/// Origin form, HTTP/1.1, and framing that hyper's client keeps: without a word
+/// on it, it would drop the body of a GET.
+fn outgoing(mut parts: Parts, upload: Upload) -> Request<Upload> {
+    let target = parts.uri.path_and_query().cloned();
+    parts.uri = Uri::from(target.unwrap_or_else(|| PathAndQuery::from_static("/")));
+    parts.version = Version::HTTP_11;
+    parts.extensions.clear();
+    match &upload {
+        Upload::Empty => {
+            // A POST without a body says so; a GET need not.
+            if !parts.method.is_safe() {
+                parts.headers.insert(header::CONTENT_LENGTH, HeaderValue::from_static("0"));
+            } else {
+                parts.headers.remove(header::CONTENT_LENGTH);
+            }
+        }
+        Upload::Whole(body) => {
+            let length = body.size_hint().exact().unwrap_or_default();
+            parts.headers.insert(header::CONTENT_LENGTH, HeaderValue::from(length));
+        }
+        Upload::Stream { body, .. } => {
+            if body.size_hint().exact().is_none() {
+                parts.headers.remove(header::CONTENT_LENGTH);
+                let chunked = HeaderValue::from_static("chunked");
+                parts.headers.insert(header::TRANSFER_ENCODING, chunked);
+            }
+        }
+    }
+    Request::from_parts(parts, upload)
+}
+
+/// Relays the answer; the ticket goes with its body, or with the tunnel.
+pub(super) fn relay(worker: &WorkerRef, answered: Answered, ticket: Ticket) -> Response<Answer> {
+    let Answered { mut response, connection, upgrade, keep_alive_slot } = answered;
+    let switching = response.status() == StatusCode::SWITCHING_PROTOCOLS;
+    if switching {
+        let agreed = lists(response.headers(), &header::UPGRADE, "websocket");
+        let (Some(client), true) = (upgrade, agreed) else {
+            tracing::warn!("the app switched protocols without being asked");
+            let mut refused = Response::new(Answer::own(Bytes::new()));
+            *refused.status_mut() = StatusCode::BAD_GATEWAY;
+            return refused;
+        };
+        let app = hyper::upgrade::on(&mut response);
+        let idle = worker.deadlines.upgraded_idle;
+        tokio::task::spawn_local(tunnel::run(client, app, ticket, idle, keep_alive_slot));
+        let (mut parts, _) = response.into_parts();
+        rules::response_headers(&mut parts.headers, true);
+        parts.extensions.clear();
+        return Response::from_parts(parts, Answer::own(Bytes::new()));
+    }
+    let (mut parts, body) = response.into_parts();
+    rules::response_headers(&mut parts.headers, false);
+    parts.extensions.clear();
+    parts.version = Version::HTTP_11;
+    let idle = worker.deadlines.response_body_idle;
+    Response::from_parts(parts, Answer::relayed(body, ticket, idle, connection))
+}

@@ -1,0 +1,95 @@
+//! Turns credentials into users: what core found in the head, looked up in live.
+
+use std::sync::Arc;
+
+use http::HeaderMap;
+use portcullis_core::decide::{Carrier, Identity};
+use portcullis_core::identify::{Credential, credentials};
+use portcullis_core::ids::{Revision, UserKey};
+use portcullis_core::refusal::Refusal;
+use portcullis_core::time::Timestamp;
+
+use crate::config::ApiKeyHash;
+use crate::live::Reader;
+use crate::live::sessions::{self, Session, SessionHash};
+use crate::live::tenants::Tenant;
+use crate::live::tokens::Claims;
+
+/// A user whom the request names, and by what.
+#[derive(Clone, Debug)]
+pub(super) struct Named {
+    pub user: UserKey,
+    pub proof: Proof,
+}
+
+#[derive(Clone, Debug)]
+pub(super) enum Proof {
+    Session { hash: SessionHash, cookie: usize, session: Arc<Session> },
+    Token(Arc<Claims>),
+    ApiKey,
+}
+
+/// Everyone whom the request names. A credential that nobody knows names nobody:
+/// the app fronts users whom the gate has never heard of. A token is different,
+/// since it says who it is from: one that can't be verified is refused.
+pub(super) fn identify(
+    tenant: &Tenant,
+    live: &Reader,
+    headers: &HeaderMap,
+    now: Timestamp,
+) -> Result<Vec<Named>, Refusal> {
+    let found = credentials(headers, &tenant.config.sources)?;
+    let mut named = Vec::with_capacity(found.len());
+    for credential in found {
+        match credential {
+            Credential::Session { cookie, value } => {
+                let name = &tenant.config.sources.session_cookies[cookie];
+                let hash = sessions::hash(tenant.id(), name, &value);
+                if let Some(session) = live.sessions().find(&hash) {
+                    let user = live.resolve(session.user.clone());
+                    named.push(Named { user, proof: Proof::Session { hash, cookie, session } });
+                }
+            }
+            Credential::Token { source, text } => {
+                let claims =
+                    tenant.verifiers[source].verify(&text, now).map_err(Refusal::TokenInvalid)?;
+                let user = tenant
+                    .user_key(&claims.user)
+                    .ok_or(Refusal::TokenInvalid("its user name is not valid"))?;
+                named.push(Named { user: live.resolve(user), proof: Proof::Token(claims) });
+            }
+            Credential::ApiKey { source, value } => {
+                let users = &tenant.config.api_keys[source].users;
+                if let Some(user) = users.get(&ApiKeyHash::of(&value)) {
+                    let user = live.resolve(UserKey::new(tenant.id(), user));
+                    named.push(Named { user, proof: Proof::ApiKey });
+                }
+            }
+        }
+    }
+    Ok(named)
+}
+
+impl Named {
+    /// With what is known of the user at this moment.
+    pub(super) fn judged(&self, live: &Reader) -> Identity {
+        let standing = live.standing(&self.user);
+        let (carrier, dead) = match &self.proof {
+            Proof::Session { session, .. } => {
+                (Carrier::Session, standing.killed_session(session.learnt_at))
+            }
+            Proof::Token(claims) => (Carrier::Token, standing.killed_token(claims.issued_at)),
+            Proof::ApiKey => (Carrier::ApiKey, false),
+        };
+        Identity { user: self.user.clone(), carrier, standing, dead }
+    }
+
+    /// From when a session that the app sets anew counts: it is as old as what
+    /// the request came with, so that rotating a cookie does not renew a session.
+    pub(super) fn known_since(&self, live: &Reader) -> Revision {
+        match &self.proof {
+            Proof::Session { session, .. } => session.learnt_at,
+            Proof::Token(_) | Proof::ApiKey => live.standing(&self.user).revision,
+        }
+    }
+}

@@ -1,0 +1,262 @@
+//! Login attempts: read before they are judged, settled when the app has answered.
+
+use std::rc::Rc;
+
+use bytes::{Bytes, BytesMut};
+use http::request::Parts;
+use http::{HeaderMap, HeaderValue, Request, Response, header};
+use http_body_util::{BodyExt, Full};
+use hyper::body::{Body, Incoming};
+use portcullis_core::decide::{Attempt, Permitted, Question, decide};
+use portcullis_core::identify::{SetCookie, set_cookies};
+use portcullis_core::ids::{Revision, UserKey};
+use portcullis_core::limits;
+use portcullis_core::login::{BodyFormat, LoginFault, LoginRoute, form_field};
+use portcullis_core::refusal::Refusal;
+use portcullis_core::request::CheckedHead;
+
+use super::WorkerRef;
+use super::body::Upload;
+use super::identify::{Named, Proof};
+use super::upstream;
+use crate::live::Reader;
+use crate::live::sessions::{self, Session};
+use crate::live::tenants::Tenant;
+
+/// An attempt whose body has been read.
+pub(super) struct Login<'a> {
+    pub route: &'a LoginRoute,
+    /// The user as the body spells it, which may be an alias.
+    pub name: UserKey,
+    pub user: UserKey,
+    pub body: Bytes,
+}
+
+impl Login<'_> {
+    pub(super) fn attempt(&self, live: &Reader) -> Attempt {
+        Attempt {
+            user: self.user.clone(),
+            standing: live.standing(&self.user),
+            disclose: self.route.disclose,
+        }
+    }
+}
+
+/// Reads the attempt, if the request is one. The body comes back whole.
+pub(super) async fn read<'a>(
+    tenant: &'a Tenant,
+    live: &Reader,
+    head: &CheckedHead,
+    parts: &Parts,
+    body: &mut Incoming,
+) -> Result<Option<Login<'a>>, Refusal> {
+    let route = tenant.config.logins.iter().find(|login| login.takes(&parts.method, &head.path));
+    let Some(route) = route else { return Ok(None) };
+    route.check_media_type(&parts.headers)?;
+    // An app that merges query and body would see a user whom the gate did not.
+    let query = parts.uri.query().unwrap_or_default();
+    match form_field(query.as_bytes(), &route.user_field) {
+        Err(LoginFault::NoUser(_)) => {}
+        Ok(_) | Err(_) => return Err(LoginFault::ManyUsers(route.user_field.clone()).into()),
+    }
+    let collected = tokio::time::timeout(limits::LOGIN_BODY_WAIT, collect(body)).await;
+    let body = collected.map_err(|_| Refusal::SlowBody)??;
+    let name = match route.body {
+        BodyFormat::Form => form_field(&body, &route.user_field)?,
+        BodyFormat::Json => json_field(&body, &route.user_field)?,
+    };
+    let name = tenant.user_key(&name).ok_or(LoginFault::BadUser)?;
+    Ok(Some(Login { route, user: live.resolve(name.clone()), name, body }))
+}
+
+async fn collect(body: &mut Incoming) -> Result<Bytes, Refusal> {
+    let too_large = || Refusal::Login(LoginFault::TooLarge);
+    if body.size_hint().lower() > limits::LOGIN_BODY_BYTES_MAX as u64 {
+        return Err(too_large());
+    }
+    let mut all = BytesMut::new();
+    while let Some(frame) = body.frame().await {
+        let frame = frame.map_err(|_| Refusal::BrokenBody)?;
+        let Ok(data) = frame.into_data() else { continue };
+        if all.len() + data.len() > limits::LOGIN_BODY_BYTES_MAX {
+            return Err(too_large());
+        }
+        all.extend_from_slice(&data);
+    }
+    Ok(all.freeze())
+}
+
+/// The text at `field` of a JSON object. A key that stands twice is refused:
+/// parsers disagree on which one counts.
+fn json_field(body: &[u8], field: &str) -> Result<String, LoginFault> {
+    let unreadable = |_| LoginFault::Unreadable("JSON");
+    let Entries(entries) = serde_json::from_slice(body).map_err(unreadable)?;
+    let mut values = entries.into_iter().filter(|(key, _)| key == field).map(|(_, value)| value);
+    match (values.next(), values.next()) {
+        (None, _) => Err(LoginFault::NoUser(field.to_owned())),
+        (Some(_), Some(_)) => Err(LoginFault::ManyUsers(field.to_owned())),
+        (Some(serde_json::Value::String(name)), None) => Ok(name),
+        (Some(serde_json::Value::Number(number)), None) => Ok(number.to_string()),
+        (Some(_), None) => Err(LoginFault::BadUser),
+    }
+}
+
+/// A JSON object with its keys as they stand, twice if they stand twice.
+struct Entries(Vec<(String, serde_json::Value)>);
+
+impl<'de> serde::Deserialize<'de> for Entries {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Reading;
+        impl<'de> serde::de::Visitor<'de> for Reading {
+            type Value = Entries;
+
+            fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str("an object")
+            }
+
+            fn visit_map<A: serde::de::MapAccess<'de>>(self, mut map: A) -> Result<Entries, A::Error> {
+                let mut entries = Vec::new();
+                while let Some(entry) = map.next_entry()? {
+                    entries.push(entry);
+                }
+                Ok(Entries(entries))
+            }
+        }
+        deserializer.deserialize_map(Reading)
+    }
+}
+
+/// What the app's answer means for sessions: learns those that it sets, and
+/// withholds a login that it accepted from a user who is out. When this returns,
+/// what was learnt is durable, so that a crash can't bring a stranger's cookie
+/// into being.
+pub(super) async fn settle(
+    worker: &WorkerRef,
+    tenant: &Tenant,
+    login: Option<(&Login<'_>, Revision, &Permitted)>,
+    named: &[Named],
+    sent: &HeaderMap,
+    response: &Response<Incoming>,
+) -> Result<(), Refusal> {
+    let set: Vec<SetCookie> = set_cookies(response.headers(), &tenant.config.sources)
+        .into_iter()
+        .filter(|cookie| !cookie.expires)
+        .collect();
+    if let Some((login, judged_at, permitted)) = login {
+        if !login.route.accepted(response.status(), !set.is_empty()) {
+            return Ok(());
+        }
+        if let Err(refusal) = still_welcome(worker, login, permitted) {
+            end_session(worker, tenant, sent, response.headers()).await;
+            return Err(refusal);
+        }
+        for cookie in set {
+            learn(worker, tenant, &login.name, judged_at, cookie).await?;
+        }
+        return Ok(());
+    }
+    // The app gave a signed-in user another cookie: it is the same session.
+    let Some(first) = named.first() else { return Ok(()) };
+    if set.is_empty() || named.iter().any(|other| other.user != first.user) {
+        return Ok(());
+    }
+    let owner = match &first.proof {
+        Proof::Session { session, .. } => session.user.clone(),
+        Proof::Token(_) | Proof::ApiKey => first.user.clone(),
+    };
+    for cookie in set {
+        learn(worker, tenant, &owner, first.known_since(&worker.live), cookie).await?;
+    }
+    Ok(())
+}
+
+/// Judges the user again: a suspension may have come while the app checked the
+/// password.
+fn still_welcome(
+    worker: &WorkerRef,
+    login: &Login<'_>,
+    permitted: &Permitted,
+) -> Result<(), Refusal> {
+    if let Some(user) = permitted.withhold_login() {
+        return Err(Refusal::Suspended(user.clone()));
+    }
+    let attempt = Some(login.attempt(&worker.live));
+    let again = decide(&Question { attempt, ..Question::default() }, (worker.clock)())?;
+    match again.withhold_login() {
+        Some(user) => Err(Refusal::Suspended(user.clone())),
+        None => Ok(()),
+    }
+}
+
+async fn learn(
+    worker: &WorkerRef,
+    tenant: &Tenant,
+    user: &UserKey,
+    learnt_at: Revision,
+    cookie: SetCookie,
+) -> Result<(), Refusal> {
+    let name = &tenant.config.sources.session_cookies[cookie.cookie];
+    let hash = sessions::hash(tenant.id(), name, &cookie.value);
+    let session = Session {
+        user: user.clone(),
+        learnt_at,
+        first_seen: (worker.clock)(),
+        path: cookie.path,
+        domain: cookie.domain,
+    };
+    worker.live.sessions().learn(hash, session).await.map_err(|error| {
+        tracing::error!(tenant = %tenant.id(), %error, "a login could not be learnt and is refused");
+        Refusal::CannotKnow("the session could not be stored")
+    })
+}
+
+/// Ends, in the app, the session of a login that is withheld. Its cookie never
+/// leaves the gate, so a failure here leaves a session that nobody can use.
+async fn end_session(worker: &WorkerRef, tenant: &Tenant, sent: &HeaderMap, answer: &HeaderMap) {
+    let Some(logout) = &tenant.config.logout else { return };
+    let cookies: Vec<&[u8]> = answer
+        .get_all(header::SET_COOKIE)
+        .iter()
+        .filter_map(|cookie| cookie.as_bytes().split(|b| *b == b';').next())
+        .collect();
+    let Ok(cookies) = HeaderValue::from_bytes(&cookies.join(&b"; "[..])) else { return };
+    let mut request = Request::new(Upload::Whole(Full::default()));
+    *request.method_mut() = logout.method.clone();
+    *request.uri_mut() = logout.path.clone().into();
+    if let Some(host) = sent.get(header::HOST) {
+        request.headers_mut().insert(header::HOST, host.clone());
+    }
+    request.headers_mut().insert(header::COOKIE, cookies);
+    request.headers_mut().insert(header::CONTENT_LENGTH, HeaderValue::from_static("0"));
+    let authority: Rc<str> = tenant.config.upstream.authority().as_str().into();
+    let sending = upstream::send(worker, &authority, request);
+    match tokio::time::timeout(limits::UPSTREAM_CONNECT_WAIT, sending).await {
+        Ok(Ok((answer, _))) if answer.status().as_u16() < 400 => {}
+        Ok(Ok((answer, _))) => {
+            tracing::warn!(tenant = %tenant.id(), status = %answer.status(), "the app did not end a withheld session");
+        }
+        Ok(Err(_)) | Err(_) => {
+            tracing::warn!(tenant = %tenant.id(), "the app could not be asked to end a withheld session");
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_json_login_with_two_readings_is_refused() {
+        let read = |body: &str| json_field(body.as_bytes(), "email");
+        assert_eq!(read(r#"{"email":"bob@a.test","password":"x"}"#), Ok("bob@a.test".into()));
+        assert_eq!(read(r#"{"\u0065mail":"bob"}"#), Ok("bob".into()));
+        let twice = LoginFault::ManyUsers("email".into());
+        assert_eq!(read(r#"{"email":"alice","email":"bob"}"#), Err(twice.clone()));
+        assert_eq!(read(r#"{"email":"alice","\u0065mail":"bob"}"#), Err(twice));
+        assert_eq!(read(r#"{"user":"bob"}"#), Err(LoginFault::NoUser("email".into())));
+        assert_eq!(read(r#"{"email":["bob"]}"#), Err(LoginFault::BadUser));
+        for bad in ["", "[]", "\u{feff}{\"email\":\"bob\"}", "{\"email\":\"bob\"} x"] {
+            assert_eq!(read(bad), Err(LoginFault::Unreadable("JSON")), "{bad}");
+        }
+    }
+}

@@ -1,0 +1,101 @@
+//! One request, from head to answer: identify, status, decide, then forward or
+//! refuse. The inner function returns refusals; the outer alone answers and logs.
+
+use std::convert::Infallible;
+use std::sync::Arc;
+
+use http::{Request, Response};
+use hyper::body::{Body, Incoming};
+use portcullis_core::decide::{Question, decide};
+use portcullis_core::ids::UserKey;
+use portcullis_core::refusal::Refusal;
+use portcullis_core::request;
+
+use super::body::Answer;
+use super::connection::Client;
+use super::forward::{self, Exchange, Unanswered};
+use super::identify::{Named, Proof, identify};
+use super::respond::{self, Asked};
+use super::{WorkerRef, login};
+use crate::live::tenants::Tenant;
+
+pub(super) async fn handle(
+    worker: WorkerRef,
+    client: Client,
+    request: Request<Incoming>,
+) -> Result<Response<Answer>, Infallible> {
+    let mut asked = Asked::of(&request, &client);
+    Ok(match pass(&worker, &client, request, &mut asked).await {
+        Ok(response) => response,
+        Err(refusal) => respond::refuse(&worker, &asked, refusal).await,
+    })
+}
+
+async fn pass(
+    worker: &WorkerRef,
+    client: &Client,
+    request: Request<Incoming>,
+    asked: &mut Asked,
+) -> Result<Response<Answer>, Refusal> {
+    let (mut parts, mut body) = request.into_parts();
+    let has_body = !body.is_end_stream();
+    let head =
+        request::check(&parts.method, &parts.uri, parts.version, &parts.headers, has_body)?;
+    if worker.live.is_blind() {
+        return Err(Refusal::CannotKnow("the ledger can't be followed"));
+    }
+    let tenant = Arc::clone(worker.live.tenants().of_host(&head.host).ok_or(Refusal::UnknownHost)?);
+    asked.tenant = Some(Arc::clone(&tenant));
+    if head.path.is_reserved() {
+        return Err(Refusal::ReservedPath);
+    }
+    let live = &worker.live;
+    let named = identify(&tenant, live, &parts.headers, (worker.clock)())?;
+    asked.remember_sessions(&named);
+    let login = login::read(&tenant, live, &head, &parts, &mut body).await?;
+
+    // Registered before it is judged, so that a suspension finds it either way.
+    let at_stake = users(&named, login.as_ref().map(|login| &login.user));
+    let ticket = live.register(&at_stake, client.cuts_of(&at_stake));
+    client.watch(&ticket);
+    let question = || Question {
+        identities: named.iter().map(|named| named.judged(live)).collect(),
+        attempt: login.as_ref().map(|login| login.attempt(live)),
+        at_login: tenant.is_login(&head.path),
+    };
+    let asked_first = question();
+    let permitted = decide(&asked_first, (worker.clock)())?;
+
+    let upload = login.as_ref().map(|login| login.body.clone());
+    let exchange = Exchange { worker, tenant: &tenant, client, head: &head, ticket: &ticket };
+    let sent = exchange.prepare(&mut parts, &permitted, &named);
+    let answered = exchange.send(&permitted, parts, upload, body).await;
+    let answered = match answered {
+        Ok(answered) => answered,
+        Err(Unanswered::Refused(refusal)) => return Err(refusal),
+        // Judged anew: what cut it now speaks. If all is well again by now, the
+        // exchange is gone all the same.
+        Err(Unanswered::Cut) => {
+            decide(&question(), (worker.clock)())?;
+            return Err(Refusal::SessionEnded);
+        }
+    };
+    let attempt = login.as_ref().zip(asked_first.attempt.as_ref());
+    let attempt = attempt.map(|(login, attempt)| (login, attempt.standing.revision, &permitted));
+    login::settle(worker, &tenant, attempt, &named, &sent, answered.response()).await?;
+    Ok(forward::relay(worker, answered, ticket))
+}
+
+/// Everyone whose suspension would end this request, each once; `true` where only
+/// an API key named them.
+fn users(named: &[Named], attempting: Option<&UserKey>) -> Vec<(UserKey, bool)> {
+    let mut users: Vec<(UserKey, bool)> = Vec::with_capacity(named.len() + 1);
+    let by_proof = named.iter().map(|named| (&named.user, matches!(named.proof, Proof::ApiKey)));
+    for (user, by_api_key) in by_proof.chain(attempting.map(|user| (user, false))) {
+        match users.iter_mut().find(|(known, _)| known == user) {
+            Some((_, only_by_key)) => *only_by_key &= by_api_key,
+            None => users.push((user.clone(), by_api_key)),
+        }
+    }
+    users
+}

@@ -1,0 +1,167 @@
+//! What a suspended user is told: the policy's words, or the gate's own where the
+//! policy has none and the tenant allows it.
+
+use std::sync::Arc;
+
+use http::{Response, StatusCode};
+use portcullis_core::policy::{self, RefusalDecision, RefusalInput, Surface};
+use portcullis_core::refusal::{Refusal, SuspendedUser};
+use portcullis_core::standing::Suspension;
+use serde_json::json;
+
+use super::body::Answer;
+use super::respond::{self, Asked};
+use super::{WorkerRef, page};
+use crate::config::OnFailure;
+use crate::live::refusals::{Key, Prepared};
+use crate::live::tenants::Tenant;
+
+/// The answer and its error id.
+pub(super) async fn suspended(
+    worker: &WorkerRef,
+    asked: &Asked,
+    user: &SuspendedUser,
+) -> (Response<Answer>, String) {
+    let prepared = match &asked.tenant {
+        Some(tenant) => prepare(worker, asked, tenant, user).await,
+        None => None,
+    };
+    match prepared {
+        Some(prepared) => (render(asked, &prepared), prepared.error_id.clone()),
+        None => {
+            let error_id = respond::new_error_id();
+            let refusal = Refusal::CannotKnow("the policy gave no answer");
+            (respond::problem(asked, &refusal, &error_id), error_id)
+        }
+    }
+}
+
+async fn prepare(
+    worker: &WorkerRef,
+    asked: &Asked,
+    tenant: &Tenant,
+    user: &SuspendedUser,
+) -> Option<Arc<Prepared>> {
+    let key = Key {
+        user: user.user.clone(),
+        revision: user.revision,
+        since: user.suspension.as_ref().map(|suspension| suspension.since.0),
+        policy: tenant.policy.digest().into(),
+        generation: tenant.generation,
+        occasion: user.occasion,
+        surface: asked.surface,
+        locales: asked.locales.clone(),
+    };
+    if let Some(kept) = worker.live.refusals().find(&key) {
+        return kept;
+    }
+    let (prepared, failed) = match &user.suspension {
+        // Nobody is left to speak to: the policy is not asked about the deleted.
+        None => (Some(builtin(user)), false),
+        Some(suspension) => {
+            let input = input(asked, tenant, user, suspension);
+            match worker.policies.refusal(&tenant.policy, input).await {
+                Ok(decision) => (Some(decided(user, tenant, decision)), false),
+                Err(fault) => {
+                    tracing::error!(
+                        tenant = %tenant.id(), policy = tenant.policy.digest(), %fault,
+                        "the policy gave no answer to a refusal"
+                    );
+                    let fallback = match tenant.config.policy.on_failure {
+                        OnFailure::BuiltinAnswer => Some(builtin(user)),
+                        OnFailure::Unavailable => None,
+                    };
+                    (fallback, true)
+                }
+            }
+        }
+    };
+    let prepared = prepared.map(Arc::new);
+    worker.live.refusals().keep(key, prepared.clone(), failed);
+    prepared
+}
+
+fn input(
+    asked: &Asked,
+    tenant: &Tenant,
+    user: &SuspendedUser,
+    suspension: &Suspension,
+) -> RefusalInput {
+    RefusalInput {
+        tenant: tenant.id().to_string(),
+        user_id: user.user.user().to_owned(),
+        suspension: policy::Suspension {
+            kind: suspension.kind,
+            reason_key: suspension.reason.as_ref().map(ToString::to_string),
+            reason_text: suspension.reason_text.clone(),
+            since: suspension.since.seconds(),
+            until: suspension.until.map(portcullis_core::time::Timestamp::seconds),
+            source: suspension.source.as_str().to_owned(),
+        },
+        locales: asked.locales.clone(),
+        surface: asked.surface,
+        occasion: user.occasion,
+        attributes: Vec::new(),
+    }
+}
+
+fn decided(user: &SuspendedUser, tenant: &Tenant, decision: RefusalDecision) -> Prepared {
+    Prepared {
+        error_id: respond::new_error_id(),
+        key: user.message_key(),
+        status: decision.status,
+        language: decision.language,
+        title: decision.title,
+        words: decision.words,
+        message: decision.message,
+        links: decision.links,
+        headers: decision.headers,
+        decided_by: tenant.policy.digest().to_owned(),
+    }
+}
+
+/// The gate's own words: plain, true, and without a promise.
+fn builtin(user: &SuspendedUser) -> Prepared {
+    let message = match &user.suspension {
+        Some(_) => "Your account has been suspended. Please contact your administrator.",
+        None => "This account no longer exists.",
+    };
+    Prepared {
+        error_id: respond::new_error_id(),
+        key: user.message_key(),
+        status: StatusCode::FORBIDDEN,
+        language: "en".into(),
+        title: "Access refused".into(),
+        words: None,
+        message: message.into(),
+        links: Vec::new(),
+        headers: Vec::new(),
+        decided_by: "builtin".into(),
+    }
+}
+
+fn render(asked: &Asked, prepared: &Prepared) -> Response<Answer> {
+    let mut response = match asked.surface {
+        Surface::Page => {
+            respond::body(asked, "text/html; charset=utf-8", page::refusal(prepared))
+        }
+        Surface::Api => {
+            let object = json!({
+                "error_id": prepared.error_id,
+                "error": "access_denied",
+                "error_description": prepared.key,
+                "error_message_key": prepared.key,
+                "error_user_msg": prepared.words.as_ref().unwrap_or(&prepared.key),
+            });
+            respond::body(asked, "application/json", object.to_string())
+        }
+    };
+    *response.status_mut() = prepared.status;
+    for (name, value) in &prepared.headers {
+        response.headers_mut().insert(name.clone(), value.clone());
+    }
+    if let Ok(language) = http::HeaderValue::from_str(&prepared.language) {
+        response.headers_mut().insert(http::header::CONTENT_LANGUAGE, language);
+    }
+    response
+}

@@ -1,0 +1,236 @@
+//! The one place where a refusal becomes an answer and a log line.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use aws_lc_rs::rand::SecureRandom;
+use base64::Engine;
+use base64::prelude::BASE64_URL_SAFE_NO_PAD;
+use bytes::Bytes;
+use http::header::{self, HeaderName, HeaderValue};
+use http::{Method, Request, Response, StatusCode};
+use hyper::body::Incoming;
+use portcullis_core::negotiate;
+use portcullis_core::policy::Surface;
+use portcullis_core::refusal::{LogLevel, Refusal};
+use serde_json::json;
+
+use super::body::Answer;
+use super::connection::Client;
+use super::identify::{Named, Proof};
+use super::{WorkerRef, page, refuse};
+use crate::live::sessions::Session;
+use crate::live::tenants::Tenant;
+
+/// What an answer needs to know of its request.
+pub(super) struct Asked {
+    pub surface: Surface,
+    pub locales: Vec<String>,
+    pub tenant: Option<Arc<Tenant>>,
+    method: Method,
+    path: String,
+    peer: IpAddr,
+    wants_upgrade: bool,
+    /// The sessions that came with the request, by the index of their cookie.
+    sessions: Vec<(usize, Arc<Session>)>,
+}
+
+impl Asked {
+    pub(super) fn of(request: &Request<Incoming>, client: &Client) -> Self {
+        let headers = request.headers();
+        let page = negotiate::wants_page(headers);
+        Self {
+            surface: if page { Surface::Page } else { Surface::Api },
+            locales: Vec::new(),
+            tenant: None,
+            method: request.method().clone(),
+            path: String::new(),
+            peer: client.address.ip(),
+            wants_upgrade: headers.contains_key(header::UPGRADE),
+            sessions: Vec::new(),
+        }
+        .with_details(request)
+    }
+
+    /// The query stays out: it may hold secrets, and this is what is logged.
+    fn with_details(mut self, request: &Request<Incoming>) -> Self {
+        self.locales = negotiate::locales(request.headers());
+        request.uri().path().clone_into(&mut self.path);
+        self
+    }
+
+    pub(super) fn remember_sessions(&mut self, named: &[Named]) {
+        self.sessions.extend(named.iter().filter_map(|named| match &named.proof {
+            Proof::Session { cookie, session, .. } => Some((*cookie, Arc::clone(session))),
+            Proof::Token(_) | Proof::ApiKey => None,
+        }));
+    }
+}
+
+/// An id that a user can read out and an operator can find again.
+pub(super) fn new_error_id() -> String {
+    let mut bytes = [0; 9];
+    // Not secret: should the system have no randomness, the id is merely not unique.
+    let _ = aws_lc_rs::rand::SystemRandom::new().fill(&mut bytes);
+    BASE64_URL_SAFE_NO_PAD.encode(bytes)
+}
+
+pub(super) async fn refuse(
+    worker: &WorkerRef,
+    asked: &Asked,
+    refusal: Refusal,
+) -> Response<Answer> {
+    let (mut response, error_id) = match &refusal {
+        Refusal::Suspended(user) => refuse::suspended(worker, asked, user).await,
+        Refusal::SessionEnded if asked.surface == Surface::Page && !asked.wants_upgrade => {
+            (to_login(asked), new_error_id())
+        }
+        Refusal::SessionEnded
+        | Refusal::TokenRevoked
+        | Refusal::TokenInvalid(_)
+        | Refusal::ApiKeyDisabled
+        | Refusal::Head(_)
+        | Refusal::Login(_)
+        | Refusal::UnknownHost
+        | Refusal::ReservedPath
+        | Refusal::SlowBody
+        | Refusal::BrokenBody
+        | Refusal::CannotKnow(_)
+        | Refusal::Overloaded(_)
+        | Refusal::UpstreamUnreachable
+        | Refusal::UpstreamSlow
+        | Refusal::UpstreamBroken => {
+            let error_id = new_error_id();
+            (problem(asked, &refusal, &error_id), error_id)
+        }
+    };
+    let headers = response.headers_mut();
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    match &refusal {
+        Refusal::TokenRevoked | Refusal::TokenInvalid(_) => {
+            let challenge = HeaderValue::from_static("Bearer error=\"invalid_token\"");
+            headers.insert(header::WWW_AUTHENTICATE, challenge);
+        }
+        Refusal::Suspended(_) | Refusal::SessionEnded => expire_cookies(asked, headers),
+        Refusal::ApiKeyDisabled
+        | Refusal::Head(_)
+        | Refusal::Login(_)
+        | Refusal::UnknownHost
+        | Refusal::ReservedPath
+        | Refusal::SlowBody
+        | Refusal::BrokenBody
+        | Refusal::CannotKnow(_)
+        | Refusal::Overloaded(_)
+        | Refusal::UpstreamUnreachable
+        | Refusal::UpstreamSlow
+        | Refusal::UpstreamBroken => {}
+    }
+    if refusal.closes() {
+        headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
+    }
+    log(asked, &refusal, &response, &error_id);
+    response
+}
+
+fn log(asked: &Asked, refusal: &Refusal, response: &Response<Answer>, error_id: &str) {
+    let tenant = asked.tenant.as_ref().map_or("-", |tenant| tenant.id().as_str());
+    let user = match refusal {
+        Refusal::Suspended(user) => user.user.user(),
+        _ => "-",
+    };
+    macro_rules! line {
+        ($level:ident) => {
+            tracing::$level!(
+                error_id, tenant, user, method = %asked.method, path = asked.path,
+                peer = %asked.peer, status = response.status().as_u16(),
+                code = refusal.code(), fault = ?refusal.fault(), "refused: {refusal}"
+            )
+        };
+    }
+    match refusal.log_level() {
+        LogLevel::Debug => line!(debug),
+        LogLevel::Info => line!(info),
+        LogLevel::Warn => line!(warn),
+        LogLevel::Error => line!(error),
+    }
+}
+
+/// Pages of an ended session are sent to the login; 303, so that a form that was
+/// being sent is not sent again.
+fn to_login(asked: &Asked) -> Response<Answer> {
+    let page = asked.tenant.as_ref().map(|tenant| tenant.config.login_page.as_str());
+    let mut response = Response::new(Answer::own(Bytes::new()));
+    *response.status_mut() = StatusCode::SEE_OTHER;
+    let page = page.and_then(|page| HeaderValue::from_str(page).ok());
+    let page = page.unwrap_or_else(|| HeaderValue::from_static("/"));
+    response.headers_mut().insert(header::LOCATION, page);
+    response
+}
+
+/// RFC 9457, or a plain page.
+pub(super) fn problem(asked: &Asked, refusal: &Refusal, error_id: &str) -> Response<Answer> {
+    let status = refusal.status();
+    let title = status.canonical_reason().unwrap_or("Error");
+    let detail = refusal.to_string();
+    let mut response = match asked.surface {
+        Surface::Page => {
+            let text = page::problem(title, &detail, error_id);
+            body(asked, "text/html; charset=utf-8", text)
+        }
+        Surface::Api => {
+            let problem = json!({
+                "type": "about:blank",
+                "title": title,
+                "status": status.as_u16(),
+                "detail": detail,
+                "code": refusal.code(),
+                "error_id": error_id,
+            });
+            body(asked, "application/problem+json", problem.to_string())
+        }
+    };
+    *response.status_mut() = status;
+    if status == StatusCode::SERVICE_UNAVAILABLE {
+        response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("5"));
+    }
+    if status == StatusCode::METHOD_NOT_ALLOWED {
+        let allowed = HeaderValue::from_static("GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS");
+        response.headers_mut().insert(header::ALLOW, allowed);
+    }
+    response
+}
+
+pub(super) fn body(asked: &Asked, media_type: &'static str, text: String) -> Response<Answer> {
+    let bytes = if asked.method == Method::HEAD { Bytes::new() } else { text.into() };
+    let mut response = Response::new(Answer::own(bytes));
+    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(media_type));
+    response
+}
+
+/// Takes the tenant's session cookies back: at the root, and in the scope in
+/// which each was seen to be set.
+fn expire_cookies(asked: &Asked, headers: &mut http::HeaderMap) {
+    let Some(tenant) = &asked.tenant else { return };
+    for (index, name) in tenant.config.sources.session_cookies.iter().enumerate() {
+        let mut scopes = vec![(Some("/"), None)];
+        for (_, session) in asked.sessions.iter().filter(|(cookie, _)| *cookie == index) {
+            let scope = (session.path.as_deref().or(Some("/")), session.domain.as_deref());
+            if !scopes.contains(&scope) {
+                scopes.push(scope);
+            }
+        }
+        for (path, domain) in scopes {
+            let path = path.map(|path| format!("; Path={path}")).unwrap_or_default();
+            let domain = domain.map(|domain| format!("; Domain={domain}")).unwrap_or_default();
+            // Browsers take a prefixed name only with the attribute it promises.
+            let secure = if name.starts_with("__") { "; Secure" } else { "" };
+            let cookie = format!(
+                "{name}=; Max-Age=0; Expires=Thu, 01 Jan 1970 00:00:00 GMT{path}{domain}; HttpOnly{secure}"
+            );
+            if let Ok(value) = HeaderValue::from_str(&cookie) {
+                headers.append(HeaderName::from_static("set-cookie"), value);
+            }
+        }
+    }
+}

@@ -1,0 +1,115 @@
+//! A WebSocket between client and app: bytes both ways until one side ends it,
+//! nothing comes for long, or the user is cut off.
+
+use std::cell::{Cell, RefCell};
+use std::io;
+use std::time::Duration;
+
+use hyper::upgrade::OnUpgrade;
+use hyper_util::rt::TokioIo;
+use portcullis_core::websocket::{FrameTracker, POLICY_VIOLATION, close_frame};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::time::Instant;
+
+use super::connection::Slot;
+use crate::live::connections::Ticket;
+
+const PIECE_BYTES: usize = 16 * 1024;
+/// A client that is being cut gets this long to take the close frame.
+const CLOSE_WAIT: Duration = Duration::from_millis(500);
+
+pub(super) async fn run(
+    client: OnUpgrade,
+    app: OnUpgrade,
+    ticket: Ticket,
+    idle: Duration,
+    slot: Option<Slot>,
+) {
+    let both = tokio::select! {
+        biased;
+        () = ticket.cut().fired() => {
+            ticket.cut().obey();
+            return;
+        }
+        both = async { tokio::try_join!(client, app) } => both,
+    };
+    match both {
+        Ok((client, app)) => {
+            join(TokioIo::new(client), TokioIo::new(app), &ticket, idle).await;
+        }
+        Err(error) => tracing::debug!(%error, "an upgrade came to nothing"),
+    }
+    drop(slot);
+}
+
+async fn join<C, A>(client: C, app: A, ticket: &Ticket, idle: Duration)
+where
+    C: AsyncRead + AsyncWrite + Unpin,
+    A: AsyncRead + AsyncWrite + Unpin,
+{
+    let (mut from_client, mut to_client) = tokio::io::split(client);
+    let (mut from_app, mut to_app) = tokio::io::split(app);
+    let last = Cell::new(Instant::now());
+    let frames = RefCell::new(FrameTracker::default());
+    let cut = tokio::select! {
+        biased;
+        () = ticket.cut().fired() => true,
+        _ = pump(&mut from_app, &mut to_client, &last, Some(&frames)) => false,
+        _ = pump(&mut from_client, &mut to_app, &last, None) => false,
+        () = silence(&last, idle) => false,
+    };
+    if cut {
+        ticket.cut().obey();
+        // In the middle of a frame a close frame would be read as its payload.
+        if frames.borrow().between_frames() {
+            let goodbye = close_frame(POLICY_VIOLATION, "account suspended");
+            let _ = tokio::time::timeout(CLOSE_WAIT, to_client.write_all(&goodbye)).await;
+        }
+    }
+    let _ = tokio::time::timeout(CLOSE_WAIT, to_client.shutdown()).await;
+    let _ = tokio::time::timeout(CLOSE_WAIT, to_app.shutdown()).await;
+}
+
+/// Passes bytes on. The tracker follows only what was written, so that it is right
+/// even if this is dropped half-way.
+async fn pump<R, W>(
+    from: &mut R,
+    to: &mut W,
+    last: &Cell<Instant>,
+    frames: Option<&RefCell<FrameTracker>>,
+) -> io::Result<()>
+where
+    R: AsyncRead + Unpin,
+    W: AsyncWrite + Unpin,
+{
+    let mut piece = vec![0; PIECE_BYTES];
+    loop {
+        let count = from.read(&mut piece).await?;
+        if count == 0 {
+            return Ok(());
+        }
+        last.set(Instant::now());
+        let mut rest = &piece[..count];
+        while !rest.is_empty() {
+            let written = to.write(rest).await?;
+            if written == 0 {
+                return Err(io::ErrorKind::WriteZero.into());
+            }
+            if let Some(frames) = frames {
+                frames.borrow_mut().follow(&rest[..written]);
+            }
+            rest = &rest[written..];
+        }
+        to.flush().await?;
+    }
+}
+
+async fn silence(last: &Cell<Instant>, idle: Duration) {
+    loop {
+        let deadline = last.get() + idle;
+        if Instant::now() >= deadline {
+            return;
+        }
+        tokio::time::sleep_until(deadline).await;
+    }
+}

@@ -1,0 +1,139 @@
+//! The one WebAssembly engine and its clock.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::thread::{self, Thread};
+use std::time::Duration;
+
+use wasmtime::{
+    Config, Enabled, Engine, EngineWeak, InstanceAllocationStrategy, PoolingAllocationConfig,
+};
+
+use super::limits::{
+    CORE_INSTANCES_MAX, GUEST_STACK_BYTES, HostLimits, MEMORIES_MAX, RESIDENT_BYTES,
+    TABLE_ELEMENTS_MAX, TABLES_MAX, TICK_MS, TICKS_BEFORE_REST,
+};
+use super::load::LoadError;
+
+/// Makes the engine: instances come from a pool, which is as large as the
+/// threads that can use it and no larger.
+pub(super) fn build(limits: &HostLimits) -> Result<Engine, LoadError> {
+    let slots = u32::try_from(limits.guest_threads)
+        .ok()
+        // One more for the trial at load.
+        .and_then(|threads| threads.checked_add(1))
+        .filter(|slots| (2..=1024).contains(slots))
+        .ok_or_else(|| LoadError::Limits("guest_threads is not from 1 to 1023".to_owned()))?;
+    let mut pool = PoolingAllocationConfig::new();
+    pool.total_component_instances(slots)
+        .total_core_instances(slots * CORE_INSTANCES_MAX)
+        .total_memories(slots * MEMORIES_MAX)
+        .total_tables(slots * TABLES_MAX)
+        .max_core_instances_per_component(CORE_INSTANCES_MAX)
+        .max_memories_per_component(MEMORIES_MAX)
+        .max_tables_per_component(TABLES_MAX)
+        .max_memory_size(limits.ceiling.memory_bytes_max)
+        .table_elements(TABLE_ELEMENTS_MAX)
+        .linear_memory_keep_resident(RESIDENT_BYTES)
+        .pagemap_scan(Enabled::Auto);
+    let mut config = Config::new();
+    config
+        .allocation_strategy(InstanceAllocationStrategy::Pooling(pool))
+        .epoch_interruption(true)
+        .max_wasm_stack(GUEST_STACK_BYTES)
+        // What no policy needs is not offered. Canonical NaNs: the same
+        // decision on every machine.
+        .wasm_memory64(false)
+        .wasm_multi_memory(false)
+        .wasm_relaxed_simd(false)
+        .wasm_tail_call(false)
+        .cranelift_nan_canonicalization(true);
+    Engine::new(&config).map_err(|error| LoadError::Engine(format!("{error:#}")))
+}
+
+/// Advances the engine's epoch while a guest runs, and rests when none does.
+///
+/// One for each engine: with two, deadlines would come early.
+#[derive(Debug)]
+pub(super) struct Clock {
+    state: Arc<ClockState>,
+    thread: Thread,
+}
+
+#[derive(Debug, Default)]
+struct ClockState {
+    /// Calls that run now.
+    running: AtomicUsize,
+    resting: AtomicBool,
+    stopped: AtomicBool,
+}
+
+impl Clock {
+    pub(super) fn start(engine: &Engine) -> Result<Self, LoadError> {
+        let state = Arc::new(ClockState::default());
+        let shared = Arc::clone(&state);
+        // The weak handle lets the engine go when its host does.
+        let engine = engine.weak();
+        let thread = thread::Builder::new()
+            .name("policy-clock".to_owned())
+            .spawn(move || tick(&engine, &shared))
+            .map_err(LoadError::Thread)?
+            .thread()
+            .clone();
+        Ok(Self { state, thread })
+    }
+
+    /// The clock ticks at least until the guard is dropped.
+    pub(super) fn run(&self) -> Running<'_> {
+        // Sequential consistency on both sides: either the clock sees this call
+        // before it rests, or this call sees it rest.
+        self.state.running.fetch_add(1, Ordering::SeqCst);
+        if self.state.resting.load(Ordering::SeqCst) {
+            self.thread.unpark();
+        }
+        Running(&self.state)
+    }
+}
+
+impl Drop for Clock {
+    fn drop(&mut self) {
+        self.state.stopped.store(true, Ordering::SeqCst);
+        self.thread.unpark();
+    }
+}
+
+/// A call that the clock ticks for.
+#[derive(Debug)]
+pub(super) struct Running<'a>(&'a ClockState);
+
+impl Drop for Running<'_> {
+    fn drop(&mut self) {
+        self.0.running.fetch_sub(1, Ordering::SeqCst);
+    }
+}
+
+fn tick(engine: &EngineWeak, state: &ClockState) {
+    let mut idle_ticks = 0;
+    while !state.stopped.load(Ordering::SeqCst) {
+        let Some(alive) = engine.upgrade() else {
+            return;
+        };
+        alive.increment_epoch();
+        drop(alive);
+        if state.running.load(Ordering::SeqCst) > 0 {
+            idle_ticks = 0;
+        } else {
+            idle_ticks += 1;
+        }
+        if idle_ticks < TICKS_BEFORE_REST {
+            thread::sleep(Duration::from_millis(TICK_MS));
+            continue;
+        }
+        state.resting.store(true, Ordering::SeqCst);
+        if state.running.load(Ordering::SeqCst) == 0 && !state.stopped.load(Ordering::SeqCst) {
+            thread::park();
+        }
+        state.resting.store(false, Ordering::SeqCst);
+        idle_ticks = 0;
+    }
+}

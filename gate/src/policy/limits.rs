@@ -1,0 +1,102 @@
+//! How much of the machine a policy may use. Every number of this room is here.
+
+/// What one call of one policy may use.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PolicyLimits {
+    /// Wall time of one call, instantiation included.
+    pub deadline_ms: u64,
+    /// Each linear memory of the component.
+    pub memory_bytes_max: usize,
+    /// What the answer may take once it is lifted out of the guest.
+    pub result_bytes_max: usize,
+}
+
+/// What all policies together may use, and what one may use by default.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HostLimits {
+    /// Default for [`PolicyLimits::deadline_ms`].
+    pub deadline_ms: u64,
+    /// Default for [`PolicyLimits::memory_bytes_max`].
+    pub memory_bytes_max: usize,
+    /// Default for [`PolicyLimits::result_bytes_max`].
+    pub result_bytes_max: usize,
+    /// The most that a policy's own `[limits]` may ask for. A guest written in
+    /// JavaScript or Python brings its interpreter: 12 MiB of memory at rest.
+    pub ceiling: PolicyLimits,
+    /// Threads that run guests and nothing else.
+    pub guest_threads: usize,
+    /// Calls of one policy that run at a time. Below `guest_threads`, so that
+    /// one that loops leaves a thread to the others.
+    pub concurrent_calls_max: usize,
+    /// Calls that wait for a thread, over all policies.
+    pub queue_max: usize,
+    /// Calls of one policy that wait, so that it cannot fill the queue alone.
+    pub queue_per_policy_max: usize,
+    /// Trial instantiation and `settings.validate` at load, which nobody's
+    /// request waits for.
+    pub load_deadline_ms: u64,
+    /// The component as a file.
+    pub module_bytes_max: usize,
+}
+
+impl HostLimits {
+    /// What a policy may use that asks for nothing else.
+    pub fn policy(&self) -> PolicyLimits {
+        PolicyLimits {
+            deadline_ms: self.deadline_ms,
+            memory_bytes_max: self.memory_bytes_max,
+            result_bytes_max: self.result_bytes_max,
+        }
+    }
+}
+
+impl Default for HostLimits {
+    fn default() -> Self {
+        Self {
+            deadline_ms: 20,
+            memory_bytes_max: 16 * MIB,
+            result_bytes_max: 256 * KIB,
+            ceiling: PolicyLimits {
+                deadline_ms: 1000,
+                memory_bytes_max: 64 * MIB,
+                result_bytes_max: MIB,
+            },
+            guest_threads: 2,
+            concurrent_calls_max: 1,
+            queue_max: 256,
+            queue_per_policy_max: 64,
+            load_deadline_ms: 1000,
+            module_bytes_max: 32 * MIB,
+        }
+    }
+}
+
+const KIB: usize = 1024;
+const MIB: usize = 1024 * KIB;
+
+/// How often the clock of the guests advances; deadlines are counted in it.
+pub(super) const TICK_MS: u64 = 1;
+
+/// How long the clock goes on ticking after the last call, to be spared the
+/// wake-up for the next. An idle gate does not tick.
+pub(super) const TICKS_BEFORE_REST: u32 = 200;
+
+/// Stack of a guest. Deeper recursion is stopped.
+pub(super) const GUEST_STACK_BYTES: usize = 512 * KIB;
+
+/// Stack of a thread that runs guests: the guest's, and the host's around it.
+pub(super) const THREAD_STACK_BYTES: usize = 2 * MIB;
+
+/// Core instances in one component: a Python guest has 38.
+pub(super) const CORE_INSTANCES_MAX: u32 = 64;
+
+/// Tables in one component, and elements in each: a JavaScript guest has 7,688.
+pub(super) const TABLES_MAX: u32 = 4;
+pub(super) const TABLE_ELEMENTS_MAX: usize = 20_000;
+
+/// Linear memories in one component.
+pub(super) const MEMORIES_MAX: u32 = 1;
+
+/// Memory of a slot that stays resident when its guest is gone. Only the pages
+/// that were written count, since the kernel is asked which they are.
+pub(super) const RESIDENT_BYTES: usize = MIB;

@@ -1,0 +1,176 @@
+//! What a module must show before it is put in force.
+//!
+//! Cheap looks come before dear ones, and each answers with its own words: what
+//! the compiler would say of a core module or of a foreign world helps nobody.
+
+use std::path::PathBuf;
+
+use aws_lc_rs::digest;
+use portcullis_core::policy::Fault;
+use thiserror::Error;
+use wasmtime::Engine;
+use wasmtime::component::{Component, Linker};
+use wit_parser::decoding::{self, DecodedWasm};
+use wit_parser::{Resolve, WorldId, WorldItem, WorldKey};
+
+use super::bindings::{COMPONENT_TYPE, PolicyPre};
+use super::guest::Guest;
+use super::manifest::ManifestError;
+
+/// One thing that the policy finds wrong with its settings.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Problem {
+    /// The dotted key; may be empty.
+    pub key: String,
+    pub message: String,
+}
+
+/// Why a policy was not put in force. The one before it stays.
+#[derive(Debug, Error)]
+pub enum LoadError {
+    #[error("{path}: {source}")]
+    Read {
+        path: PathBuf,
+        source: std::io::Error,
+    },
+    #[error(transparent)]
+    Manifest(#[from] ManifestError),
+    #[error("module: builtin:{0} is not a policy that the gate brings; it brings builtin:standard")]
+    UnknownBuiltin(String),
+    #[error("module: {bytes} bytes are more than the {max} allowed")]
+    TooLarge { bytes: usize, max: usize },
+    #[error("module: this is not WebAssembly; give the path of a component")]
+    NotWasm,
+    #[error(
+        "module: this is a core WebAssembly module, not a component; \
+         turn it into one, for example with `wasm-tools component new`"
+    )]
+    CoreModule,
+    #[error(
+        "module: this is compiled already; give the component itself, since compiled code \
+         cannot be checked"
+    )]
+    Precompiled,
+    #[error("module: this component is damaged: {0}")]
+    Damaged(String),
+    #[error(
+        "module: the policy imports {}; a policy may import nothing but \
+         portcullis:policy/types", .0.join(", ")
+    )]
+    Imports(Vec<String>),
+    #[error("module: the component does not offer the world portcullis:policy/policy@0.1.0: {0}")]
+    World(String),
+    #[error("module: the component cannot be compiled: {0}")]
+    Compile(String),
+    #[error("module: the policy failed its trial: {0}")]
+    Trial(Fault),
+    #[error("settings: the policy could not check them: {0}")]
+    Unchecked(Fault),
+    #[error("settings: {}", list_problems(.0))]
+    Settings(Vec<Problem>),
+    #[error("limits: {0}")]
+    Limits(String),
+    #[error("the WebAssembly engine cannot start: {0}")]
+    Engine(String),
+    #[error("a thread for policies cannot start: {0}")]
+    Thread(std::io::Error),
+}
+
+fn list_problems(problems: &[Problem]) -> String {
+    let words = |problem: &Problem| match problem.key.as_str() {
+        "" => problem.message.clone(),
+        key => format!("{key}: {}", problem.message),
+    };
+    problems.iter().map(words).collect::<Vec<_>>().join("; ")
+}
+
+/// The SHA-256 of a module, in hexadecimal: its name in logs and decisions.
+pub(super) fn hash(wasm: &[u8]) -> String {
+    let digest = digest::digest(&digest::SHA256, wasm);
+    digest
+        .as_ref()
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect()
+}
+
+/// Checks a component against the contract and compiles it. This takes from
+/// tens of milliseconds to seconds, and all cores.
+pub(super) fn compile(
+    engine: &Engine,
+    wasm: &[u8],
+    bytes_max: usize,
+) -> Result<PolicyPre<Guest>, LoadError> {
+    if wasm.len() > bytes_max {
+        return Err(LoadError::TooLarge {
+            bytes: wasm.len(),
+            max: bytes_max,
+        });
+    }
+    check_preamble(wasm)?;
+    let (resolve, world) = decode(wasm)?;
+    check_imports(&resolve, world)?;
+    check_world(wasm)?;
+    let component = Component::new(engine, wasm).map_err(|error| compile_error(&error))?;
+    // The empty linker is the whole of what a guest may call.
+    let linked = Linker::<Guest>::new(engine)
+        .instantiate_pre(&component)
+        .map_err(|error| LoadError::World(format!("{error:#}")))?;
+    PolicyPre::new(linked).map_err(|error| LoadError::World(format!("{error:#}")))
+}
+
+/// Tells apart what the first eight bytes tell: `\0asm`, a version, a layer.
+fn check_preamble(wasm: &[u8]) -> Result<(), LoadError> {
+    if Engine::detect_precompiled(wasm).is_some() {
+        return Err(LoadError::Precompiled);
+    }
+    match wasm {
+        [0, b'a', b's', b'm', _, _, 1, 0, ..] => Ok(()),
+        [0, b'a', b's', b'm', _, _, 0, 0, ..] => Err(LoadError::CoreModule),
+        _ => Err(LoadError::NotWasm),
+    }
+}
+
+/// Validates the binary and reads its interface.
+fn decode(wasm: &[u8]) -> Result<(Resolve, WorldId), LoadError> {
+    match decoding::decode(wasm) {
+        Ok(DecodedWasm::Component(resolve, world)) => Ok((resolve, world)),
+        Ok(DecodedWasm::WitPackage(..)) => Err(LoadError::Damaged(
+            "it holds interfaces and no code".to_owned(),
+        )),
+        Err(error) => Err(LoadError::Damaged(format!("{error:#}"))),
+    }
+}
+
+/// An interface of types asks for nothing; all else is refused by its name.
+fn check_imports(resolve: &Resolve, world: WorldId) -> Result<(), LoadError> {
+    let refused: Vec<String> = resolve.worlds[world]
+        .imports
+        .iter()
+        .filter(|(_, item)| match item {
+            WorldItem::Interface { id, .. } => !resolve.interfaces[*id].functions.is_empty(),
+            WorldItem::Function(_) => true,
+            WorldItem::Type { .. } => false,
+        })
+        .map(|(key, _): (&WorldKey, _)| resolve.name_world_key(key))
+        .collect();
+    if refused.is_empty() {
+        Ok(())
+    } else {
+        Err(LoadError::Imports(refused))
+    }
+}
+
+/// Compares every type and function with the contract that this gate was built
+/// with. The engine by itself would find a changed record only when it makes an
+/// instance, and would not name it.
+fn check_world(wasm: &[u8]) -> Result<(), LoadError> {
+    let (resolve, world) = decoding::decode_world(COMPONENT_TYPE)
+        .map_err(|error| LoadError::World(format!("{error:#}")))?;
+    wit_component::targets(&resolve, world, wasm)
+        .map_err(|error| LoadError::World(format!("{error:#}")))
+}
+
+fn compile_error(error: &wasmtime::Error) -> LoadError {
+    LoadError::Compile(format!("{error:#}"))
+}

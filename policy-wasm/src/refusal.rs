@@ -1,0 +1,110 @@
+//! What a suspended user is told.
+
+use crate::bindings::exports::portcullis::policy::refusal::{
+    Link, RefusalDecision, RefusalRequest,
+};
+use crate::bindings::portcullis::policy::types::SuspensionKind;
+use crate::languages;
+use crate::settings::{
+    CONTACT, RESET_ALLOWED, RESET_PAGE, STATUS, STATUS_DEFAULT, Settings, WORDS,
+};
+use crate::templates::{Facts, fill};
+use crate::texts::{
+    CONTACT_LABEL, PERMANENT_MESSAGE, PERMANENT_TITLE, RESET_LABEL, TEMPORARY_MESSAGE,
+    TEMPORARY_TITLE, find, pick,
+};
+
+/// One language for the whole answer: the first that the reader prefers and
+/// that has words for the reason; where no language has, the first that has
+/// texts.
+pub fn decide(request: &RefusalRequest) -> RefusalDecision {
+    let settings = Settings(&request.settings);
+    let resettable = is_resettable(settings, request.suspension.kind);
+    let (title, message) = if resettable {
+        (TEMPORARY_TITLE, TEMPORARY_MESSAGE)
+    } else {
+        (PERMANENT_TITLE, PERMANENT_MESSAGE)
+    };
+    let reason = request
+        .suspension
+        .reason_key
+        .as_deref()
+        .filter(|key| has_words(settings, key));
+    let language = languages::choose(settings, &request.locales, |tag| match reason {
+        Some(key) => settings.localized(WORDS, tag, key).is_some(),
+        None => find(settings, tag, message).is_some(),
+    });
+    let facts = Facts {
+        settings,
+        language: &language,
+        tenant: &request.tenant,
+        user_id: &request.user_id,
+        suspension: Some(&request.suspension),
+    };
+    let mut links = Vec::new();
+    if let Some(page) = settings.text(RESET_PAGE).filter(|_| resettable) {
+        let label = pick(settings, &language, RESET_LABEL).to_owned();
+        links.push(Link {
+            label,
+            href: page.to_owned(),
+        });
+    }
+    if let Some(contact) = settings.text(CONTACT) {
+        let label = pick(settings, &language, CONTACT_LABEL).to_owned();
+        links.push(Link {
+            label,
+            href: href(contact),
+        });
+    }
+    RefusalDecision {
+        status: u16::try_from(settings.number(STATUS, STATUS_DEFAULT)).unwrap_or(403),
+        title: cut(fill(pick(settings, &language, title), &facts)),
+        words: facts.words().map(str::to_owned),
+        message: fill(pick(settings, &language, message), &facts),
+        links,
+        headers: Vec::new(),
+        language,
+    }
+}
+
+/// Whether the user may come back by a reset: the suspension is temporary, and
+/// the tenant allows resets.
+pub fn is_resettable(settings: Settings<'_>, kind: SuspensionKind) -> bool {
+    match kind {
+        SuspensionKind::Temporary => settings.flag(RESET_ALLOWED, true),
+        SuspensionKind::Permanent => false,
+    }
+}
+
+/// A title or subject may have 200 bytes. Placeholders can make it longer than
+/// the tenant meant.
+pub fn cut(mut line: String) -> String {
+    const ELLIPSIS: char = '…';
+    if line.len() > 200 {
+        let end = (0..=200 - ELLIPSIS.len_utf8())
+            .rev()
+            .find(|end| line.is_char_boundary(*end));
+        line.truncate(end.unwrap_or_default());
+        line.push(ELLIPSIS);
+    }
+    line
+}
+
+fn has_words(settings: Settings<'_>, reason: &str) -> bool {
+    settings.0.iter().any(|(key, value)| {
+        crate::settings::split_localized(key)
+            .is_some_and(|(family, _, name)| family == WORDS && name == reason)
+            && !value.is_empty()
+    })
+}
+
+/// A contact is an address or a URL.
+fn href(contact: &str) -> String {
+    if contact.contains("://") || contact.starts_with("tel:") {
+        contact.to_owned()
+    } else {
+        let mut mail = String::from("mailto:");
+        mail.push_str(contact);
+        mail
+    }
+}

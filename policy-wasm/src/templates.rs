@@ -1,0 +1,106 @@
+//! Fills `{placeholders}` in texts.
+
+use crate::bindings::portcullis::policy::types::Suspension;
+use crate::dates;
+use crate::settings::{CONTACT, SHOW_REASON_TEXT, Settings, WORDS};
+
+/// What a text may hold between braces. `link` and `code` are the gate's to
+/// fill, which alone knows them, and stay as they are.
+pub const PLACEHOLDERS: [&str; 8] = [
+    "reason", "since", "until", "contact", "tenant", "user", "link", "code",
+];
+
+/// What the placeholders stand for, in one language.
+pub struct Facts<'a> {
+    pub settings: Settings<'a>,
+    pub language: &'a str,
+    pub tenant: &'a str,
+    pub user_id: &'a str,
+    pub suspension: Option<&'a Suspension>,
+}
+
+impl<'a> Facts<'a> {
+    /// The tenant's words for the reason, in the language of the text.
+    pub fn words(&self) -> Option<&'a str> {
+        let key = self.suspension?.reason_key.as_deref()?;
+        self.settings.localized(WORDS, self.language, key)
+    }
+
+    /// What stands for `name`, or `None` for a name that is left as it is.
+    fn value(&self, name: &str) -> Option<String> {
+        let date = |seconds: Option<u64>| {
+            seconds
+                .map(|seconds| dates::write(seconds, self.language))
+                .unwrap_or_default()
+        };
+        let value = match name {
+            "reason" => self.reason(),
+            "since" => date(self.suspension.map(|suspension| suspension.since)),
+            "until" => date(self.suspension.and_then(|suspension| suspension.until)),
+            "contact" => self.settings.text(CONTACT).unwrap_or_default().to_owned(),
+            "tenant" => self.tenant.to_owned(),
+            "user" => self.user_id.to_owned(),
+            _ => return None,
+        };
+        Some(value.chars().map(tame).collect())
+    }
+
+    /// The words for the reason, else what the administrator wrote where the
+    /// tenant shows that, else nothing.
+    fn reason(&self) -> String {
+        let shown = self.settings.flag(SHOW_REASON_TEXT, false);
+        let written = self
+            .suspension
+            .and_then(|suspension| suspension.reason_text.as_deref())
+            .filter(|_| shown);
+        self.words().or(written).unwrap_or_default().to_owned()
+    }
+}
+
+/// Fills what it knows. Where a placeholder stands for nothing, the space after
+/// it goes too.
+pub fn fill(template: &str, facts: &Facts<'_>) -> String {
+    let mut text = String::with_capacity(template.len() + 64);
+    let mut rest = template;
+    while let Some((before, after)) = rest.split_once('{') {
+        text.push_str(before);
+        let filled = after
+            .split_once('}')
+            .and_then(|(name, after)| facts.value(name).map(|value| (value, after)));
+        match filled {
+            Some((value, after)) => {
+                text.push_str(&value);
+                rest = if value.is_empty() {
+                    after.strip_prefix(' ').unwrap_or(after)
+                } else {
+                    after
+                };
+            }
+            None => {
+                text.push('{');
+                rest = after;
+            }
+        }
+    }
+    text.push_str(rest);
+    text
+}
+
+/// The names between braces in `template`.
+pub fn names(template: &str) -> impl Iterator<Item = &str> {
+    template
+        .split('{')
+        .skip(1)
+        .filter_map(|part| part.split_once('}').map(|(name, _)| name))
+}
+
+/// Values come from administrators and users: they may not break lines (the
+/// gate would throw the answer away), nor write a placeholder of the gate's.
+fn tame(c: char) -> char {
+    match c {
+        '{' => '(',
+        '}' => ')',
+        c if c.is_control() || matches!(c, '\u{2028}' | '\u{2029}') => ' ',
+        c => c,
+    }
+}
