@@ -121,7 +121,7 @@ mod tests {
     use super::*;
     use crate::ids::{Revision, TenantId, UserId};
     use crate::standing::StandingHold;
-    use crate::user::Kind;
+    use crate::user::{Kind, Source};
 
     const NOW: Timestamp = Timestamp(1_000);
 
@@ -139,6 +139,7 @@ mod tests {
             kind: Kind::Temporary,
             reason: None,
             reason_text: None,
+            source: Source::Api,
             starts_at: Timestamp(1),
             ends_at: None,
             disables_api_keys,

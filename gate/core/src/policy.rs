@@ -11,6 +11,8 @@ use std::collections::BTreeMap;
 use http::{HeaderName, HeaderValue, StatusCode};
 use thiserror::Error;
 
+pub use crate::refusal::Occasion;
+pub use crate::user::Kind as SuspensionKind;
 pub use check::{check_messages, check_reactivation, check_refusal};
 
 /// What an answer may hold at most. Lengths are in bytes of UTF-8.
@@ -82,15 +84,6 @@ impl<K: Into<String>, V: Into<String>> FromIterator<(K, V)> for Settings {
     }
 }
 
-/// Whether the user may come back without an administrator.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum SuspensionKind {
-    /// By a password reset, if the policy agrees.
-    Temporary,
-    /// Only an administrator may lift it.
-    Permanent,
-}
-
 /// The suspension that a policy is told of. Times are Unix seconds.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Suspension {
@@ -108,13 +101,6 @@ pub struct Suspension {
 pub enum Surface {
     Page,
     Api,
-}
-
-/// At what point a user is refused.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Occasion {
-    Request,
-    Login,
 }
 
 /// What a policy is asked about a refusal. Everything that the answer may

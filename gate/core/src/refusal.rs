@@ -222,6 +222,7 @@ mod tests {
     use super::*;
     use crate::ids::{ReasonKey, TenantId, UserId};
     use crate::time::Timestamp;
+    use crate::user::Source;
 
     #[test]
     fn the_key_of_a_suspension_is_reachfives() {
@@ -234,6 +235,7 @@ mod tests {
                     kind,
                     reason: reason.map(|text| ReasonKey::parse(text).unwrap()),
                     reason_text: None,
+                    source: Source::Api,
                     since: Timestamp(0),
                     until: None,
                 }),

@@ -3,7 +3,7 @@
 
 use crate::ids::{ReasonKey, Revision};
 use crate::time::Timestamp;
-use crate::user::{Hold, Kind, User};
+use crate::user::{Hold, Kind, Source, User};
 
 /// One hold, as far as a refusal needs it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -11,6 +11,7 @@ pub struct StandingHold {
     pub kind: Kind,
     pub reason: Option<ReasonKey>,
     pub reason_text: Option<String>,
+    pub source: Source,
     pub starts_at: Timestamp,
     pub ends_at: Option<Timestamp>,
     pub disables_api_keys: bool,
@@ -33,6 +34,7 @@ pub struct Suspension {
     pub kind: Kind,
     pub reason: Option<ReasonKey>,
     pub reason_text: Option<String>,
+    pub source: Source,
     pub since: Timestamp,
     pub until: Option<Timestamp>,
 }
@@ -74,6 +76,7 @@ impl Standing {
             kind: leading.kind,
             reason: leading.reason.clone(),
             reason_text: leading.reason_text.clone(),
+            source: leading.source,
             since: leading.starts_at,
             until: leading.ends_at,
         };
@@ -102,6 +105,7 @@ impl StandingHold {
             kind: hold.kind,
             reason: hold.reason.clone(),
             reason_text: hold.reason_text.clone(),
+            source: hold.source,
             starts_at: hold.starts_at,
             ends_at: hold.ends_at,
             disables_api_keys: hold.disables_api_keys,
@@ -122,6 +126,7 @@ mod tests {
             kind: Kind::Temporary,
             reason: None,
             reason_text: None,
+            source: Source::Api,
             starts_at: Timestamp(starts),
             ends_at: ends.map(Timestamp),
             disables_api_keys,
