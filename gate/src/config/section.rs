@@ -292,7 +292,9 @@ fn unknown(key: &str, known: &[&'static str]) -> String {
     let nearest = known
         .iter()
         .map(|name| (distance(key, name), *name))
-        .filter(|(distance, name)| *distance <= 1 + name.len() / 4)
+        .filter(|(distance, name)| {
+            *distance <= 1 + name.len() / 4 || key.starts_with(*name) || name.starts_with(key)
+        })
         .min();
     match nearest {
         Some((_, name)) => format!("unknown key; did you mean {name}?"),
