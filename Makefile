@@ -77,9 +77,9 @@ policy: $(POLICY) ## build the standard policy, target/policy/standard.wasm
 $(POLICY): $(POLICY_SOURCES) | wasm-target
 	$(SAY) 'building the standard policy'
 	RUSTFLAGS='--remap-path-prefix=$(CURDIR)=. --remap-path-prefix=$(or $(CARGO_HOME),$(HOME)/.cargo)=cargo' \
-		cargo build --locked -p portcullis-policy-standard --target $(WASM) --profile policy
+		cargo build -p portcullis-policy-standard --target $(WASM) --profile policy
 	@mkdir -p $(@D)
-	cargo run --quiet -p componentize -- $(POLICY_CORE) $@
+	cargo run --quiet -p portcullis-componentize -- $(POLICY_CORE) $@
 
 # The advisory database lives on a git host. Where that cannot be reached, the
 # rest of the audit is still run, and the gap is said aloud.
