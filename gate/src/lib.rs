@@ -5,6 +5,7 @@
 //! See ARCHITECTURE.md for the picture.
 
 pub mod config;
+pub mod control;
 pub mod data;
 pub mod demo;
 pub mod live;
