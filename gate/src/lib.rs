@@ -7,6 +7,7 @@
 pub mod app;
 pub mod cli;
 pub mod config;
+pub mod control;
 pub mod data;
 pub mod demo;
 pub mod live;

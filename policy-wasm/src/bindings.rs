@@ -9,6 +9,9 @@
 
 wit_bindgen::generate!({ path: "../wit", world: "policy" });
 
+// The exported names hold colons, which native linkers take for syntax.
+#[cfg(target_family = "wasm")]
 export!(StandardPolicy);
 
+#[cfg(target_family = "wasm")]
 use crate::StandardPolicy;

@@ -57,8 +57,8 @@ impl<'a> Facts<'a> {
     }
 }
 
-/// Fills what it knows. Where a placeholder stands for nothing, the space after
-/// it goes too.
+/// Fills what it knows. Where a placeholder stands for nothing, one space beside
+/// it goes too, so that no gap shows.
 pub fn fill(template: &str, facts: &Facts<'_>) -> String {
     let mut text = String::with_capacity(template.len() + 64);
     let mut rest = template;
@@ -67,23 +67,31 @@ pub fn fill(template: &str, facts: &Facts<'_>) -> String {
         let filled = after
             .split_once('}')
             .and_then(|(name, after)| facts.value(name).map(|value| (value, after)));
-        match filled {
+        rest = match filled {
+            Some((value, after)) if value.is_empty() => close_gap(&mut text, after),
             Some((value, after)) => {
                 text.push_str(&value);
-                rest = if value.is_empty() {
-                    after.strip_prefix(' ').unwrap_or(after)
-                } else {
-                    after
-                };
+                after
             }
             None => {
                 text.push('{');
-                rest = after;
+                after
             }
-        }
+        };
     }
     text.push_str(rest);
     text
+}
+
+/// Takes away the space before where a line ends, else the one after.
+fn close_gap<'a>(text: &mut String, after: &'a str) -> &'a str {
+    if after.is_empty() || after.starts_with('\n') {
+        if text.ends_with(' ') {
+            text.pop();
+        }
+        return after;
+    }
+    after.strip_prefix(' ').unwrap_or(after)
 }
 
 /// The names between braces in `template`.
@@ -102,5 +110,58 @@ fn tame(c: char) -> char {
         '}' => ')',
         c if c.is_control() || matches!(c, '\u{2028}' | '\u{2029}') => ' ',
         c => c,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::bindings::portcullis::policy::types::SuspensionKind;
+
+    fn fill_with(template: &str, reason_text: Option<&str>) -> String {
+        let settings = [
+            (CONTACT.to_owned(), "help@a.test".to_owned()),
+            (SHOW_REASON_TEXT.to_owned(), "true".to_owned()),
+        ];
+        let suspension = Suspension {
+            kind: SuspensionKind::Temporary,
+            reason_key: None,
+            reason_text: reason_text.map(str::to_owned),
+            since: 0,
+            until: None,
+            source: "api".to_owned(),
+        };
+        let facts = Facts {
+            settings: Settings(&settings),
+            language: "en",
+            tenant: "acme",
+            user_id: "bob",
+            suspension: Some(&suspension),
+        };
+        fill(template, &facts)
+    }
+
+    #[test]
+    fn known_placeholders_are_filled_and_others_left() {
+        let table = [
+            (
+                "{user} of {tenant}, since {since}",
+                "bob of acme, since 1 January 1970",
+            ),
+            ("{link} {code} {nonsense} {", "{link} {code} {nonsense} {"),
+            ("{{user}}", "{bob}"),
+            ("A. {reason} B", "A. B"),
+            ("A. {reason}\nB {reason}", "A.\nB"),
+            ("{reason}", ""),
+        ];
+        for (template, expected) in table {
+            assert_eq!(fill_with(template, None), expected, "{template}");
+        }
+    }
+
+    #[test]
+    fn a_value_can_neither_break_lines_nor_write_placeholders() {
+        let filled = fill_with("{reason}", Some("a\r\nb {link} {contact}"));
+        assert_eq!(filled, "a  b (link) (contact)");
     }
 }

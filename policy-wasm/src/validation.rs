@@ -137,7 +137,8 @@ fn check_languages(settings: Settings<'_>, problems: &mut Vec<Problem>) {
         let (family, language, _) = split_localized(key)?;
         ((family == WORDS || family == TEXTS) && is_tag(language)).then_some(language)
     });
-    for language in named.chain([languages::default(settings)]) {
+    let default = Some(languages::default(settings)).filter(|tag| is_tag(tag));
+    for language in named.chain(default) {
         if seen.iter().any(|seen| seen.eq_ignore_ascii_case(language)) {
             continue;
         }
@@ -224,4 +225,82 @@ fn is_line(value: &str) -> bool {
 
 fn is_text(value: &str) -> bool {
     value.len() <= 4096 && !value.chars().any(|c| c.is_control() && c != '\n')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn problems(pairs: &[(&str, &str)]) -> Vec<String> {
+        let settings: Vec<(String, String)> = pairs
+            .iter()
+            .map(|(key, value)| ((*key).to_owned(), (*value).to_owned()))
+            .collect();
+        validate(&Settings(&settings))
+            .into_iter()
+            .map(|problem| problem.key)
+            .collect()
+    }
+
+    #[test]
+    fn a_contact_is_all_that_is_needed() {
+        assert_eq!(
+            problems(&[("contact", "help@a.test")]),
+            Vec::<String>::new()
+        );
+        assert_eq!(
+            problems(&[("contact", "https://a.test/help")]),
+            Vec::<String>::new()
+        );
+        assert_eq!(problems(&[]), ["contact"]);
+        assert_eq!(problems(&[("contact", "")]), ["contact", "contact"]);
+    }
+
+    #[test]
+    fn each_wrong_setting_is_named() {
+        let table = [
+            ("contcat", "help@a.test"),
+            ("status", "200"),
+            ("status", "421"),
+            ("status", "forbidden"),
+            ("default_language", "english language"),
+            ("contact", "javascript:alert(1)"),
+            ("show_reason_text", "yes"),
+            ("reset.allowed", "1"),
+            ("reset.page", "//evil.test"),
+            ("email.redirect_to", "ftp://a.test"),
+            ("email.url_lifetime_seconds", "59"),
+            ("sms.code_lifetime_seconds", "604801"),
+            ("email.from", "A\nBcc: b@c.test"),
+            ("notify.events", "suspended, vanished"),
+            ("stakeholders.to", "a@b.test, nobody"),
+            ("words.en", "x"),
+            ("words.en.Not a key", "x"),
+            ("words.en.control", "\u{7}"),
+            ("texts.en.temporary.titel", "x"),
+            ("texts.en.temporary.title", "two\nlines"),
+            ("texts.en.temporary.message", "since {when}"),
+            ("texts.en.mail.reset.message", "no link in it"),
+            ("texts.en.sms.reset", "no code in it"),
+        ];
+        for (key, value) in table {
+            let mut pairs = vec![(key, value)];
+            if key != "contact" {
+                pairs.push(("contact", "help@a.test"));
+            }
+            assert_eq!(problems(&pairs), [key], "{key} = {value:?}");
+        }
+    }
+
+    #[test]
+    fn a_language_that_is_not_built_in_needs_all_texts_of_a_page() {
+        let found = problems(&[("contact", "help@a.test"), ("words.it.fraud", "Frode.")]);
+        assert_eq!(found.len(), PAGE.len());
+        assert!(
+            found.iter().all(|key| key.starts_with("texts.it.")),
+            "{found:?}"
+        );
+        let near = problems(&[("contact", "help@a.test"), ("words.de-AT.fraud", "Betrug.")]);
+        assert_eq!(near, Vec::<String>::new());
+    }
 }

@@ -1,1 +1,3 @@
-//! p
+//! What the tests share.
+
+pub mod guests;

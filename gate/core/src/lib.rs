@@ -16,6 +16,7 @@ pub mod login;
 pub mod names;
 pub mod negotiate;
 pub mod path;
+pub mod plan;
 pub mod policy;
 pub mod refusal;
 pub mod request;

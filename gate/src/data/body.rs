@@ -62,7 +62,6 @@ impl IdleTimer {
 pub(super) struct UploadState {
     fault: Cell<Option<Refusal>>,
     last_piece: Cell<Option<Instant>>,
-    ended: Cell<bool>,
 }
 
 impl UploadState {
@@ -127,10 +126,7 @@ impl Body for Upload {
                         idle.state.fault.set(Some(Refusal::BrokenBody));
                         return Poll::Ready(Some(Err(error.into())));
                     }
-                    Poll::Ready(None) => {
-                        idle.state.ended.set(true);
-                        return Poll::Ready(None);
-                    }
+                    Poll::Ready(None) => return Poll::Ready(None),
                     Poll::Pending => {
                         ready!(idle.timer.poll_idle(context));
                         idle.state.fault.set(Some(Refusal::SlowBody));

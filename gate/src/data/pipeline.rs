@@ -17,7 +17,6 @@ use super::forward::{self, Exchange, Unanswered};
 use super::identify::{Named, Proof, identify};
 use super::respond::{self, Asked};
 use super::{WorkerRef, login};
-use crate::live::tenants::Tenant;
 
 pub(super) async fn handle(
     worker: WorkerRef,

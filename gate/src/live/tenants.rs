@@ -58,7 +58,7 @@ impl Tenants {
         let all: Vec<Arc<Tenant>> = tenants.into_iter().map(Arc::new).collect();
         let by_host = all
             .iter()
-            .flat_map(|tenant| tenant.config.hosts.iter().map(|host| (host.clone(), tenant)))
+            .flat_map(|tenant| tenant.config.hosts.iter().map(move |host| (host.clone(), tenant)))
             .map(|(host, tenant)| (host, Arc::clone(tenant)))
             .collect();
         Self { by_host, all }

@@ -1,0 +1,131 @@
+# Everything that is done to Portcullis, from a machine that has rustup's cargo,
+# a C compiler, git and the package registries. What is missing besides is set
+# up on the way, in target/ where that is possible, and each step says so.
+
+TARGET := $(abspath $(or $(CARGO_TARGET_DIR),target))
+
+# Tools that are built here, not installed into anybody's home.
+TOOLS := $(TARGET)/tools
+NEXTEST := 0.9.151
+DENY := 0.20.2
+export PATH := $(TOOLS)/bin:$(PATH):/usr/sbin
+
+WASM := wasm32-unknown-unknown
+POLICY := $(TARGET)/policy/standard.wasm
+POLICY_CORE := $(TARGET)/$(WASM)/policy/portcullis_policy_standard.wasm
+POLICY_SOURCES := Cargo.toml rust-toolchain.toml \
+	$(shell find policy-wasm wit -name target -prune -o -type f -print 2>/dev/null)
+
+# The application that the end-to-end tests put the gate in front of.
+VENV := $(TARGET)/venv
+export PORTCULLIS_TEST_PYTHON := $(VENV)/bin/python
+
+SAY = @printf '==> %s\n'
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+# cargo runs its own jobs; two cargos only wait for each other.
+.NOTPARALLEL:
+.PHONY: help demo build test lint bench policy audit wasm-target nextest deny node nginx wrk python
+
+help: ## say what can be made
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+
+demo: build ## build it and run the demo: a gate, two tenants, an app behind it
+	$(SAY) 'starting the demo; stop it with Ctrl-C'
+	@exec $(TARGET)/release/portcullis demo
+
+build: $(POLICY) ## build the gate as it is shipped
+	$(SAY) 'building the gate (release); the first time takes some minutes'
+	cargo build --release -p portcullis
+
+# One build for everything: the tests start the gate as a child, so its binary
+# is built in the same go, with the same features, as the tests themselves.
+test: $(POLICY) nextest node $(VENV)/ready ## run every test: unit, end-to-end, policy cases
+	$(SAY) 'building the gate and its tests'
+	cargo build --workspace --bins --tests
+	$(SAY) 'running the examples in the documentation'
+	cargo test --quiet --workspace --doc
+	$(SAY) 'running the tests'
+	@if cargo nextest --version >/dev/null 2>&1; then \
+		set -x; cargo nextest run --workspace $${CI:+--profile ci}; \
+	else \
+		printf '==> %s\n' 'cargo-nextest could not be had: running under cargo test, WITHOUT its time limits'; \
+		set -x; cargo test --workspace --no-fail-fast --lib --bins --tests; \
+	fi
+
+lint: $(POLICY) audit ## check formatting, clippy, the docs' links and the dependencies
+	$(SAY) 'checking the formatting'
+	cargo fmt --all --check
+	$(SAY) 'running clippy; a warning is an error'
+	cargo clippy --locked --workspace --all-targets -- -D warnings
+	$(SAY) 'checking the links in the documentation'
+	RUSTDOCFLAGS='-D rustdoc::broken_intra_doc_links' cargo doc --locked --quiet --workspace --no-deps --lib
+
+bench: build nginx wrk python ## measure the gate beside nginx, in one run, as ratios
+	$(SAY) 'building the measurement of one policy decision'
+	cargo build --release -p portcullis --example policy_cost
+	$(SAY) 'measuring; a quiet machine gives better figures'
+	python3 benches/compare.py --gate $(TARGET)/release/portcullis
+	$(TARGET)/release/examples/policy_cost
+
+policy: $(POLICY) ## build the standard policy, target/policy/standard.wasm
+
+# Paths are renamed, so that the module and its digest are the same wherever it
+# is built, and name nobody's machine. RUSTFLAGS, because it wins over what the
+# user's own configuration may say, and with --target touches the guest alone.
+$(POLICY): $(POLICY_SOURCES) | wasm-target
+	$(SAY) 'building the standard policy'
+	RUSTFLAGS='--remap-path-prefix=$(CURDIR)=. --remap-path-prefix=$(or $(CARGO_HOME),$(HOME)/.cargo)=cargo' \
+		cargo build -p portcullis-policy-standard --target $(WASM) --profile policy
+	@mkdir -p $(@D)
+	cargo run --quiet -p portcullis-componentize -- $(POLICY_CORE) $@
+
+# The advisory database lives on a git host. Where that cannot be reached, the
+# rest of the audit is still run, and the gap is said aloud.
+audit: deny
+	$(SAY) 'auditing the dependencies'
+	@if ! cargo deny --version >/dev/null 2>&1; then \
+		printf '==> %s\n' 'NOT AUDITED: cargo-deny could not be had'; \
+	elif cargo deny fetch db >/dev/null 2>&1; then \
+		set -x; cargo deny --locked check --hide-inclusion-graph; \
+	else \
+		printf '==> %s\n' 'ADVISORIES NOT CHECKED: their database cannot be reached from here; bans, licences and sources are'; \
+		set -x; cargo deny --locked check --hide-inclusion-graph bans licenses sources; \
+	fi
+
+wasm-target:
+	@test -d "$$(rustc --print sysroot)/lib/rustlib/$(WASM)/lib" || { \
+		printf '==> %s\n' 'the toolchain lacks $(WASM): adding it'; \
+		rustup target add $(WASM); }
+
+nextest:
+	@cargo nextest --version >/dev/null 2>&1 || { \
+		printf '==> %s\n' 'cargo-nextest is missing: building $(NEXTEST) into target/tools; some minutes, once'; \
+		cargo install --quiet --locked --root $(TOOLS) --version $(NEXTEST) cargo-nextest || \
+		printf '==> %s\n' 'cargo-nextest could not be built'; }
+
+deny:
+	@cargo deny --version >/dev/null 2>&1 || { \
+		printf '==> %s\n' 'cargo-deny is missing: building $(DENY) into target/tools; some minutes, once'; \
+		cargo install --quiet --locked --root $(TOOLS) --version $(DENY) cargo-deny || \
+		printf '==> %s\n' 'cargo-deny could not be built'; }
+
+node:
+	@.ci/need 'command -v node' nodejs
+
+nginx:
+	@.ci/need 'command -v nginx' nginx-light
+
+wrk:
+	@.ci/need 'command -v wrk' wrk
+
+python:
+	@.ci/need "python3 -c 'import ensurepip'" python3 python3-venv
+
+$(VENV)/ready: tests/requirements.txt | python
+	$(SAY) 'setting up Django for the end-to-end tests, in target/venv'
+	@rm -rf $(VENV)
+	@python3 -m venv $(VENV)
+	@$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check -r $<
+	@touch $@

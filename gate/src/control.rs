@@ -1,0 +1,4 @@
+//! The control wing: everything that changes state.
+
+pub mod ledger;
+pub mod store;

@@ -1,0 +1,138 @@
+//! The embedded store: the ledger, its fold, sessions and admin tokens in one
+//! SQLite file.
+//!
+//! One thread writes, in groups, and nothing is answered before the group is on
+//! disk (WAL, `synchronous=FULL`). Entries, the users that they fold into and the
+//! cursor change in one transaction, so a crash at any point needs no repair.
+//! Queries read from connections of their own and block: call them from
+//! `tokio::task::spawn_blocking`.
+
+mod append;
+mod audit;
+mod columns;
+mod fault;
+mod folder;
+mod people;
+mod readers;
+mod schema;
+mod sessions;
+mod tokens;
+mod users;
+mod writer;
+
+#[cfg(test)]
+mod tests;
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use futures_util::future::BoxFuture;
+use portcullis_core::ids::{Revision, UserKey};
+use portcullis_core::ledger::{Draft, Entry};
+use rusqlite::Connection;
+use tokio::sync::watch;
+
+pub use audit::{AuditPage, AuditQuery};
+pub use folder::{LEDGER_FILE, LOCK_FILE, OpenError};
+pub use sessions::SessionRow;
+pub use tokens::TokenRow;
+pub use users::{UserFilter, UserPage, UserQuery};
+
+use crate::control::ledger::{
+    AppendError, Appended, Expect, IdempotencyKey, Ledger, PageReader, ReadError, Tail,
+};
+use append::Refused;
+use folder::Claim;
+use readers::Readers;
+use writer::Writer;
+
+/// The store of one state folder. Share it as `Arc<SqliteStore>`; dropping the
+/// last one waits until all that was handed in is written.
+pub struct SqliteStore {
+    // Dropped in this order: the folder is given up only when nobody writes.
+    writer: Writer,
+    readers: Arc<Readers>,
+    claim: Claim,
+}
+
+impl SqliteStore {
+    /// Opens or creates the store in `folder`, for this process alone.
+    pub fn open(folder: &Path) -> Result<Self, OpenError> {
+        let claim = Claim::take(folder)?;
+        let path = claim.ledger_path();
+        let connection = schema::open(&path, claim.is_marked())?;
+        claim.mark()?;
+        let head = schema::head(&connection, &path)?;
+        let readers = Arc::new(Readers::new(path.clone()));
+        let writer = Writer::start(connection, path, head)?;
+        Ok(Self { writer, readers, claim })
+    }
+
+    /// The folder that the store lives in.
+    pub fn folder(&self) -> &Path {
+        self.claim.folder()
+    }
+
+    /// The file that holds everything (with `-wal` and `-shm` beside it while open).
+    pub fn path(&self) -> PathBuf {
+        self.claim.ledger_path()
+    }
+
+    /// Runs `job` on the writer thread, alone in its savepoint, and answers when
+    /// what it wrote is durable.
+    async fn write<T, F>(&self, job: F) -> Result<T, AppendError>
+    where
+        T: Send + 'static,
+        F: FnOnce(&Connection) -> Result<T, Refused> + Send + 'static,
+    {
+        self.writer.run(job).await
+    }
+}
+
+impl Drop for SqliteStore {
+    fn drop(&mut self) {
+        self.readers.release();
+    }
+}
+
+impl Ledger for SqliteStore {
+    fn append(
+        &self,
+        draft: Draft,
+        expect: Expect,
+        idempotency: Option<IdempotencyKey>,
+    ) -> BoxFuture<'_, Result<Appended, AppendError>> {
+        Box::pin(self.write(move |tx| append::append(tx, draft, expect, idempotency.as_ref())))
+    }
+
+    fn read(&self, after: Revision, limit: usize) -> BoxFuture<'_, Result<Vec<Entry>, ReadError>> {
+        Box::pin(readers::in_background(Arc::clone(&self.readers), move |reader| {
+            audit::entries_after(reader, after, limit)
+        }))
+    }
+
+    fn last(&self, user: &UserKey) -> BoxFuture<'_, Result<Option<Entry>, ReadError>> {
+        let user = user.clone();
+        Box::pin(readers::in_background(Arc::clone(&self.readers), move |reader| {
+            audit::last_change(reader, &user)
+        }))
+    }
+
+    fn head(&self) -> Revision {
+        *self.writer.head().borrow()
+    }
+
+    fn watch_head(&self) -> watch::Receiver<Revision> {
+        self.writer.head().clone()
+    }
+
+    fn tail(&self, after: Revision) -> Tail {
+        let readers = Arc::clone(&self.readers);
+        let read: PageReader = Arc::new(move |after, limit| {
+            Box::pin(readers::in_background(Arc::clone(&readers), move |reader| {
+                audit::entries_after(reader, after, limit)
+            }))
+        });
+        Tail::new(after, self.watch_head(), read)
+    }
+}

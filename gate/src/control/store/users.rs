@@ -1,0 +1,254 @@
+//! Finding users for the admin API, page by page.
+
+use portcullis_core::ids::{ReasonKey, TenantId, UserKey};
+use portcullis_core::time::Timestamp;
+use portcullis_core::user::{Kind, Status, User};
+use rusqlite::types::Value;
+use rusqlite::{Connection, params_from_iter};
+
+use super::columns::Number;
+use super::fault::Fault;
+use super::{SqliteStore, people};
+use crate::control::ledger::ReadError;
+
+/// What users must be like; every part that is given must hold.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct UserFilter {
+    pub status: Option<Status>,
+    /// Kind of the hold that speaks for the suspension.
+    pub kind: Option<Kind>,
+    /// Reason of the hold that speaks for the suspension.
+    pub reason: Option<ReasonKey>,
+}
+
+/// A search for users.
+#[derive(Clone, Debug, Default)]
+pub struct UserQuery {
+    /// `None`: of all tenants.
+    pub tenant: Option<TenantId>,
+    /// How an id or an alias begins, in canonical form.
+    pub prefix: Option<String>,
+    pub filter: UserFilter,
+    /// Holds begin and end, so a search is for one moment.
+    pub now: Timestamp,
+    pub limit: usize,
+    /// [`UserPage::next`] of the page before.
+    pub after: Option<String>,
+}
+
+/// A page of users; full unless it is the last. More where `next` is given.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UserPage {
+    pub users: Vec<(UserKey, User)>,
+    pub next: Option<String>,
+}
+
+impl SqliteStore {
+    /// What is known of `user`. Blocks on the disk.
+    pub fn user(&self, user: &UserKey) -> Result<Option<User>, ReadError> {
+        self.readers.look(|reader| people::find(reader, user))
+    }
+
+    /// The user that `name`, an id or an alias in canonical form, means. Blocks
+    /// on the disk.
+    pub fn resolve(&self, tenant: &TenantId, name: &str) -> Result<Option<UserKey>, ReadError> {
+        self.readers.look(|reader| people::resolve(reader, tenant.as_str(), name))
+    }
+
+    /// The users that `query` describes: by key, or by the name that was found
+    /// where a prefix is given. Blocks on the disk.
+    pub fn users(&self, query: &UserQuery) -> Result<UserPage, ReadError> {
+        self.readers.look(|reader| page(reader, query))
+    }
+
+    /// Hands every user to `take`. Blocks on the disk.
+    pub fn load_users(&self, mut take: impl FnMut(UserKey, User)) -> Result<(), ReadError> {
+        self.readers.look(|reader| {
+            let mut all = reader.prepare("SELECT key, body FROM users")?;
+            let mut rows = all.query([])?;
+            while let Some(row) = rows.next()? {
+                let (key, body): (String, String) = (row.get(0)?, row.get(1)?);
+                take(people::whole_key(&key)?, people::user(&key, &body)?);
+            }
+            Ok(())
+        })
+    }
+
+    /// Hands every alias to `take`: tenant and alias, and the user meant. Ids are
+    /// not among them. Blocks on the disk.
+    pub fn load_aliases(
+        &self,
+        mut take: impl FnMut(TenantId, String, UserKey),
+    ) -> Result<(), ReadError> {
+        self.readers.look(|reader| {
+            let sql = "SELECT tenant, name, key FROM names WHERE key <> tenant || '/' || name";
+            let mut all = reader.prepare(sql)?;
+            let mut rows = all.query([])?;
+            while let Some(row) = rows.next()? {
+                let (tenant, alias, key): (String, String, String) =
+                    (row.get(0)?, row.get(1)?, row.get(2)?);
+                let id = TenantId::parse(&tenant)
+                    .map_err(|error| Fault::garbled(format!("alias {alias:?}"), error))?;
+                take(id, alias, people::whole_key(&key)?);
+            }
+            Ok(())
+        })
+    }
+}
+
+/// A statement in the making.
+struct Search {
+    conditions: Vec<&'static str>,
+    values: Vec<Value>,
+}
+
+impl Search {
+    fn require(&mut self, condition: &'static str, values: &[&str]) {
+        self.conditions.push(condition);
+        self.values.extend(values.iter().map(|value| Value::Text((*value).to_owned())));
+    }
+}
+
+/// Whether a user has a hold in force, as SQL; the two numbers are the moment.
+const HELD: &str = "EXISTS (SELECT 1 FROM holds f WHERE f.key = u.key
+                    AND f.starts_at <= ? AND (f.ends_at IS NULL OR ? < f.ends_at))";
+const NOT_HELD: &str = "u.deleted = 0 AND NOT EXISTS (SELECT 1 FROM holds f WHERE f.key = u.key
+                        AND f.starts_at <= ? AND (f.ends_at IS NULL OR ? < f.ends_at))";
+
+fn page(reader: &Connection, query: &UserQuery) -> Result<UserPage, Fault> {
+    let (sql, values) = statement(query);
+    let mut found = reader.prepare_cached(&sql)?;
+    let mut rows = found.query(params_from_iter(values))?;
+    let mut page = UserPage { users: Vec::new(), next: None };
+    let mut last = None;
+    while let Some(row) = rows.next()? {
+        let (key, body): (String, String) = (row.get(0)?, row.get(1)?);
+        let (key, user) = (people::whole_key(&key)?, people::user(&key, &body)?);
+        let place: String = row.get(2)?;
+        if !fits(query, &key, &user, &place) {
+            continue;
+        }
+        if page.users.len() == query.limit {
+            page.next = last;
+            break;
+        }
+        page.users.push((key, user));
+        last = Some(place);
+    }
+    Ok(page)
+}
+
+/// Narrows down by columns; [`fits`] has the last word. Three ways in, each of
+/// which reads in the order of the page, so that no page sorts or counts.
+fn statement(query: &UserQuery) -> (String, Vec<Value>) {
+    let mut search = Search { conditions: vec!["TRUE"], values: Vec::new() };
+    let filter = &query.filter;
+    let by_hold = filter.kind.is_some()
+        || filter.reason.is_some()
+        || filter.status == Some(Status::Suspended);
+    let (from, place, order) = if query.prefix.is_some() {
+        names(&mut search, query);
+        (
+            "names n CROSS JOIN users u ON u.key = n.key",
+            "n.tenant || '/' || n.name",
+            "n.name, n.tenant",
+        )
+    } else {
+        keys(&mut search, query, by_hold);
+        match by_hold {
+            true => ("holds h CROSS JOIN users u ON u.key = h.key", "h.key", "h.key"),
+            false => ("users u", "u.key", "u.key"),
+        }
+    };
+    if by_hold && query.prefix.is_none() {
+        if let Some(kind) = filter.kind {
+            search.require("h.kind = ?", &[kind.as_str()]);
+        }
+        if let Some(reason) = &filter.reason {
+            search.require("h.reason = ?", &[reason.as_str()]);
+        }
+    }
+    let now = Number(query.now.0).value();
+    match filter.status {
+        None => {}
+        Some(Status::Deleted) => search.require("u.deleted = 1", &[]),
+        Some(Status::Suspended) => {
+            search.require(HELD, &[]);
+            search.values.extend([now.clone(), now]);
+        }
+        Some(Status::Active) => {
+            search.require(NOT_HELD, &[]);
+            search.values.extend([now.clone(), now]);
+        }
+    }
+    let conditions = search.conditions.join(" AND ");
+    let distinct = if by_hold && query.prefix.is_none() { "GROUP BY h.key" } else { "" };
+    let sql = format!(
+        "SELECT u.key, u.body, {place} FROM {from} WHERE {conditions} {distinct} ORDER BY {order}"
+    );
+    (sql, search.values)
+}
+
+/// By key: a tenant is the range of keys from `tenant/` to before `tenant0`, the
+/// character after the slash. One lower bound and not two: SQLite would begin at
+/// either of them.
+fn keys(search: &mut Search, query: &UserQuery, by_hold: bool) {
+    let first = query.tenant.as_ref().map(|tenant| format!("{tenant}/"));
+    let begin = query.after.clone().max(first).unwrap_or_default();
+    search.require(if by_hold { "h.key > ?" } else { "u.key > ?" }, &[&begin]);
+    if let Some(tenant) = &query.tenant {
+        let condition = if by_hold { "h.key < ?" } else { "u.key < ?" };
+        search.require(condition, &[&format!("{tenant}0")]);
+    }
+}
+
+/// By name: every name with the prefix lies between it and the last character
+/// there is.
+fn names(search: &mut Search, query: &UserQuery) {
+    let prefix = query.prefix.as_deref().unwrap_or_default();
+    let after = query.after.as_deref().and_then(|after| after.split_once('/'));
+    let begin = after.map_or(prefix, |(_, name)| name.max(prefix));
+    search.require("n.name >= ? AND n.name < ?", &[begin, &format!("{prefix}\u{10FFFF}")]);
+    if let Some(tenant) = &query.tenant {
+        search.require("n.tenant = ?", &[tenant.as_str()]);
+    }
+    if let Some((tenant, name)) = after {
+        search.require("(n.name, n.tenant) > (?, ?)", &[name, tenant]);
+    }
+}
+
+fn fits(query: &UserQuery, key: &UserKey, user: &User, place: &str) -> bool {
+    let status = user.status(query.now);
+    // Deletion removes the holds, so who is deleted has none that speaks.
+    let hold = user.leading_hold(query.now).filter(|_| status == Status::Suspended);
+    let filter = &query.filter;
+    filter.status.is_none_or(|wanted| wanted == status)
+        && filter.kind.is_none_or(|wanted| hold.is_some_and(|hold| hold.kind == wanted))
+        && filter
+            .reason
+            .as_ref()
+            .is_none_or(|wanted| hold.is_some_and(|hold| hold.reason.as_ref() == Some(wanted)))
+        && query.prefix.as_deref().is_none_or(|prefix| is_first_name(prefix, key, user, place))
+}
+
+/// Whether `place` (tenant/name) is where the search meets the user first: with
+/// several names that fit, it is listed once, also across pages.
+fn is_first_name(prefix: &str, key: &UserKey, user: &User, place: &str) -> bool {
+    let found = place.split_once('/').map_or("", |(_, name)| name);
+    let names = user.profile.aliases().chain([key.user()]);
+    names.filter(|name| name.starts_with(prefix)).all(|name| found <= name)
+}
+
+#[cfg(test)]
+impl SqliteStore {
+    /// How SQLite would go about a search.
+    pub(super) fn explain(&self, query: &UserQuery) -> String {
+        let (sql, values) = statement(query);
+        let look = self.readers.look(|reader| {
+            let mut plan = reader.prepare(&format!("EXPLAIN QUERY PLAN {sql}"))?;
+            let lines = plan.query_map(params_from_iter(values), |row| row.get::<_, String>(3))?;
+            Ok(lines.collect::<Result<Vec<_>, _>>()?.join("\n"))
+        });
+        look.unwrap_or_else(|error| format!("TEMP B-TREE, or worse: {error}"))
+    }
+}

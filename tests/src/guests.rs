@@ -1,0 +1,88 @@
+//! Components for tests: the hostile policy, and small ones made by hand.
+
+use std::path::PathBuf;
+use std::{env, fs};
+
+/// The policy that misbehaves as it is told; built by `make policy`.
+///
+/// # Panics
+/// Where it is not built, with the mend.
+#[expect(clippy::panic, reason = "a test cannot go on without it")]
+pub fn hostile() -> Vec<u8> {
+    let path = target().join("policy/hostile.wasm");
+    match fs::read(&path) {
+        Ok(wasm) => wasm,
+        Err(error) => panic!("{}: {error}; run `make policy` first", path.display()),
+    }
+}
+
+/// The hostile policy with one name replaced by another of the same length, as
+/// if it had been built against another contract.
+///
+/// # Panics
+/// Where the lengths differ.
+pub fn patched(name: &str, other: &str) -> Vec<u8> {
+    assert_eq!(name.len(), other.len(), "lengths are written before names");
+    let mut wasm = hostile();
+    let mut position = 0;
+    while let Some(rest) = wasm.get_mut(position..position + name.len()) {
+        if rest == name.as_bytes() {
+            rest.copy_from_slice(other.as_bytes());
+        }
+        position += 1;
+    }
+    wasm
+}
+
+/// A component that holds nothing.
+pub fn empty() -> Vec<u8> {
+    b"\0asm\x0d\0\x01\0".to_vec()
+}
+
+/// A component that imports a function without parameters or result.
+pub fn importing_function(name: &str) -> Vec<u8> {
+    const FUNCTION: u8 = 0x01;
+    with_import(&FUNCTION_TYPE, name, FUNCTION)
+}
+
+/// A component that imports an interface of one function, `get`.
+pub fn importing_interface(name: &str) -> Vec<u8> {
+    const INSTANCE: u8 = 0x05;
+    // An instance of two declarations: a type, and an export of that type.
+    let mut instance = vec![0x42, 2, 0x01];
+    instance.extend(FUNCTION_TYPE);
+    instance.extend(b"\x04\0\x03get\x01\0");
+    with_import(&instance, name, INSTANCE)
+}
+
+/// `func()`, as the component model's binary format writes it.
+const FUNCTION_TYPE: [u8; 4] = [0x40, 0, 1, 0];
+
+/// A type section of one type, and an import section of one item of that type.
+fn with_import(defined: &[u8], name: &str, sort: u8) -> Vec<u8> {
+    let mut import = vec![1, 0, byte(name.len())];
+    import.extend(name.as_bytes());
+    import.extend([sort, 0]);
+    let mut types = vec![1];
+    types.extend(defined);
+    let mut wasm = empty();
+    for (id, section) in [(0x07, types), (0x0a, import)] {
+        wasm.extend([id, byte(section.len())]);
+        wasm.extend(section);
+    }
+    wasm
+}
+
+/// Lengths below 128 are one byte in LEB128.
+fn byte(length: usize) -> u8 {
+    assert!(length < 128, "too long for one byte");
+    u8::try_from(length).unwrap_or_default()
+}
+
+/// The target folder of the workspace.
+fn target() -> PathBuf {
+    env::var_os("CARGO_TARGET_DIR").map_or_else(
+        || PathBuf::from(env!("CARGO_MANIFEST_DIR")).with_file_name("target"),
+        PathBuf::from,
+    )
+}

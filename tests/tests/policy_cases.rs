@@ -1,0 +1,76 @@
+//! The policies that are shipped answer as their cases say, run as the gate
+//! runs them.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+use std::path::{Path, PathBuf};
+
+use portcullis::policy::{HostLimits, PolicyHost, cases};
+
+fn policies() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .parent()
+        .unwrap()
+        .join("policies")
+}
+
+#[tokio::test]
+async fn every_shipped_policy_answers_as_its_cases_say() {
+    let host = PolicyHost::new(HostLimits::default()).unwrap();
+    let mut failures = Vec::new();
+    for name in ["standard", "acme", "globex"] {
+        let folder = policies().join(name);
+        let policy = host.load_folder(&folder).unwrap();
+        let cases = cases::read(&folder).unwrap();
+        assert!(!cases.is_empty(), "{name} has no case");
+        for case in cases {
+            if let Err(error) = case.check(&host, &policy).await {
+                failures.push(error.to_string());
+            }
+        }
+    }
+    assert!(failures.is_empty(), "{}", failures.join("\n"));
+}
+
+#[test]
+fn the_policies_in_the_gate_are_those_in_the_folders() {
+    let host = PolicyHost::new(HostLimits::default()).unwrap();
+    for name in ["standard", "acme", "globex"] {
+        let embedded = host.load_builtin(name).unwrap();
+        let shipped = host.load_folder(&policies().join(name)).unwrap();
+        assert_eq!(embedded.digest(), shipped.digest());
+        assert_eq!(embedded.settings(), shipped.settings());
+    }
+}
+
+#[tokio::test]
+async fn a_case_that_does_not_hold_says_what_differs() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::create_dir(folder.path().join("cases")).unwrap();
+    let write = |name: &str, text: &str| {
+        std::fs::write(folder.path().join(name), text).unwrap();
+    };
+    write(
+        "policy.toml",
+        "module = \"builtin:standard\"\nsettings.contact = \"a@b.test\"\n",
+    );
+    write(
+        "cases/a.toml",
+        "refusal.suspension = { kind = \"permanent\", since = 0 }\nexpect.status = 404\n",
+    );
+    let host = PolicyHost::new(HostLimits::default()).unwrap();
+    let policy = host.load_folder(folder.path()).unwrap();
+    let case = cases::read(folder.path()).unwrap().remove(0);
+    let error = case.check(&host, &policy).await.unwrap_err().to_string();
+    assert!(
+        error.contains("expect.status is 404, the policy answers 403"),
+        "{error}"
+    );
+
+    write("cases/b.toml", "[refusal]\nsuspensoin = 1\n");
+    let error = cases::read(folder.path()).unwrap_err().to_string();
+    assert!(
+        error.contains("b.toml:2:1") && error.contains("suspensoin"),
+        "{error}"
+    );
+}

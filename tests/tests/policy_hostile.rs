@@ -1,0 +1,357 @@
+//! A policy that misbehaves costs its own call, with an outcome that names what
+//! it did, and nobody else anything.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use portcullis::policy::{HostLimits, LoadError, Policy, PolicyHost, PolicyLimits};
+use portcullis_core::policy::{
+    Audience, Channel, Fault, NotificationInput, Occasion, ReactivationInput, RefusalInput,
+    ResetStep, Settings, Surface, Suspension, SuspensionKind, UserEvent,
+};
+use portcullis_tests::guests;
+
+fn suspension() -> Suspension {
+    Suspension {
+        kind: SuspensionKind::Temporary,
+        reason_key: None,
+        reason_text: None,
+        since: 0,
+        until: None,
+        source: "api".to_owned(),
+    }
+}
+
+fn refusal() -> RefusalInput {
+    RefusalInput {
+        tenant: "acme".to_owned(),
+        user_id: "bob".to_owned(),
+        suspension: suspension(),
+        locales: Vec::new(),
+        surface: Surface::Page,
+        occasion: Occasion::Request,
+        attributes: Vec::new(),
+    }
+}
+
+fn reactivation() -> ReactivationInput {
+    ReactivationInput {
+        tenant: "acme".to_owned(),
+        user_id: "bob".to_owned(),
+        suspension: suspension(),
+        step: ResetStep::Issue,
+        channel: Channel::Email,
+        now: 0,
+        issued_at: None,
+        locales: Vec::new(),
+        attributes: Vec::new(),
+    }
+}
+
+fn notification(audience: Audience) -> NotificationInput {
+    NotificationInput {
+        tenant: "acme".to_owned(),
+        user_id: "bob".to_owned(),
+        event: UserEvent::Suspended,
+        audience,
+        suspension: Some(suspension()),
+        source: "api".to_owned(),
+        has_email: true,
+        has_phone: false,
+        now: 0,
+        locales: Vec::new(),
+        attributes: Vec::new(),
+    }
+}
+
+fn hostile(host: &PolicyHost, behaviour: &str) -> Arc<Policy> {
+    host.load(
+        &guests::hostile(),
+        Settings::from_iter([("behave", behaviour)]),
+    )
+    .unwrap()
+}
+
+/// A host, and a policy of another tenant that must never notice anything.
+fn host() -> (PolicyHost, Arc<Policy>) {
+    let host = PolicyHost::new(HostLimits::default()).unwrap();
+    let bystander = host.load_builtin("acme").unwrap();
+    (host, bystander)
+}
+
+#[tokio::test]
+async fn each_way_of_misbehaving_has_its_own_outcome_and_costs_only_its_call() {
+    let limits = HostLimits::default();
+    let (host, bystander) = host();
+    let table = [
+        (
+            "loop",
+            Fault::Deadline {
+                limit_ms: limits.deadline_ms,
+            },
+        ),
+        (
+            "memory",
+            Fault::Memory {
+                limit_bytes: limits.memory_bytes_max,
+            },
+        ),
+        ("recurse", Fault::StackOverflow),
+        (
+            "huge-result",
+            Fault::ResultTooLarge {
+                limit_bytes: limits.result_bytes_max,
+            },
+        ),
+        (
+            "many-links",
+            Fault::ResultTooLarge {
+                limit_bytes: limits.result_bytes_max,
+            },
+        ),
+        (
+            "error",
+            Fault::Declined {
+                code: "no-idea".to_owned(),
+                message: "cannot decide".to_owned(),
+            },
+        ),
+    ];
+    for (behaviour, expected) in table {
+        let policy = hostile(&host, behaviour);
+        let fault = host.refusal(&policy, refusal()).await.unwrap_err();
+        assert_eq!(fault, expected, "{behaviour}");
+        host.refusal(&bystander, refusal()).await.unwrap();
+    }
+    let policy = hostile(&host, "trap");
+    let fault = host.refusal(&policy, refusal()).await.unwrap_err();
+    assert!(
+        matches!(&fault, Fault::Trap(cause) if cause.contains("unreachable")),
+        "{fault}"
+    );
+    host.refusal(&bystander, refusal()).await.unwrap();
+}
+
+#[tokio::test]
+async fn rubbish_in_an_answer_is_named_and_never_sent() {
+    let (host, _) = host();
+    let table = [
+        ("bad-status", "status 200"),
+        ("bad-header", "set-cookie"),
+        ("split-header", "header link"),
+        ("script", "javascript:alert(1)"),
+        ("control", "title"),
+    ];
+    for (behaviour, named) in table {
+        let policy = hostile(&host, behaviour);
+        let fault = host.refusal(&policy, refusal()).await.unwrap_err();
+        assert!(
+            matches!(&fault, Fault::BadOutput { what } if what.contains(named)),
+            "{fault}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_reset_can_neither_last_for_ever_nor_lead_elsewhere() {
+    let (host, _) = host();
+    for (behaviour, named) in [("forever", "lifetime_seconds"), ("redirect", "redirect_to")] {
+        let policy = hostile(&host, behaviour);
+        let fault = host
+            .reactivation(&policy, reactivation())
+            .await
+            .unwrap_err();
+        assert!(
+            matches!(&fault, Fault::BadOutput { what } if what.contains(named)),
+            "{fault}"
+        );
+    }
+    let policy = hostile(&host, "loop");
+    let fault = host
+        .reactivation(&policy, reactivation())
+        .await
+        .unwrap_err();
+    assert!(matches!(fault, Fault::Deadline { .. }), "{fault}");
+}
+
+#[tokio::test]
+async fn a_reset_goes_to_the_user_and_to_nobody_else() {
+    let (host, _) = host();
+    for (behaviour, named) in [
+        ("steal-reset", "to is set"),
+        ("inject-mail-header", "subject"),
+    ] {
+        let policy = hostile(&host, behaviour);
+        let asked = notification(Audience::User);
+        let fault = host.notification(&policy, asked).await.unwrap_err();
+        assert!(
+            matches!(&fault, Fault::BadOutput { what } if what.contains(named)),
+            "{fault}"
+        );
+    }
+    let policy = hostile(&host, "steal-reset");
+    let asked = notification(Audience::Stakeholder);
+    let fault = host.notification(&policy, asked).await.unwrap_err();
+    assert!(
+        matches!(&fault, Fault::BadOutput { what } if what.contains("reset")),
+        "{fault}"
+    );
+}
+
+#[tokio::test]
+async fn a_policy_whose_check_of_settings_misbehaves_is_not_put_in_force() {
+    let (host, bystander) = host();
+    let load = |behaviour: &str| {
+        let settings = Settings::from_iter([("behave", behaviour), ("when", "validate")]);
+        host.load(&guests::hostile(), settings).unwrap_err()
+    };
+    assert!(matches!(
+        load("loop"),
+        LoadError::Unchecked(Fault::Deadline { .. })
+    ));
+    assert!(matches!(load("trap"), LoadError::Unchecked(Fault::Trap(_))));
+    assert!(matches!(
+        load("memory"),
+        LoadError::Unchecked(Fault::Memory { .. })
+    ));
+    assert!(matches!(
+        load("error"),
+        LoadError::Unchecked(Fault::Declined { .. })
+    ));
+    let error = load("problem").to_string();
+    assert_eq!(error, "settings: behave: is not to the guest's liking");
+    host.refusal(&bystander, refusal()).await.unwrap();
+}
+
+/// Looping calls of one policy hold one thread and a part of the queue; the
+/// rest is for the others, who wait for nobody.
+#[tokio::test]
+async fn a_policy_that_loops_leaves_room_for_the_others() {
+    let limits = HostLimits {
+        queue_per_policy_max: 3,
+        ..HostLimits::default()
+    };
+    let host = Arc::new(PolicyHost::new(limits).unwrap());
+    let bystander = host.load_builtin("acme").unwrap();
+    let looping = hostile(&host, "loop");
+    let calls: Vec<_> = (0..20)
+        .map(|_| {
+            let (host, policy) = (Arc::clone(&host), Arc::clone(&looping));
+            tokio::spawn(async move { host.refusal(&policy, refusal()).await })
+        })
+        .collect();
+    tokio::task::yield_now().await;
+    for _ in 0..50 {
+        host.refusal(&bystander, refusal()).await.unwrap();
+    }
+    let mut busy = 0;
+    for call in calls {
+        match call.await.unwrap().unwrap_err() {
+            Fault::Busy => busy += 1,
+            fault => assert!(matches!(fault, Fault::Deadline { .. }), "{fault}"),
+        }
+    }
+    // One runs and three wait; a slow machine may start another meanwhile.
+    assert!((10..=17).contains(&busy), "{busy} were turned away");
+}
+
+#[tokio::test]
+async fn when_every_thread_loops_the_rest_are_turned_away_and_then_all_recovers() {
+    let limits = HostLimits {
+        guest_threads: 1,
+        queue_max: 1,
+        ..HostLimits::default()
+    };
+    let host = Arc::new(PolicyHost::new(limits).unwrap());
+    let bystander = host.load_builtin("acme").unwrap();
+    let looping = hostile(&host, "loop");
+    let calls: Vec<_> = (0..3)
+        .map(|_| {
+            let (host, policy) = (Arc::clone(&host), Arc::clone(&looping));
+            tokio::spawn(async move { host.refusal(&policy, refusal()).await })
+        })
+        .collect();
+    tokio::task::yield_now().await;
+    assert_eq!(host.refusal(&bystander, refusal()).await, Err(Fault::Busy));
+    for call in calls {
+        call.await.unwrap().unwrap_err();
+    }
+    host.refusal(&bystander, refusal()).await.unwrap();
+}
+
+/// A caller that gives up does not free the place of a guest that still runs.
+#[tokio::test]
+async fn the_place_is_held_until_the_guest_is_done() {
+    let limits = HostLimits {
+        guest_threads: 1,
+        deadline_ms: 100,
+        queue_max: 8,
+        ..HostLimits::default()
+    };
+    let host = PolicyHost::new(limits).unwrap();
+    let bystander = host.load_builtin("acme").unwrap();
+    let looping = hostile(&host, "loop");
+    let started = Instant::now();
+    let given_up =
+        tokio::time::timeout(Duration::from_millis(10), host.refusal(&looping, refusal())).await;
+    assert!(given_up.is_err());
+    host.refusal(&bystander, refusal()).await.unwrap();
+    assert!(
+        started.elapsed() >= Duration::from_millis(95),
+        "{:?}",
+        started.elapsed()
+    );
+}
+
+#[tokio::test]
+async fn a_call_that_nobody_waits_for_any_more_is_never_started() {
+    let limits = HostLimits {
+        guest_threads: 1,
+        deadline_ms: 50,
+        ..HostLimits::default()
+    };
+    let host = PolicyHost::new(limits).unwrap();
+    let bystander = host.load_builtin("acme").unwrap();
+    let looping = hostile(&host, "loop");
+    let started = Instant::now();
+    for _ in 0..20 {
+        let patience = Duration::from_millis(1);
+        tokio::time::timeout(patience, host.refusal(&looping, refusal()))
+            .await
+            .unwrap_err();
+    }
+    host.refusal(&bystander, refusal()).await.unwrap();
+    // Twenty deadlines would be a second.
+    assert!(
+        started.elapsed() < Duration::from_millis(500),
+        "{:?}",
+        started.elapsed()
+    );
+}
+
+#[tokio::test]
+async fn a_policy_may_be_given_more_but_not_more_than_there_is() {
+    let host = PolicyHost::new(HostLimits::default()).unwrap();
+    let settings = || Settings::from_iter([("behave", "loop")]);
+    let limits = PolicyLimits {
+        deadline_ms: 5,
+        ..HostLimits::default().policy()
+    };
+    let policy = host
+        .load_with(&guests::hostile(), settings(), limits)
+        .unwrap();
+    let fault = host.refusal(&policy, refusal()).await.unwrap_err();
+    assert_eq!(fault, Fault::Deadline { limit_ms: 5 });
+
+    let limits = PolicyLimits {
+        deadline_ms: 60_000,
+        ..HostLimits::default().policy()
+    };
+    let error = host
+        .load_with(&guests::hostile(), settings(), limits)
+        .unwrap_err();
+    let expected = "limits: deadline_ms is 60000; give a number from 1 to 1000";
+    assert_eq!(error.to_string(), expected);
+}
