@@ -4,6 +4,8 @@
 //! changes state, and they meet in [`live`], which control writes and data reads.
 //! See ARCHITECTURE.md for the picture.
 
+pub mod app;
+pub mod cli;
 pub mod config;
 pub mod control;
 pub mod data;

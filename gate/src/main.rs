@@ -1,2 +1,31 @@
-//! The `portcullis` binary.
-fn main() {}
+//! The `portcullis` binary: arguments in, exit code out.
+
+use std::io::{self, Write};
+use std::process::ExitCode;
+
+use clap::Parser;
+use mimalloc::MiMalloc;
+use portcullis::cli::{self, Cli, Surroundings};
+
+/// Under many small, short-lived allocations on several threads it is faster
+/// than the system's, and holds its size.
+#[global_allocator]
+static ALLOCATOR: MiMalloc = MiMalloc;
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let (mut out, mut err) = (io::stdout(), io::stderr());
+    let mut surroundings = Surroundings {
+        out: &mut out,
+        err: &mut err,
+        variable: &|name| std::env::var_os(name),
+    };
+    match cli::execute(cli, &mut surroundings) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            // Where even this cannot be written, the exit code still says it.
+            drop(writeln!(io::stderr(), "{failure}"));
+            ExitCode::from(failure.exit_code())
+        }
+    }
+}

@@ -1,0 +1,101 @@
+//! The commands: what is typed, what is printed, and the exit code.
+//!
+//! A command decides nothing. It reads arguments, has the work done by the gate
+//! itself or by the admin API, and says in words what came of it. Results go to
+//! standard output, everything else to standard error.
+
+mod client;
+mod failure;
+mod gate;
+mod print;
+mod problem;
+mod token;
+mod user;
+mod words;
+
+#[cfg(test)]
+mod tests;
+
+use std::ffi::OsString;
+use std::io::Write;
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+
+pub use failure::Failure;
+
+const EXAMPLES: &str = "\
+Examples:
+  portcullis demo                                   try it, nothing else to install
+  portcullis check --config portcullis.toml         is the configuration right?
+  portcullis run --config portcullis.toml           run a gate
+  portcullis token create --role global-admin       the first token, before the gate runs
+
+  export PORTCULLIS_ADMIN_URL=http://127.0.0.1:8081 PORTCULLIS_TOKEN=…
+  portcullis user suspend bob --reason suspiciousUserNoGood --ticket SEC-42
+  portcullis user show bob
+  portcullis user list --filter 'suspension_status==\"permanent\"'
+  portcullis user restore bob --reason \"false alarm\"
+
+Exit codes: 0 done, 1 failed, 2 wrong usage or configuration.";
+
+/// An edge gate for accounts: once a user is suspended, that user is out.
+#[derive(Debug, Parser)]
+#[command(name = "portcullis", version, after_help = EXAMPLES, max_term_width = 100)]
+pub struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run a gate until it is told to stop (SIGINT or SIGTERM)
+    Run(ConfigFile),
+    /// Run a gate with two tenants, an app behind it and a mailbox, all embedded
+    Demo {
+        /// Keep the state of the last demo instead of starting afresh
+        #[arg(long)]
+        keep: bool,
+    },
+    /// Check the configuration and the policies; run nothing
+    Check(ConfigFile),
+    /// Admin tokens
+    #[command(subcommand)]
+    Token(token::TokenCommand),
+    /// Suspend, restore and look up users, through the admin API
+    #[command(subcommand)]
+    User(user::UserCommand),
+}
+
+#[derive(Debug, Args)]
+struct ConfigFile {
+    /// The configuration
+    #[arg(
+        long = "config",
+        value_name = "FILE",
+        default_value = "portcullis.toml"
+    )]
+    path: PathBuf,
+}
+
+/// What a command may use of its surroundings; an argument so that tests can
+/// stand in for a terminal and an environment.
+pub struct Surroundings<'a> {
+    pub out: &'a mut dyn Write,
+    pub err: &'a mut dyn Write,
+    pub variable: &'a dyn Fn(&str) -> Option<OsString>,
+}
+
+/// Does what `cli` says.
+///
+/// # Errors
+/// Why it was not done, with the exit code to leave with.
+pub fn execute(cli: Cli, surroundings: &mut Surroundings<'_>) -> Result<(), Failure> {
+    match cli.command {
+        Command::Run(file) => gate::run(&file.path),
+        Command::Demo { keep } => gate::demo(keep),
+        Command::Check(file) => gate::check(&file.path, surroundings),
+        Command::Token(command) => token::execute(command, surroundings),
+        Command::User(command) => user::execute(command, surroundings),
+    }
+}

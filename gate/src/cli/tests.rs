@@ -1,0 +1,183 @@
+//! Promises of the commands, against an admin API that records what it is asked.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+mod api;
+mod tokens;
+mod users;
+
+use std::ffi::OsString;
+
+use super::*;
+use api::{AdminApi, Answers};
+
+/// What a command printed, and how it ended.
+struct Outcome {
+    out: String,
+    err: String,
+    result: Result<(), Failure>,
+}
+
+impl Outcome {
+    /// The one line of the failure, and its exit code.
+    fn failure(&self) -> (String, u8) {
+        let failure = self.result.as_ref().expect_err("the command fails");
+        (failure.to_string(), failure.exit_code())
+    }
+}
+
+/// Runs `portcullis LINE` (words apart by spaces) with these variables.
+fn run(line: &str, variables: &[(&str, &str)]) -> Outcome {
+    let words = std::iter::once("portcullis").chain(line.split(' '));
+    let cli = Cli::try_parse_from(words).unwrap();
+    let (mut out, mut err) = (Vec::new(), Vec::new());
+    let variable = |name: &str| {
+        let found = variables.iter().find(|(known, _)| *known == name);
+        found.map(|(_, value)| OsString::from(value))
+    };
+    let mut surroundings = Surroundings {
+        out: &mut out,
+        err: &mut err,
+        variable: &variable,
+    };
+    let result = execute(cli, &mut surroundings);
+    let text = |bytes| String::from_utf8(bytes).unwrap();
+    Outcome {
+        out: text(out),
+        err: text(err),
+        result,
+    }
+}
+
+/// As [`run`], with an admin API that gives `answers`.
+fn run_with(api: &AdminApi, line: &str) -> Outcome {
+    run(
+        line,
+        &[
+            ("PORTCULLIS_ADMIN_URL", &api.url()),
+            ("PORTCULLIS_TOKEN", "t0ken"),
+        ],
+    )
+}
+
+#[test]
+fn the_arguments_are_well_formed() {
+    use clap::CommandFactory;
+    Cli::command().debug_assert();
+}
+
+#[test]
+fn help_teaches_by_example() {
+    use clap::CommandFactory;
+    let help = Cli::command().render_long_help().to_string();
+    for example in [
+        "portcullis demo",
+        "portcullis run --config",
+        "portcullis user suspend bob",
+    ] {
+        assert!(help.contains(example), "{example}");
+    }
+}
+
+#[test]
+fn a_bad_configuration_is_told_line_by_line_with_exit_code_2() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("p.toml");
+    std::fs::write(&file, "[data]\nworkers = 0\nlisten = \"x\"\n").unwrap();
+    for command in ["run", "check", "token create --role global-admin"] {
+        let (lines, code) = run(&format!("{command} --config {}", file.display()), &[]).failure();
+        assert_eq!((lines.lines().count(), code), (3, 2), "{command}: {lines}");
+        assert!(
+            lines.contains("p.toml:2: data.workers: must be a whole number from 1 to 64, not 0")
+        );
+    }
+    let (line, code) = run("check --config /nonexistent/p.toml", &[]).failure();
+    assert_eq!(code, 2);
+    assert!(
+        line.starts_with("/nonexistent/p.toml: there is no such file; "),
+        "{line}"
+    );
+}
+
+#[test]
+fn without_an_admin_api_the_commands_say_what_to_set() {
+    let (line, code) = run("user show bob", &[]).failure();
+    assert_eq!(
+        line,
+        "PORTCULLIS_ADMIN_URL is not set; set it to the admin listener, such as http://127.0.0.1:8081"
+    );
+    assert_eq!(code, 2);
+    let url = ("PORTCULLIS_ADMIN_URL", "http://127.0.0.1:1");
+    let (line, code) = run("user show bob", &[url]).failure();
+    assert!(line.starts_with("PORTCULLIS_TOKEN is not set; "), "{line}");
+    assert_eq!(code, 2);
+}
+
+#[test]
+fn an_admin_url_that_cannot_be_used_is_told_with_the_mend() {
+    let call = |url| {
+        run(
+            "user show bob",
+            &[("PORTCULLIS_ADMIN_URL", url), ("PORTCULLIS_TOKEN", "t")],
+        )
+    };
+    let (line, code) = call("https://gate.test").failure();
+    assert_eq!(
+        line,
+        "PORTCULLIS_ADMIN_URL: the commands do not speak TLS yet; use http:// on the gate's own machine, or through a tunnel (ssh -L 8081:127.0.0.1:8081 HOST)"
+    );
+    assert_eq!(code, 2);
+    for (url, what) in [
+        ("gate:8081x y", "is not a URL"),
+        ("gate", "does not begin with http://"),
+        ("http://gate/x", "has a path; the commands add their own"),
+    ] {
+        let (line, code) = call(url).failure();
+        assert!(line.contains(what), "{line}");
+        assert_eq!(code, 2);
+    }
+}
+
+#[test]
+fn a_gate_that_is_not_there_is_told_from_one_that_refuses() {
+    let gone = { Answers::new().serve().url() };
+    let variables = [
+        ("PORTCULLIS_ADMIN_URL", gone.as_str()),
+        ("PORTCULLIS_TOKEN", "t"),
+    ];
+    let (line, code) = run("user show bob", &variables).failure();
+    assert!(
+        line.starts_with(&format!("cannot reach the admin API at {gone}/: ")),
+        "{line}"
+    );
+    assert!(
+        line.ends_with("; start the gate, or correct PORTCULLIS_ADMIN_URL"),
+        "{line}"
+    );
+    assert_eq!(code, 1);
+}
+
+#[test]
+fn a_token_never_shows_in_an_error() {
+    let api = Answers::new().on("/api/v1/users/bob", 401, "{}").serve();
+    let outcome = run(
+        "user show bob",
+        &[
+            ("PORTCULLIS_ADMIN_URL", &api.url()),
+            ("PORTCULLIS_TOKEN", "s3cret"),
+        ],
+    );
+    assert!(!format!("{:?}{}", outcome.result, outcome.err).contains("s3cret"));
+    let outcome = run(
+        "user show bob",
+        &[
+            ("PORTCULLIS_ADMIN_URL", &api.url()),
+            ("PORTCULLIS_TOKEN", "s3cret\nx"),
+        ],
+    );
+    let (line, code) = outcome.failure();
+    assert_eq!(
+        line,
+        "PORTCULLIS_TOKEN does not hold a token; it is one word of printable characters"
+    );
+    assert_eq!(code, 2);
+}

@@ -1,0 +1,195 @@
+//! `portcullis user …`
+
+use super::*;
+
+const SUSPENDED: &str = r#"{
+    "user": {"tenant":"acme","id":"bob","status":"suspended","suspension_status":"permanent","revision":7},
+    "receipt": {"revision":7,"sessions_revoked":2,"connections_cut":1,"api_keys_disabled":0,
+        "notifications_queued":0,"gates":{"total":1,"in_force":1},"in_force_at":"2030-01-02T03:04:05Z"}
+}"#;
+
+#[test]
+fn a_suspension_is_sent_as_asked_and_its_receipt_told_in_words() {
+    let api = Answers::new()
+        .on("/api/v1/users/bob/suspend?tenant=acme", 200, SUSPENDED)
+        .serve();
+    let outcome = run_with(
+        &api,
+        "user suspend bob --tenant acme --temporary --reason suspiciousUserNoGood --hold fraud --approver alice --ticket SEC-42 --comment why --ends-at 24h --no-revoke-sessions --keep-api-keys",
+    );
+    outcome.result.unwrap();
+    assert_eq!(
+        outcome.out,
+        "bob is suspended (permanent). 2 sessions revoked, 1 live connection cut, no API keys disabled, no messages queued, in force on 1 of 1 gates at 2030-01-02T03:04:05Z.\n"
+    );
+    let asked = &api.asked()[0];
+    assert_eq!(asked.call, "POST /api/v1/users/bob/suspend?tenant=acme");
+    assert_eq!(asked.authorization, "Bearer t0ken");
+    let body: serde_json::Value = serde_json::from_str(&asked.body).unwrap();
+    let expected = serde_json::json!({
+        "kind": "temporary", "reason": "suspiciousUserNoGood", "hold": "fraud", "approver": "alice",
+        "ticket": "SEC-42", "comment": "why", "ends_at": "24h", "revoke_sessions": false,
+        "disable_api_keys": false,
+    });
+    assert_eq!(body, expected);
+}
+
+#[test]
+fn what_was_not_asked_for_is_left_to_the_api() {
+    let api = Answers::new()
+        .on("/api/v1/users/bob/suspend", 200, SUSPENDED)
+        .serve();
+    run_with(&api, "user suspend bob").result.unwrap();
+    assert_eq!(api.asked()[0].body, "{}");
+}
+
+#[test]
+fn a_dry_run_does_not_sound_like_a_deed() {
+    let api = Answers::new()
+        .on("/api/v1/users/bob/suspend", 200, SUSPENDED)
+        .serve();
+    let outcome = run_with(&api, "user suspend bob --dry-run");
+    assert!(
+        outcome
+            .out
+            .starts_with("Dry run, nothing was changed: bob would be suspended (permanent). ")
+    );
+    assert!(!outcome.out.contains("in force"), "{}", outcome.out);
+}
+
+#[test]
+fn a_restore_tells_who_is_still_out() {
+    let left = r#"{"user":{"id":"bob","status":"suspended","suspension_status":"temporary"},"receipt":{"sessions_revoked":0}}"#;
+    let api = Answers::new()
+        .on("/api/v1/users/bob/restore", 200, left)
+        .serve();
+    let outcome = run_with(&api, "user restore bob --hold fraud --reason ok");
+    assert_eq!(
+        outcome.out,
+        "bob is suspended (temporary). no sessions revoked.\n"
+    );
+    assert_eq!(api.asked()[0].body, r#"{"hold":"fraud","reason":"ok"}"#);
+}
+
+#[test]
+fn repeating_a_suspension_says_that_nothing_changed() {
+    let same = r#"{"user":{"id":"bob","status":"suspended","suspension_status":"permanent"},"changed":false}"#;
+    let api = Answers::new()
+        .on("/api/v1/users/bob/suspend", 200, same)
+        .serve();
+    let outcome = run_with(&api, "user suspend bob");
+    assert_eq!(
+        outcome.out,
+        "bob is suspended (permanent), as before: nothing was changed.\n"
+    );
+}
+
+#[test]
+fn json_is_printed_as_it_came() {
+    let api = Answers::new()
+        .on("/api/v1/users/bob", 200, "{\"id\":  \"bob\"}")
+        .serve();
+    assert_eq!(
+        run_with(&api, "user show bob --json").out,
+        "{\"id\":  \"bob\"}\n"
+    );
+}
+
+#[test]
+fn an_id_cannot_lead_to_another_call() {
+    let api = Answers::new()
+        .on(
+            "/api/v1/users/%2E%2E%2Ftokens%3Fx%23/suspend",
+            200,
+            SUSPENDED,
+        )
+        .serve();
+    run_with(&api, "user suspend ../tokens?x#").result.unwrap();
+    assert_eq!(
+        api.asked()[0].call,
+        "POST /api/v1/users/%2E%2E%2Ftokens%3Fx%23/suspend"
+    );
+}
+
+#[test]
+fn a_user_is_shown_with_the_holds_and_no_terminal_codes() {
+    let user = "{\"id\":\"bob\",\"tenant\":\"acme\",\"status\":\"suspended\",\"suspension_status\":\"permanent\",\"suspension_information\":{\"reason_text\":\"a\\u001b[2Jb\"},\"email\":null,\"holds\":[{\"name\":\"admin\",\"kind\":\"permanent\",\"actor\":\"alice\",\"ticket\":\"SEC-42\"}]}";
+    let api = Answers::new().on("/api/v1/users/bob", 200, user).serve();
+    let outcome = run_with(&api, "user show bob");
+    let expected = "\
+user:         bob
+tenant:       acme
+status:       suspended
+suspension:   permanent
+reason text:  a\u{FFFD}[2Jb
+
+HOLD   KIND       REASON  ACTOR  APPROVER  TICKET  FROM  UNTIL
+admin  permanent          alice            SEC-42
+";
+    assert_eq!(outcome.out, expected);
+}
+
+#[test]
+fn users_are_listed_in_columns_with_the_way_to_the_next_page() {
+    let page = r#"{"users":[{"id":"bob","status":"suspended","suspension_status":"permanent","email":"bob@acme.test"},{"id":"alexandra","status":"active"}],"next_cursor":"c2"}"#;
+    let api = Answers::new()
+        .on(
+            "/api/v1/users?filter=suspension_status%3D%3D%22permanent%22&q=b&limit=2",
+            200,
+            page,
+        )
+        .serve();
+    let outcome = run_with(
+        &api,
+        "user list --query b --limit 2 --filter suspension_status==\"permanent\"",
+    );
+    let expected = "\
+USER       STATUS     SUSPENSION  REASON  EMAIL          UPDATED
+bob        suspended  permanent           bob@acme.test
+alexandra  active
+There are more: add --cursor c2
+";
+    assert_eq!(outcome.out, expected);
+}
+
+#[test]
+fn errors_of_the_api_are_one_line_with_the_mend() {
+    let table = [
+        (
+            404,
+            r#"{"title":"Not found","detail":"no user bob in tenant acme."}"#,
+            "show bob: no user bob in tenant acme; check the id, and --tenant",
+        ),
+        (
+            401,
+            "",
+            "show bob: the admin API answered 401 Unauthorized; set PORTCULLIS_TOKEN to a token that is in force (portcullis token create makes one)",
+        ),
+        (
+            403,
+            r#"{"title":"Forbidden"}"#,
+            "show bob: Forbidden; set PORTCULLIS_TOKEN to a token with a role that may do this",
+        ),
+        (
+            422,
+            r#"{"title":"Bad field","detail":"not camelCase; write it like suspiciousUserNoGood","field":"suspension_reason"}"#,
+            "show bob: suspension_reason: not camelCase; write it like suspiciousUserNoGood",
+        ),
+        (
+            503,
+            "<html>",
+            "show bob: the admin API answered 503 Service Unavailable; look at the gate's log, then try again",
+        ),
+        (
+            200,
+            "<html>",
+            "is not JSON; is PORTCULLIS_ADMIN_URL the admin listener?",
+        ),
+    ];
+    for (status, body, expected) in table {
+        let api = Answers::new().on("/api/v1/users/bob", status, body).serve();
+        let (line, code) = run_with(&api, "user show bob").failure();
+        assert!(line.ends_with(expected), "{line}");
+        assert_eq!(code, 1);
+    }
+}
