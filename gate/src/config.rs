@@ -154,6 +154,16 @@ pub enum BuiltinPolicy {
     Globex,
 }
 
+impl BuiltinPolicy {
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Standard => "standard",
+            Self::Acme => "acme",
+            Self::Globex => "globex",
+        }
+    }
+}
+
 /// What a suspended user is answered when the policy fails.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum OnFailure {

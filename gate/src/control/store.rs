@@ -72,6 +72,16 @@ impl SqliteStore {
         })
     }
 
+    /// Whether the store answers at all. Blocks on the disk.
+    pub fn readable(&self) -> Result<(), ReadError> {
+        self.readers.look(|reader| {
+            reader
+                .prepare_cached("SELECT value FROM meta LIMIT 1")?
+                .exists([])?;
+            Ok(())
+        })
+    }
+
     /// The folder that the store lives in.
     pub fn folder(&self) -> &Path {
         self.claim.folder()

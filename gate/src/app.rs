@@ -1,0 +1,131 @@
+//! The only place that names both wings: build, bind, spawn, drain. It decides
+//! nothing; it puts the parts together in the order that makes the promise true.
+
+mod check;
+mod gate;
+mod log;
+
+pub(crate) use log::start as start_log;
+
+pub use check::{CheckReport, check};
+pub use gate::Gate;
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use portcullis_core::ids::TenantId;
+use portcullis_core::ledger::Role;
+use portcullis_core::time::Timestamp;
+use portcullis_core::user::Source;
+
+use crate::config::Config;
+use crate::control::ledger::ReadError;
+use crate::control::store::{OpenError, SqliteStore};
+use crate::control::tokens::{TokenAsk, TokenError, Tokens};
+use crate::policy::LoadError;
+use crate::secret::Secret;
+
+/// Where a gate that is ready writes its addresses, as JSON with `data` and
+/// `admin`: for scripts that start one on a free port.
+pub const READY_FILE: &str = "PORTCULLIS_READY_FILE";
+
+/// Why a gate did not start. Each says where and what mends it.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    #[error(
+        "{key}: {address} can't be listened on: {error}; choose another address or stop what holds it"
+    )]
+    Listen {
+        key: &'static str,
+        address: SocketAddr,
+        error: std::io::Error,
+    },
+    #[error("store.folder: {0}")]
+    Store(#[from] OpenError),
+    #[error("store.folder: what is stored can't be read: {0}")]
+    Read(#[from] ReadError),
+    #[error("tenant {tenant}: policy: {error}")]
+    Policy { tenant: TenantId, error: LoadError },
+    #[error("the policy engine did not start: {0}")]
+    PolicyHost(LoadError),
+    #[error("{0}")]
+    Token(#[from] TokenError),
+    #[error("the system gave no thread or runtime: {0}; look at the limits of this user")]
+    Runtime(std::io::Error),
+    #[error("{READY_FILE}: {path} can't be written: {error}; name a file in a folder that exists")]
+    ReadyFile {
+        path: PathBuf,
+        error: std::io::Error,
+    },
+}
+
+/// Runs a gate until it is told to stop (SIGINT or SIGTERM), then drains it.
+pub fn run(config: Config) -> Result<(), StartError> {
+    log::start(&config.log);
+    let gate = Gate::start(config)?;
+    gate.announce()?;
+    gate.wait_for_signal();
+    gate.stop();
+    Ok(())
+}
+
+/// An admin token that is to be made on the store of a gate that is not running.
+#[derive(Clone, Debug)]
+pub struct TokenRequest {
+    pub role: Role,
+    pub tenant: Option<TenantId>,
+    pub expires: Option<Duration>,
+}
+
+/// The token, shown this once.
+#[derive(Debug)]
+pub struct CreatedToken {
+    pub id: String,
+    pub token: Secret,
+    pub role: Role,
+    pub tenant: Option<TenantId>,
+    pub expires_at: Option<Timestamp>,
+}
+
+/// Makes a token without a running gate: how the first one comes to be.
+pub fn create_token_on_store(
+    config: &Config,
+    request: TokenRequest,
+) -> Result<CreatedToken, StartError> {
+    let store = Arc::new(SqliteStore::open(&config.store_folder)?);
+    let tokens = Tokens::load(store)?;
+    let now = wall_clock();
+    let ask = TokenAsk {
+        role: request.role,
+        tenant: request.tenant,
+        name: String::new(),
+        expires_at: request.expires.map(|life| {
+            Timestamp(
+                now.0
+                    .saturating_add(u64::try_from(life.as_millis()).unwrap_or(u64::MAX)),
+            )
+        }),
+    };
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(StartError::Runtime)?;
+    let made = runtime.block_on(tokens.create(ask, "command line", Source::Command, now))?;
+    Ok(CreatedToken {
+        id: made.row.id,
+        token: Secret::new(made.secret),
+        role: made.row.role,
+        tenant: made.row.tenant,
+        expires_at: made.row.expires_at,
+    })
+}
+
+/// The wall clock, in the one unit that decisions take.
+pub(crate) fn wall_clock() -> Timestamp {
+    let since = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or_default();
+    Timestamp(u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
+}

@@ -1,0 +1,56 @@
+//! `portcullis check`: everything that a start would find wrong, without starting.
+
+use std::fmt;
+use std::sync::Arc;
+
+use super::StartError;
+use crate::config::{Config, PolicySource, TenantConfig};
+use crate::policy::{HostLimits, LoadError, Policy, PolicyHost};
+
+/// What was checked, a line a tenant.
+#[derive(Debug)]
+pub struct CheckReport {
+    lines: Vec<String>,
+}
+
+/// Loads each tenant's policy and has it check its settings; listens on nothing
+/// and opens no store.
+pub fn check(config: &Config) -> Result<CheckReport, StartError> {
+    let host = PolicyHost::new(HostLimits::default()).map_err(StartError::PolicyHost)?;
+    let mut lines = Vec::new();
+    for tenant in &config.tenants {
+        let policy = load_policy(&host, tenant)?;
+        let hosts: Vec<String> = tenant.hosts.iter().map(ToString::to_string).collect();
+        lines.push(format!(
+            "tenant {}: {} -> {}, policy sha256:{}",
+            tenant.id,
+            hosts.join(", "),
+            tenant.upstream.authority(),
+            policy.digest(),
+        ));
+    }
+    Ok(CheckReport { lines })
+}
+
+pub(super) fn load_policy(
+    host: &PolicyHost,
+    tenant: &TenantConfig,
+) -> Result<Arc<Policy>, StartError> {
+    let loaded: Result<_, LoadError> = match &tenant.policy.source {
+        PolicySource::Folder(folder) => host.load_folder(folder),
+        PolicySource::Builtin(builtin) => host.load_builtin(builtin.as_str()),
+    };
+    loaded.map_err(|error| StartError::Policy {
+        tenant: tenant.id.clone(),
+        error,
+    })
+}
+
+impl fmt::Display for CheckReport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for line in &self.lines {
+            writeln!(f, "{line}")?;
+        }
+        f.write_str("the configuration is good")
+    }
+}

@@ -1,0 +1,196 @@
+//! A running gate.
+
+use std::net::{SocketAddr, TcpListener};
+use std::sync::Arc;
+
+use tokio::runtime::Runtime;
+use tokio::sync::{mpsc, watch};
+
+use super::check::load_policy;
+use super::{READY_FILE, StartError, wall_clock};
+use crate::config::Config;
+use crate::control::admin::{self, AdminState};
+use crate::control::apply::Applier;
+use crate::control::command::Commander;
+use crate::control::ledger::Ledger;
+use crate::control::store::SqliteStore;
+use crate::control::tokens::Tokens;
+use crate::control::{record, schedule, sessions};
+use crate::data::{self, DataWing};
+use crate::live::tenants::{Tenant, Tenants};
+use crate::live::{self, Reader};
+use crate::policy::{HostLimits, PolicyHost};
+
+pub struct Gate {
+    pub data_address: SocketAddr,
+    pub admin_address: SocketAddr,
+    commander: Arc<Commander>,
+    tokens: Arc<Tokens>,
+    data: DataWing,
+    control: Runtime,
+    stop: watch::Sender<bool>,
+}
+
+impl Gate {
+    /// Starts both wings. The order is the promise: addresses first (cheap to fail),
+    /// then the store, then everything that it holds into `live`, and only then is
+    /// the first request accepted.
+    pub fn start(config: Config) -> Result<Self, StartError> {
+        let data_listener = bind("data.listen", config.data.listen)?;
+        let admin_listener = bind("admin.listen", config.admin.listen)?;
+        let admin_address = local(&admin_listener)?;
+        let store = Arc::new(SqliteStore::open(&config.store_folder)?);
+        let policies =
+            Arc::new(PolicyHost::new(HostLimits::default()).map_err(StartError::PolicyHost)?);
+        let tenants = load_tenants(&config, &policies)?;
+
+        let (recorder, records) = record::channel();
+        let keeper = Arc::new(sessions::KeptSessions(Arc::clone(&store)));
+        let (reader, writer) = live::open(tenants, keeper, recorder);
+        sessions::load(&store, &writer)?;
+        let (scheduled, changed) = mpsc::unbounded_channel();
+        let applier = Applier::load(Arc::clone(&store), writer, wall_clock, scheduled)?;
+        let tokens = Arc::new(Tokens::load(Arc::clone(&store))?);
+
+        // A runtime of its own: nothing that control does can stall a request.
+        let control = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(2)
+            .thread_name("control")
+            .enable_all()
+            .build()
+            .map_err(StartError::Runtime)?;
+        let _inside = control.enter();
+        let effects = applier.start();
+        let commander = Arc::new(Commander::new(Arc::clone(&store), effects, wall_clock));
+        tokio::spawn(schedule::run(Arc::clone(&commander), changed));
+        let ledger: Arc<dyn Ledger> = Arc::clone(&store) as Arc<dyn Ledger>;
+        tokio::spawn(record::run(ledger, records, wall_clock));
+        let (stop, stopping) = watch::channel(false);
+        let state = AdminState {
+            commander: Arc::clone(&commander),
+            tokens: Arc::clone(&tokens),
+            live: reader.clone(),
+            query_token: config.admin.query_token,
+            ready: Arc::new(readiness(reader.clone(), store)),
+        };
+        spawn_admin(admin_listener, state, stopping).map_err(StartError::Runtime)?;
+        let data = data::start(&config.data, data_listener, reader, policies)
+            .map_err(StartError::Runtime)?;
+        drop(_inside);
+        let data_address = data.address;
+        Ok(Self {
+            data_address,
+            admin_address,
+            commander,
+            tokens,
+            data,
+            control,
+            stop,
+        })
+    }
+
+    pub fn commander(&self) -> &Arc<Commander> {
+        &self.commander
+    }
+
+    pub fn tokens(&self) -> &Arc<Tokens> {
+        &self.tokens
+    }
+
+    pub fn runtime(&self) -> &Runtime {
+        &self.control
+    }
+
+    /// Says where the gate is: in the log, and in the ready file if one is asked for.
+    pub fn announce(&self) -> Result<(), StartError> {
+        tracing::info!(data = %self.data_address, admin = %self.admin_address, "the gate is up");
+        let Some(path) = std::env::var_os(READY_FILE).map(std::path::PathBuf::from) else {
+            return Ok(());
+        };
+        let addresses = serde_json::json!({
+            "data": self.data_address.to_string(),
+            "admin": self.admin_address.to_string(),
+        });
+        // Renamed into place, so that a reader never finds half of it.
+        let draft = path.with_extension("partial");
+        std::fs::write(&draft, addresses.to_string())
+            .and_then(|()| std::fs::rename(&draft, &path))
+            .map_err(|error| StartError::ReadyFile { path, error })
+    }
+
+    /// Blocks until SIGINT or SIGTERM.
+    pub fn wait_for_signal(&self) {
+        self.control.block_on(async {
+            use tokio::signal::unix::{SignalKind, signal};
+            match signal(SignalKind::terminate()) {
+                Ok(mut terminate) => tokio::select! {
+                    _ = tokio::signal::ctrl_c() => {}
+                    _ = terminate.recv() => {}
+                },
+                Err(_) => {
+                    let _ = tokio::signal::ctrl_c().await;
+                }
+            }
+        });
+        tracing::info!("stopping: no new connections, and what is under way may end");
+    }
+
+    /// Drains the data wing, then ends the control wing; the ledger last.
+    pub fn stop(self) {
+        self.data.stop();
+        let _ = self.stop.send(true);
+        self.control
+            .shutdown_timeout(std::time::Duration::from_secs(5));
+    }
+}
+
+fn bind(key: &'static str, address: SocketAddr) -> Result<TcpListener, StartError> {
+    data::bind(address).map_err(|error| StartError::Listen {
+        key,
+        address,
+        error,
+    })
+}
+
+fn local(listener: &TcpListener) -> Result<SocketAddr, StartError> {
+    listener.local_addr().map_err(StartError::Runtime)
+}
+
+fn load_tenants(config: &Config, policies: &PolicyHost) -> Result<Tenants, StartError> {
+    let tenants = config.tenants.iter().map(|tenant| {
+        let policy = load_policy(policies, tenant)?;
+        Ok(Tenant::new(tenant.clone(), policy))
+    });
+    Ok(Tenants::new(tenants.collect::<Result<_, StartError>>()?))
+}
+
+/// Ready: the store can be read and the ledger followed. Every tenant has a policy
+/// and the listener is up, or there would be no gate to ask.
+fn readiness(
+    live: Reader,
+    store: Arc<SqliteStore>,
+) -> impl Fn() -> Result<(), String> + Send + Sync {
+    move || {
+        if live.is_blind() {
+            return Err("the ledger can't be followed".into());
+        }
+        store.readable().map_err(|error| error.to_string())
+    }
+}
+
+fn spawn_admin(
+    listener: TcpListener,
+    state: AdminState,
+    mut stopping: watch::Receiver<bool>,
+) -> std::io::Result<()> {
+    let listener = tokio::net::TcpListener::from_std(listener)?;
+    tokio::spawn(async move {
+        let stopped = async move {
+            let _ = stopping.wait_for(|stopping| *stopping).await;
+        };
+        if let Err(error) = admin::serve(listener, admin::router(state), stopped).await {
+            tracing::error!(%error, "the admin listener ended");
+        }
+    });
+    Ok(())
+}
