@@ -131,6 +131,11 @@ impl Writer {
         self.0.blind.store(true, Ordering::Release);
     }
 
+    /// The ledger can be followed again.
+    pub fn see_again(&self) {
+        self.0.blind.store(false, Ordering::Release);
+    }
+
     pub fn reader(&self) -> Reader {
         Reader(Arc::clone(&self.0))
     }

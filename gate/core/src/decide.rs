@@ -70,13 +70,25 @@ impl Permitted {
 pub fn decide(question: &Question, now: Timestamp) -> Result<Permitted, Refusal> {
     for identity in &question.identities {
         let with_key = identity.carrier == Carrier::ApiKey;
-        if let Some(user) = out(&identity.user, &identity.standing, now, Occasion::Request, with_key) {
+        if let Some(user) = out(
+            &identity.user,
+            &identity.standing,
+            now,
+            Occasion::Request,
+            with_key,
+        ) {
             return Err(Refusal::Suspended(user));
         }
     }
     let mut withhold_login = None;
     if let Some(attempt) = &question.attempt
-        && let Some(user) = out(&attempt.user, &attempt.standing, now, Occasion::Login, false)
+        && let Some(user) = out(
+            &attempt.user,
+            &attempt.standing,
+            now,
+            Occasion::Login,
+            false,
+        )
     {
         match attempt.disclose {
             Disclose::Always => return Err(Refusal::Suspended(user)),
@@ -95,7 +107,11 @@ pub fn decide(question: &Question, now: Timestamp) -> Result<Permitted, Refusal>
             Carrier::ApiKey | Carrier::Session | Carrier::Token => {}
         }
     }
-    Ok(Permitted { without_dead_cookies, withhold_login, _made_by_decide: () })
+    Ok(Permitted {
+        without_dead_cookies,
+        withhold_login,
+        _made_by_decide: (),
+    })
 }
 
 /// The user as a refusal speaks of it, if the user is out.
@@ -108,11 +124,18 @@ fn out(
 ) -> Option<SuspendedUser> {
     let suspension = match standing.judge(now) {
         Verdict::Active => return None,
-        Verdict::Suspended { keys_work: true, .. } if with_key => return None,
+        Verdict::Suspended {
+            keys_work: true, ..
+        } if with_key => return None,
         Verdict::Suspended { suspension, .. } => Some(suspension),
         Verdict::Deleted => None,
     };
-    Some(SuspendedUser { user: user.clone(), revision: standing.revision, suspension, occasion })
+    Some(SuspendedUser {
+        user: user.clone(),
+        revision: standing.revision,
+        suspension,
+        occasion,
+    })
 }
 
 #[cfg(test)]
@@ -144,7 +167,10 @@ mod tests {
             ends_at: None,
             disables_api_keys,
         };
-        let mut standing = Standing { revision: Revision(3), ..Standing::default() };
+        let mut standing = Standing {
+            revision: Revision(3),
+            ..Standing::default()
+        };
         match is {
             Is::Active => {}
             Is::Suspended => standing.holds.push(hold(true)),
@@ -156,11 +182,19 @@ mod tests {
     }
 
     fn key(name: &str) -> UserKey {
-        UserKey::new(&TenantId::parse("acme").unwrap(), &UserId::parse(name).unwrap())
+        UserKey::new(
+            &TenantId::parse("acme").unwrap(),
+            &UserId::parse(name).unwrap(),
+        )
     }
 
     fn identity(carrier: Carrier, is: Is, dead: bool) -> Identity {
-        Identity { user: key("bob"), carrier, standing: standing(is), dead }
+        Identity {
+            user: key("bob"),
+            carrier,
+            standing: standing(is),
+            dead,
+        }
     }
 
     #[derive(Debug, PartialEq)]
@@ -173,7 +207,13 @@ mod tests {
     }
 
     fn ask(identities: Vec<Identity>) -> Outcome {
-        match decide(&Question { identities, ..Question::default() }, NOW) {
+        match decide(
+            &Question {
+                identities,
+                ..Question::default()
+            },
+            NOW,
+        ) {
             Ok(_) => Outcome::Goes,
             Err(Refusal::Suspended(_)) => Outcome::Suspended,
             Err(Refusal::SessionEnded) => Outcome::SessionEnded,
@@ -186,7 +226,13 @@ mod tests {
     #[test]
     fn the_table_of_carrier_and_standing() {
         use Carrier::{ApiKey, Session, Token};
-        let all = [Is::Active, Is::Suspended, Is::SuspendedButKeysWork, Is::Deleted, Is::KeysDisabled];
+        let all = [
+            Is::Active,
+            Is::Suspended,
+            Is::SuspendedButKeysWork,
+            Is::Deleted,
+            Is::KeysDisabled,
+        ];
         for is in all {
             for carrier in [Session, Token, ApiKey] {
                 for dead in [false, true] {
@@ -217,14 +263,22 @@ mod tests {
     #[test]
     fn a_dead_cookie_does_not_bar_the_way_to_the_login() {
         let identities = vec![identity(Carrier::Session, Is::Active, true)];
-        let question = Question { identities, at_login: true, ..Question::default() };
+        let question = Question {
+            identities,
+            at_login: true,
+            ..Question::default()
+        };
         assert!(decide(&question, NOW).unwrap().without_dead_cookies());
     }
 
     #[test]
     fn a_suspended_login_goes_to_the_app_and_its_answer_is_withheld() {
         let attempt = |disclose, is| Question {
-            attempt: Some(Attempt { user: key("bob"), standing: standing(is), disclose }),
+            attempt: Some(Attempt {
+                user: key("bob"),
+                standing: standing(is),
+                disclose,
+            }),
             ..Question::default()
         };
         let after = decide(&attempt(Disclose::AfterPassword, Is::Suspended), NOW).unwrap();

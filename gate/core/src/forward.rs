@@ -76,7 +76,10 @@ pub fn request_headers(
     if let Ok(address) = HeaderValue::from_str(&client.address.to_string()) {
         headers.insert(HeaderName::from_static("x-forwarded-for"), address);
     }
-    headers.insert(HeaderName::from_static("x-forwarded-host"), client.host.clone());
+    headers.insert(
+        HeaderName::from_static("x-forwarded-host"),
+        client.host.clone(),
+    );
     let scheme = HeaderValue::from_static(client.scheme);
     headers.insert(HeaderName::from_static("x-forwarded-proto"), scheme);
     headers.insert(header::HOST, client.host.clone());
@@ -119,8 +122,11 @@ fn drop_hop_by_hop(headers: &mut HeaderMap) {
 
 /// Drops what only the gate may say, and every alias of what it judges by.
 fn drop_claims(headers: &mut HeaderMap, api_key_headers: &[HeaderName]) {
-    let claims: Vec<HeaderName> =
-        headers.keys().filter(|name| is_claim(name, api_key_headers)).cloned().collect();
+    let claims: Vec<HeaderName> = headers
+        .keys()
+        .filter(|name| is_claim(name, api_key_headers))
+        .cloned()
+        .collect();
     for name in claims {
         headers.remove(name);
     }
@@ -145,7 +151,9 @@ fn is_claim(name: &HeaderName, api_key_headers: &[HeaderName]) -> bool {
         || read_as.starts_with(MANAGED_PREFIX)
         || (aliased
             && (JUDGED.contains(&read_as)
-                || api_key_headers.iter().any(|judged| judged.as_str() == read_as)))
+                || api_key_headers
+                    .iter()
+                    .any(|judged| judged.as_str() == read_as)))
 }
 
 /// HTTP/2 may split cookies (RFC 9113 §8.2.3); HTTP/1 wants one header.
@@ -154,8 +162,11 @@ fn join_cookies(headers: &mut HeaderMap) {
     if values.next().is_none() || values.next().is_none() {
         return;
     }
-    let crumbs: Vec<&[u8]> =
-        headers.get_all(header::COOKIE).iter().map(HeaderValue::as_bytes).collect();
+    let crumbs: Vec<&[u8]> = headers
+        .get_all(header::COOKIE)
+        .iter()
+        .map(HeaderValue::as_bytes)
+        .collect();
     if let Ok(joined) = HeaderValue::from_bytes(&crumbs.join(&b"; "[..])) {
         headers.insert(header::COOKIE, joined);
     }
@@ -171,7 +182,10 @@ pub fn without_cookies(headers: &mut HeaderMap, is_dead: impl Fn(&[u8], &[u8]) -
         .map(|(name, value)| [name, b"=", value].concat())
         .collect();
     headers.remove(header::COOKIE);
-    if let (false, Ok(value)) = (kept.is_empty(), HeaderValue::from_bytes(&kept.join(&b"; "[..]))) {
+    if let (false, Ok(value)) = (
+        kept.is_empty(),
+        HeaderValue::from_bytes(&kept.join(&b"; "[..])),
+    ) {
         headers.insert(header::COOKIE, value);
     }
 }
@@ -187,7 +201,11 @@ mod tests {
             headers.append(name.parse::<HeaderName>().unwrap(), value.parse().unwrap());
         }
         let host = HeaderValue::from_static("a.test");
-        let client = Client { address: IpAddr::from([192, 0, 2, 7]), scheme: "http", host: &host };
+        let client = Client {
+            address: IpAddr::from([192, 0, 2, 7]),
+            scheme: "http",
+            host: &host,
+        };
         let keys = [HeaderName::from_static("x-api-key")];
         request_headers(&mut headers, &client, &keys, websocket);
         headers
@@ -212,8 +230,14 @@ mod tests {
         );
         let mut names: Vec<&str> = headers.keys().map(HeaderName::as_str).collect();
         names.sort_unstable();
-        let expected =
-            ["co_okie", "host", "x-forwarded-for", "x-forwarded-host", "x-forwarded-proto", "x-other"];
+        let expected = [
+            "co_okie",
+            "host",
+            "x-forwarded-for",
+            "x-forwarded-host",
+            "x-forwarded-proto",
+            "x-other",
+        ];
         assert_eq!(names, expected);
         assert_eq!(headers["x-forwarded-for"], "192.0.2.7");
     }
@@ -232,21 +256,37 @@ mod tests {
             ],
             false,
         );
-        for gone in ["connection", "x-secret", "te", "keep-alive", "http2-settings", "upgrade"] {
+        for gone in [
+            "connection",
+            "x-secret",
+            "te",
+            "keep-alive",
+            "http2-settings",
+            "upgrade",
+        ] {
             assert!(!headers.contains_key(gone), "{gone}");
         }
         assert_eq!(headers["cookie"], "sid=1");
-        assert!(headers.contains_key("x-forwarded-for"), "the gate's own word stays");
+        assert!(
+            headers.contains_key("x-forwarded-for"),
+            "the gate's own word stays"
+        );
     }
 
     #[test]
     fn a_websocket_handshake_keeps_its_upgrade() {
-        let asked = [("connection", "keep-alive, Upgrade"), ("upgrade", "WebSocket")];
+        let asked = [
+            ("connection", "keep-alive, Upgrade"),
+            ("upgrade", "WebSocket"),
+        ];
         let headers = forwarded(&asked, true);
-        assert_eq!((&headers["connection"], &headers["upgrade"]), (
-            &HeaderValue::from_static("upgrade"),
-            &HeaderValue::from_static("websocket")
-        ));
+        assert_eq!(
+            (&headers["connection"], &headers["upgrade"]),
+            (
+                &HeaderValue::from_static("upgrade"),
+                &HeaderValue::from_static("websocket")
+            )
+        );
     }
 
     #[test]
@@ -254,7 +294,9 @@ mod tests {
         let mut headers = forwarded(&[("cookie", "a=1"), ("cookie", "sid=dead; b=2")], false);
         assert_eq!(headers.get_all("cookie").iter().count(), 1);
         assert_eq!(headers["cookie"], "a=1; sid=dead; b=2");
-        without_cookies(&mut headers, |name, value| name == b"sid" && value == b"dead");
+        without_cookies(&mut headers, |name, value| {
+            name == b"sid" && value == b"dead"
+        });
         assert_eq!(headers["cookie"], "a=1; b=2");
     }
 }

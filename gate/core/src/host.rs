@@ -83,8 +83,21 @@ mod tests {
     #[test]
     fn what_two_readers_could_read_differently_is_refused() {
         let bad = [
-            "", ".", ":80", "a.test:", "a.test:x", "a.test:99999", "user@a.test", "a test",
-            "a.test,b.test", "a..test", "a.test/x", "[::1", "[::1]x", "a\ttest", "a.test:80:80",
+            "",
+            ".",
+            ":80",
+            "a.test:",
+            "a.test:x",
+            "a.test:99999",
+            "user@a.test",
+            "a test",
+            "a.test,b.test",
+            "a..test",
+            "a.test/x",
+            "[::1",
+            "[::1]x",
+            "a\ttest",
+            "a.test:80:80",
         ];
         for text in bad {
             assert_eq!(HostName::parse(text), Err(HostError), "{text:?}");

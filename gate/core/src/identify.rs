@@ -29,16 +29,28 @@ pub enum TokenPlace {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Credential {
     /// `cookie` and `source` index into the tenant's [`Sources`].
-    Session { cookie: usize, value: Vec<u8> },
-    Token { source: usize, text: String },
-    ApiKey { source: usize, value: Vec<u8> },
+    Session {
+        cookie: usize,
+        value: Vec<u8>,
+    },
+    Token {
+        source: usize,
+        text: String,
+    },
+    ApiKey {
+        source: usize,
+        value: Vec<u8>,
+    },
 }
 
 /// All credentials in `headers`, in no order of rank.
 pub fn credentials(headers: &HeaderMap, sources: &Sources) -> Result<Vec<Credential>, HeadFault> {
     let mut found = Vec::new();
     let wants_cookies = !sources.session_cookies.is_empty()
-        || sources.tokens.iter().any(|place| matches!(place, TokenPlace::Cookie(_)));
+        || sources
+            .tokens
+            .iter()
+            .any(|place| matches!(place, TokenPlace::Cookie(_)));
     if wants_cookies {
         let mut count = 0;
         for (name, value) in headers.get_all(COOKIE).iter().flat_map(pairs) {
@@ -53,12 +65,18 @@ pub fn credentials(headers: &HeaderMap, sources: &Sources) -> Result<Vec<Credent
         if *place == TokenPlace::Bearer
             && let Some(text) = headers.get(AUTHORIZATION).and_then(bearer)
         {
-            found.push(Credential::Token { source, text: text.to_owned() });
+            found.push(Credential::Token {
+                source,
+                text: text.to_owned(),
+            });
         }
     }
     for (source, name) in sources.api_key_headers.iter().enumerate() {
         for value in headers.get_all(name) {
-            found.push(Credential::ApiKey { source, value: value.as_bytes().trim_ascii().to_vec() });
+            found.push(Credential::ApiKey {
+                source,
+                value: value.as_bytes().trim_ascii().to_vec(),
+            });
         }
     }
     if found.len() > limits::CREDENTIALS_MAX {
@@ -70,7 +88,10 @@ pub fn credentials(headers: &HeaderMap, sources: &Sources) -> Result<Vec<Credent
 fn take_cookie(name: &[u8], value: &[u8], sources: &Sources, found: &mut Vec<Credential>) {
     for (cookie, wanted) in sources.session_cookies.iter().enumerate() {
         if wanted.as_bytes() == name && !value.is_empty() {
-            found.push(Credential::Session { cookie, value: canonical_cookie_value(value) });
+            found.push(Credential::Session {
+                cookie,
+                value: canonical_cookie_value(value),
+            });
         }
     }
     for (source, place) in sources.tokens.iter().enumerate() {
@@ -136,7 +157,10 @@ fn parse_set_cookie(header: &[u8], sources: &Sources) -> Option<SetCookie> {
     let mut parts = header.split(|b| *b == b';');
     let mut pair = parts.next()?.splitn(2, |b| *b == b'=');
     let (name, value) = (pair.next()?.trim_ascii(), pair.next()?.trim_ascii());
-    let cookie = sources.session_cookies.iter().position(|wanted| wanted.as_bytes() == name)?;
+    let cookie = sources
+        .session_cookies
+        .iter()
+        .position(|wanted| wanted.as_bytes() == name)?;
     let mut set = SetCookie {
         cookie,
         value: canonical_cookie_value(value),
@@ -146,7 +170,11 @@ fn parse_set_cookie(header: &[u8], sources: &Sources) -> Option<SetCookie> {
     };
     for attribute in parts {
         let mut halves = attribute.splitn(2, |b| *b == b'=');
-        let name = halves.next().unwrap_or_default().trim_ascii().to_ascii_lowercase();
+        let name = halves
+            .next()
+            .unwrap_or_default()
+            .trim_ascii()
+            .to_ascii_lowercase();
         let value = String::from_utf8_lossy(halves.next().unwrap_or_default().trim_ascii());
         match name.as_slice() {
             b"path" => set.path = Some(value.into_owned()),
@@ -181,7 +209,10 @@ mod tests {
     }
 
     fn session(value: &str) -> Credential {
-        Credential::Session { cookie: 0, value: value.into() }
+        Credential::Session {
+            cookie: 0,
+            value: value.into(),
+        }
     }
 
     #[test]
@@ -196,11 +227,23 @@ mod tests {
         let found = credentials(&map, &sources()).unwrap();
         let expected = [
             session("one"),
-            Credential::Token { source: 1, text: "t1".into() },
+            Credential::Token {
+                source: 1,
+                text: "t1".into(),
+            },
             session("two"),
-            Credential::Token { source: 0, text: "t2".into() },
-            Credential::ApiKey { source: 0, value: b"k1".to_vec() },
-            Credential::ApiKey { source: 0, value: b"k2".to_vec() },
+            Credential::Token {
+                source: 0,
+                text: "t2".into(),
+            },
+            Credential::ApiKey {
+                source: 0,
+                value: b"k1".to_vec(),
+            },
+            Credential::ApiKey {
+                source: 0,
+                value: b"k2".to_vec(),
+            },
         ];
         assert_eq!(found, expected);
     }
@@ -224,9 +267,20 @@ mod tests {
     fn a_set_cookie_is_read_with_its_scope() {
         let set = |text: &str| set_cookies(&headers(&[("set-cookie", text)]), &sources());
         let fresh = &set("sid=abc; Path=/app; Domain=a.test; HttpOnly")[0];
-        assert_eq!((fresh.value.as_slice(), fresh.expires), (b"abc".as_slice(), false));
-        assert_eq!((fresh.path.as_deref(), fresh.domain.as_deref()), (Some("/app"), Some("a.test")));
-        for gone in ["sid=", "sid=\"\"; Path=/", "sid=x; Max-Age=0", "sid=x; expires=Thu, 01 Jan 1970 00:00:00 GMT"] {
+        assert_eq!(
+            (fresh.value.as_slice(), fresh.expires),
+            (b"abc".as_slice(), false)
+        );
+        assert_eq!(
+            (fresh.path.as_deref(), fresh.domain.as_deref()),
+            (Some("/app"), Some("a.test"))
+        );
+        for gone in [
+            "sid=",
+            "sid=\"\"; Path=/",
+            "sid=x; Max-Age=0",
+            "sid=x; expires=Thu, 01 Jan 1970 00:00:00 GMT",
+        ] {
             assert!(set(gone)[0].expires, "{gone}");
         }
         assert!(set("other=1").is_empty());

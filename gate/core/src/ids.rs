@@ -195,7 +195,16 @@ mod tests {
             assert!(ReasonKey::parse(good).is_ok(), "{good}");
         }
         let long = "a".repeat(65);
-        for bad in ["", "Upper", "has space", "snake_case", "kebab-case", "1x", "é", &long] {
+        for bad in [
+            "",
+            "Upper",
+            "has space",
+            "snake_case",
+            "kebab-case",
+            "1x",
+            "é",
+            &long,
+        ] {
             assert_eq!(ReasonKey::parse(bad), Err(IdError::Reason), "{bad}");
         }
     }

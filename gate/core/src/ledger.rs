@@ -20,8 +20,12 @@ pub enum Role {
 }
 
 impl Role {
-    pub const ALL: [Self; 4] =
-        [Self::GlobalAdmin, Self::TenantAdmin, Self::Support, Self::Auditor];
+    pub const ALL: [Self; 4] = [
+        Self::GlobalAdmin,
+        Self::TenantAdmin,
+        Self::Support,
+        Self::Auditor,
+    ];
 
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -42,21 +46,42 @@ impl Role {
 #[serde(tag = "action", rename_all = "snake_case")]
 pub enum Event {
     /// A hold was placed, or took the place of one of the same name.
-    HoldPlaced { hold: Hold },
+    HoldPlaced {
+        hold: Hold,
+    },
     /// A hold that was to start later came into force: its effects happen now.
-    HoldStarted { hold: HoldName },
-    HoldsLifted { holds: Vec<HoldName>, restores_api_keys: bool },
+    HoldStarted {
+        hold: HoldName,
+    },
+    HoldsLifted {
+        holds: Vec<HoldName>,
+        restores_api_keys: bool,
+    },
     /// A hold reached its end.
-    HoldEnded { hold: HoldName },
+    HoldEnded {
+        hold: HoldName,
+    },
     SessionsRevoked,
-    ProfileChanged { profile: Profile },
+    ProfileChanged {
+        profile: Profile,
+    },
     /// Final: the id stays refused for ever.
     Deleted,
     /// An admin token was made. The token itself is never written, only its id.
-    TokenCreated { token_id: String, role: Role, expires_at: Option<Timestamp> },
-    TokenRevoked { token_id: String },
+    TokenCreated {
+        token_id: String,
+        role: Role,
+        expires_at: Option<Timestamp>,
+    },
+    TokenRevoked {
+        token_id: String,
+    },
     /// The gate refused a suspended user; kept for the audit, changes nothing.
-    Refused { error_id: String, code: String, policy: String },
+    Refused {
+        error_id: String,
+        code: String,
+        policy: String,
+    },
 }
 
 impl Event {
@@ -134,15 +159,18 @@ pub fn apply(user: &User, entry: &Entry) -> User {
             next.holds.retain(|other| other.name != hold.name);
             next.holds.push(hold.clone());
             if hold.in_force(draft.at) {
-                begin(&mut next, hold, entry);
+                begin(&mut next, &hold.name, entry);
             }
         }
         Event::HoldStarted { hold: name } => {
-            if let Some(hold) = user.hold(name) {
-                begin(&mut next, hold, entry);
+            if user.hold(name).is_some() {
+                begin(&mut next, name, entry);
             }
         }
-        Event::HoldsLifted { holds, restores_api_keys } => {
+        Event::HoldsLifted {
+            holds,
+            restores_api_keys,
+        } => {
             next.holds.retain(|hold| !holds.contains(&hold.name));
             settle_api_keys(&mut next, *restores_api_keys);
         }
@@ -165,9 +193,14 @@ pub fn apply(user: &User, entry: &Entry) -> User {
 }
 
 /// What a hold does when it comes into force.
-fn begin(user: &mut User, hold: &Hold, entry: &Entry) {
-    user.api_keys_disabled |= hold.disables_api_keys;
-    if hold.revokes_sessions {
+fn begin(user: &mut User, name: &HoldName, entry: &Entry) {
+    let Some(hold) = user.holds.iter_mut().find(|hold| hold.name == *name) else {
+        return;
+    };
+    hold.begun = true;
+    let (disables_api_keys, revokes_sessions) = (hold.disables_api_keys, hold.revokes_sessions);
+    user.api_keys_disabled |= disables_api_keys;
+    if revokes_sessions {
         revoke_sessions(user, entry);
     }
 }
@@ -207,6 +240,7 @@ mod tests {
             ends_at: None,
             disables_api_keys: true,
             revokes_sessions: true,
+            begun: false,
         }
     }
 
@@ -222,7 +256,10 @@ mod tests {
             comment: None,
             event,
         };
-        Entry { seq: Revision(seq), draft }
+        Entry {
+            seq: Revision(seq),
+            draft,
+        }
     }
 
     fn placed(seq: u64, hold: Hold) -> Entry {
@@ -231,21 +268,39 @@ mod tests {
 
     fn lifted(seq: u64, name: &str, restores_api_keys: bool) -> Entry {
         let holds = vec![HoldName::parse(name).unwrap()];
-        entry(seq, Event::HoldsLifted { holds, restores_api_keys })
+        entry(
+            seq,
+            Event::HoldsLifted {
+                holds,
+                restores_api_keys,
+            },
+        )
     }
 
     fn fold(entries: &[Entry]) -> User {
-        entries.iter().fold(User::default(), |user, entry| apply(&user, entry))
+        entries
+            .iter()
+            .fold(User::default(), |user, entry| apply(&user, entry))
     }
 
     #[test]
     fn a_user_is_out_while_any_hold_is_in_force() {
-        let two = [placed(1, hold("admin", Kind::Temporary)), placed(2, hold("hr", Kind::Permanent))];
+        let two = [
+            placed(1, hold("admin", Kind::Temporary)),
+            placed(2, hold("hr", Kind::Permanent)),
+        ];
         let mut user = fold(&two);
         assert_eq!(user.status(Timestamp(30)), Status::Suspended);
-        assert_eq!(user.leading_hold(Timestamp(30)).unwrap().kind, Kind::Permanent);
+        assert_eq!(
+            user.leading_hold(Timestamp(30)).unwrap().kind,
+            Kind::Permanent
+        );
         user = apply(&user, &lifted(3, "hr", true));
-        assert_eq!(user.status(Timestamp(30)), Status::Suspended, "the other hold stays");
+        assert_eq!(
+            user.status(Timestamp(30)),
+            Status::Suspended,
+            "the other hold stays"
+        );
         user = apply(&user, &lifted(4, "admin", true));
         assert_eq!(user.status(Timestamp(40)), Status::Active);
     }
@@ -255,12 +310,19 @@ mod tests {
         let first = placed(5, hold("admin", Kind::Permanent));
         let once = fold(std::slice::from_ref(&first));
         assert_eq!(apply(&once, &first), once);
-        assert_eq!(apply(&once, &lifted(4, "admin", true)), once, "an older entry is ignored");
+        assert_eq!(
+            apply(&once, &lifted(4, "admin", true)),
+            once,
+            "an older entry is ignored"
+        );
     }
 
     #[test]
     fn sessions_die_with_the_hold_and_stay_dead_after_it() {
-        let user = fold(&[placed(1, hold("admin", Kind::Permanent)), lifted(2, "admin", true)]);
+        let user = fold(&[
+            placed(1, hold("admin", Kind::Permanent)),
+            lifted(2, "admin", true),
+        ]);
         assert_eq!(user.sessions_revoked_at, Revision(1));
         assert_eq!(user.sessions_not_before, Some(Timestamp(10)));
     }
@@ -281,7 +343,10 @@ mod tests {
 
     #[test]
     fn api_keys_come_back_with_the_last_hold_unless_withheld() {
-        let both = [placed(1, hold("a", Kind::Temporary)), placed(2, hold("b", Kind::Temporary))];
+        let both = [
+            placed(1, hold("a", Kind::Temporary)),
+            placed(2, hold("b", Kind::Temporary)),
+        ];
         let user = fold(&both);
         let one_left = apply(&user, &lifted(3, "a", true));
         assert!(one_left.api_keys_disabled);
@@ -291,7 +356,10 @@ mod tests {
 
     #[test]
     fn deletion_is_final_and_forgets_the_person() {
-        let profile = Profile { email: Some("bob@acme.test".into()), ..Profile::default() };
+        let profile = Profile {
+            email: Some("bob@acme.test".into()),
+            ..Profile::default()
+        };
         let user = fold(&[
             entry(1, Event::ProfileChanged { profile }),
             entry(2, Event::Deleted),

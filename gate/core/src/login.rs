@@ -126,10 +126,20 @@ pub fn form_field(body: &[u8], field: &str) -> Result<String, LoginFault> {
 /// that are not UTF-8, would be replaced by one reader and kept by another.
 fn unescape(text: &[u8]) -> Result<String, LoginFault> {
     let unreadable = LoginFault::Unreadable("a form");
-    let spaced: Vec<u8> = text.iter().map(|b| if *b == b'+' { b' ' } else { *b }).collect();
-    let escapes_are_whole = spaced.iter().enumerate().filter(|(_, b)| **b == b'%').all(|(at, _)| {
-        spaced.get(at + 1..at + 3).is_some_and(|digits| digits.iter().all(u8::is_ascii_hexdigit))
-    });
+    let spaced: Vec<u8> = text
+        .iter()
+        .map(|b| if *b == b'+' { b' ' } else { *b })
+        .collect();
+    let escapes_are_whole =
+        spaced
+            .iter()
+            .enumerate()
+            .filter(|(_, b)| **b == b'%')
+            .all(|(at, _)| {
+                spaced
+                    .get(at + 1..at + 3)
+                    .is_some_and(|digits| digits.iter().all(u8::is_ascii_hexdigit))
+            });
     if !escapes_are_whole {
         return Err(unreadable);
     }
@@ -177,7 +187,10 @@ mod tests {
         let check = |format, types: &[&'static str]| {
             let mut headers = HeaderMap::new();
             for media_type in types {
-                headers.append(header::CONTENT_TYPE, header::HeaderValue::from_static(media_type));
+                headers.append(
+                    header::CONTENT_TYPE,
+                    header::HeaderValue::from_static(media_type),
+                );
             }
             route(format).check_media_type(&headers)
         };
@@ -198,7 +211,10 @@ mod tests {
     fn success_is_a_status_and_a_session() {
         let form = route(BodyFormat::Form);
         assert!(form.accepted(StatusCode::FOUND, true));
-        assert!(!form.accepted(StatusCode::OK, false), "the form shown again");
+        assert!(
+            !form.accepted(StatusCode::OK, false),
+            "the form shown again"
+        );
         assert!(!form.accepted(StatusCode::UNAUTHORIZED, true));
     }
 

@@ -27,7 +27,9 @@ pub enum NameError {
     Empty,
     #[error("a user name is at most {USER_ID_BYTES_MAX} bytes")]
     TooLong,
-    #[error("a user name must not contain control, formatting or private-use characters (found U+{0:04X})")]
+    #[error(
+        "a user name must not contain control, formatting or private-use characters (found U+{0:04X})"
+    )]
     Invisible(u32),
 }
 
@@ -67,7 +69,12 @@ pub fn check(name: &str) -> Result<(), NameError> {
 fn fold(text: &str, rule: NameRule) -> String {
     let normal: String = text.trim().nfkc().collect();
     match rule {
-        NameRule::FoldCase => normal.trim().chars().flat_map(char::to_lowercase).nfkc().collect(),
+        NameRule::FoldCase => normal
+            .trim()
+            .chars()
+            .flat_map(char::to_lowercase)
+            .nfkc()
+            .collect(),
         NameRule::KeepCase => normal.trim().to_owned(),
     }
 }
@@ -93,19 +100,35 @@ mod tests {
     #[test]
     fn spellings_of_one_name_come_out_as_one() {
         for spelling in ["bob", "BOB", " bob", "bob\t", "ｂｏｂ", "Bob\u{3000}"] {
-            assert_eq!(canonical(spelling, NameRule::FoldCase).unwrap(), "bob", "{spelling:?}");
+            assert_eq!(
+                canonical(spelling, NameRule::FoldCase).unwrap(),
+                "bob",
+                "{spelling:?}"
+            );
         }
         // The Kelvin sign folds to k.
-        assert_eq!(canonical("mi\u{212A}e", NameRule::FoldCase).unwrap(), "mike");
+        assert_eq!(
+            canonical("mi\u{212A}e", NameRule::FoldCase).unwrap(),
+            "mike"
+        );
     }
 
     #[test]
     fn names_that_only_look_alike_stay_apart_or_are_refused() {
         assert_ne!(canonical("mıke", NameRule::FoldCase).unwrap(), "mike");
-        assert_eq!(canonical("bob\0", NameRule::FoldCase), Err(NameError::Invisible(0)));
-        assert_eq!(canonical("b\u{200B}ob", NameRule::FoldCase), Err(NameError::Invisible(0x200B)));
+        assert_eq!(
+            canonical("bob\0", NameRule::FoldCase),
+            Err(NameError::Invisible(0))
+        );
+        assert_eq!(
+            canonical("b\u{200B}ob", NameRule::FoldCase),
+            Err(NameError::Invisible(0x200B))
+        );
         assert_eq!(canonical("  ", NameRule::FoldCase), Err(NameError::Empty));
-        assert_eq!(canonical(&"a".repeat(257), NameRule::FoldCase), Err(NameError::TooLong));
+        assert_eq!(
+            canonical(&"a".repeat(257), NameRule::FoldCase),
+            Err(NameError::TooLong)
+        );
         assert_eq!(canonical("Bob", NameRule::KeepCase).unwrap(), "Bob");
     }
 

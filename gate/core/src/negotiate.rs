@@ -42,7 +42,9 @@ fn weighted<'a>(
         .map(|item| {
             let mut parts = item.split(';');
             let name = parts.next().unwrap_or_default().trim();
-            let weight = parts.find_map(|part| part.trim().strip_prefix("q=")).map_or(1000, thousandths);
+            let weight = parts
+                .find_map(|part| part.trim().strip_prefix("q="))
+                .map_or(1000, thousandths);
             (name, weight)
         })
 }
@@ -78,7 +80,10 @@ mod tests {
     #[test]
     fn languages_come_best_first_and_bounded() {
         let wanted = |value| locales(&headers(header::ACCEPT_LANGUAGE, value));
-        assert_eq!(wanted("en;q=0.8, de-CH, fr;q=0.9, *;q=0.1"), ["de-ch", "fr", "en"]);
+        assert_eq!(
+            wanted("en;q=0.8, de-CH, fr;q=0.9, *;q=0.1"),
+            ["de-ch", "fr", "en"]
+        );
         assert_eq!(wanted("a,b,c,d,e,f,g").len(), LOCALES_MAX);
         assert!(wanted("<script>, de;q=0").is_empty());
     }

@@ -106,7 +106,15 @@ mod tests {
     #[test]
     fn spellings_of_a_route_are_the_route() {
         let login = path("/login");
-        for raw in ["/login", "/login/", "//login", "/LOGIN", "/%6cogin", "/login;x=1", "/login//"] {
+        for raw in [
+            "/login",
+            "/login/",
+            "//login",
+            "/LOGIN",
+            "/%6cogin",
+            "/login;x=1",
+            "/login//",
+        ] {
             assert!(path(raw).is_route(&login), "{raw}");
         }
         for raw in ["/", "/loginx", "/x/login", "/login/x", "/%256cogin"] {
@@ -142,7 +150,13 @@ mod tests {
 
     #[test]
     fn the_reserved_prefix_is_found_in_every_spelling() {
-        for raw in ["/.portcullis/x", "/.PORTCULLIS/", "//.portcullis/x", "/%2eportcullis/x", "/.portcullis"] {
+        for raw in [
+            "/.portcullis/x",
+            "/.PORTCULLIS/",
+            "//.portcullis/x",
+            "/%2eportcullis/x",
+            "/.portcullis",
+        ] {
             assert!(path(raw).is_reserved(), "{raw}");
         }
         assert!(!path("/portcullis/").is_reserved());

@@ -43,7 +43,11 @@ pub fn suspend(user: &User, hold: Hold, now: Timestamp) -> Result<Plan, PlanErro
             other.starts_at == hold.starts_at || (other.in_force(now) && hold.in_force(now));
         starts_alike && other.same_effect(&hold)
     });
-    Ok(if standing_already { Plan::Nothing } else { Plan::Append(Event::HoldPlaced { hold }) })
+    Ok(if standing_already {
+        Plan::Nothing
+    } else {
+        Plan::Append(Event::HoldPlaced { hold })
+    })
 }
 
 /// Lifts the hold named, or all.
@@ -62,7 +66,10 @@ pub fn restore(
     Ok(if holds.is_empty() && !gives_keys_back {
         Plan::Nothing
     } else {
-        Plan::Append(Event::HoldsLifted { holds, restores_api_keys })
+        Plan::Append(Event::HoldsLifted {
+            holds,
+            restores_api_keys,
+        })
     })
 }
 
@@ -88,11 +95,14 @@ pub fn due(user: &User, now: Timestamp) -> Option<Event> {
     }
     user.holds.iter().find_map(|hold| {
         if hold.ends_at.is_some_and(|end| end <= now) {
-            return Some(Event::HoldEnded { hold: hold.name.clone() });
+            return Some(Event::HoldEnded {
+                hold: hold.name.clone(),
+            });
         }
-        let begins_later = hold.starts_at > hold.placed_at;
-        let unrecorded = begins_later && hold.in_force(now) && user.updated_at < hold.starts_at;
-        unrecorded.then(|| Event::HoldStarted { hold: hold.name.clone() })
+        let unrecorded = hold.in_force(now) && !hold.begun;
+        unrecorded.then(|| Event::HoldStarted {
+            hold: hold.name.clone(),
+        })
     })
 }
 
@@ -104,5 +114,146 @@ pub fn next_due(user: &User, now: Timestamp) -> Option<Timestamp> {
 }
 
 fn still_there(user: &User) -> Result<(), PlanError> {
-    if user.deleted_at.is_some() { Err(PlanError::Deleted) } else { Ok(()) }
+    if user.deleted_at.is_some() {
+        Err(PlanError::Deleted)
+    } else {
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use crate::ids::{Revision, TenantId, UserId};
+    use crate::ledger::{Draft, Entry, apply};
+    use crate::user::{Kind, Source, Status};
+
+    const NOW: Timestamp = Timestamp(100);
+
+    fn hold(name: &str, starts_at: u64, ends_at: Option<u64>) -> Hold {
+        Hold {
+            name: HoldName::parse(name).unwrap(),
+            kind: Kind::Temporary,
+            reason: None,
+            reason_text: None,
+            source: Source::Api,
+            actor: "ops".into(),
+            approver: None,
+            ticket: None,
+            comment: None,
+            placed_at: NOW,
+            starts_at: Timestamp(starts_at),
+            ends_at: ends_at.map(Timestamp),
+            disables_api_keys: true,
+            revokes_sessions: true,
+            begun: false,
+        }
+    }
+
+    fn after(user: &User, at: Timestamp, plan: Plan) -> User {
+        let Plan::Append(event) = plan else {
+            return user.clone();
+        };
+        let draft = Draft {
+            at,
+            tenant: Some(TenantId::parse("acme").unwrap()),
+            user: Some(UserId::parse("bob").unwrap()),
+            actor: "ops".into(),
+            source: Source::Api,
+            approver: None,
+            ticket: None,
+            comment: None,
+            event,
+        };
+        apply(
+            user,
+            &Entry {
+                seq: Revision(user.revision.0 + 1),
+                draft,
+            },
+        )
+    }
+
+    #[test]
+    fn asking_for_what_is_so_already_changes_nothing() {
+        let fresh = User::default();
+        assert_eq!(restore(&fresh, None, true), Ok(Plan::Nothing));
+        let out = after(
+            &fresh,
+            NOW,
+            suspend(&fresh, hold("admin", 100, None), NOW).unwrap(),
+        );
+        assert_eq!(out.status(NOW), Status::Suspended);
+        let again = suspend(&out, hold("admin", 150, None), Timestamp(150));
+        assert_eq!(again, Ok(Plan::Nothing), "a second ask a moment later");
+        let mut stricter = hold("admin", 150, None);
+        stricter.kind = Kind::Permanent;
+        assert!(matches!(
+            suspend(&out, stricter, Timestamp(150)),
+            Ok(Plan::Append(_))
+        ));
+        let back = after(&out, NOW, restore(&out, None, true).unwrap());
+        assert_eq!(back.status(NOW), Status::Active);
+        assert_eq!(restore(&back, None, true), Ok(Plan::Nothing));
+    }
+
+    #[test]
+    fn what_cannot_be_is_refused_by_name() {
+        let fresh = User::default();
+        let ends_early = suspend(&fresh, hold("admin", 100, Some(90)), NOW);
+        assert_eq!(ends_early, Err(PlanError::EndsBeforeStart));
+        let over = suspend(&fresh, hold("admin", 10, Some(90)), NOW);
+        assert_eq!(over, Err(PlanError::EndsInThePast));
+        let name = HoldName::parse("hr").unwrap();
+        assert_eq!(
+            restore(&fresh, Some(&name), true),
+            Err(PlanError::NoSuchHold(name))
+        );
+        let gone = User {
+            deleted_at: Some(NOW),
+            ..User::default()
+        };
+        assert_eq!(
+            suspend(&gone, hold("admin", 100, None), NOW),
+            Err(PlanError::Deleted)
+        );
+        assert_eq!(restore(&gone, None, true), Err(PlanError::Deleted));
+    }
+
+    #[test]
+    fn time_brings_a_hold_about_and_ends_it_once_each() {
+        let fresh = User::default();
+        let plan = suspend(&fresh, hold("leave", 200, Some(300)), NOW).unwrap();
+        let waiting = after(&fresh, NOW, plan);
+        assert_eq!(
+            (due(&waiting, Timestamp(199)), next_due(&waiting, NOW)),
+            (None, Some(Timestamp(200)))
+        );
+        let event = due(&waiting, Timestamp(200)).unwrap();
+        let begun = after(&waiting, Timestamp(200), Plan::Append(event));
+        assert_eq!(begun.sessions_not_before, Some(Timestamp(200)));
+        assert_eq!(
+            (
+                due(&begun, Timestamp(201)),
+                next_due(&begun, Timestamp(201))
+            ),
+            (None, Some(Timestamp(300)))
+        );
+        let event = due(&begun, Timestamp(300)).unwrap();
+        let ended = after(&begun, Timestamp(300), Plan::Append(event));
+        assert!(ended.holds.is_empty() && !ended.api_keys_disabled);
+        assert_eq!(due(&ended, Timestamp(999)), None);
+    }
+
+    #[test]
+    fn a_hold_that_began_and_ended_unseen_still_ends() {
+        let fresh = User::default();
+        let plan = suspend(&fresh, hold("leave", 200, Some(300)), NOW).unwrap();
+        let waiting = after(&fresh, NOW, plan);
+        assert!(matches!(
+            due(&waiting, Timestamp(400)),
+            Some(Event::HoldEnded { .. })
+        ));
+    }
 }

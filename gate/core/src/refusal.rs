@@ -33,7 +33,9 @@ impl SuspendedUser {
     /// The stable key of the answer, as ReachFive writes it:
     /// `error.account.temporarilySuspended.REASON`.
     pub fn message_key(&self) -> String {
-        let Some(suspension) = &self.suspension else { return "error.account.deleted".into() };
+        let Some(suspension) = &self.suspension else {
+            return "error.account.deleted".into();
+        };
         let kind = match suspension.kind {
             Kind::Temporary => "temporarilySuspended",
             Kind::Permanent => "permanentlySuspended",
@@ -247,12 +249,18 @@ mod tests {
             key(Kind::Temporary, Some("suspiciousUserNoGood")),
             "error.account.temporarilySuspended.suspiciousUserNoGood"
         );
-        assert_eq!(key(Kind::Permanent, None), "error.account.permanentlySuspended");
+        assert_eq!(
+            key(Kind::Permanent, None),
+            "error.account.permanentlySuspended"
+        );
     }
 
     #[test]
     fn what_the_gate_cannot_know_is_its_own_fault_and_says_try_later() {
         let refusal = Refusal::CannotKnow("the store");
-        assert_eq!((refusal.status().as_u16(), refusal.fault()), (503, Fault::Gate));
+        assert_eq!(
+            (refusal.status().as_u16(), refusal.fault()),
+            (503, Fault::Gate)
+        );
     }
 }

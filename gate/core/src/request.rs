@@ -35,7 +35,10 @@ pub enum HeadFault {
     ManyCookies,
     #[error("the request carries more than one Authorization header")]
     ManyAuthorizations,
-    #[error("the request carries more than {} credentials", limits::CREDENTIALS_MAX)]
+    #[error(
+        "the request carries more than {} credentials",
+        limits::CREDENTIALS_MAX
+    )]
     ManyCredentials,
 }
 
@@ -59,7 +62,11 @@ pub fn check(
     if method == Method::CONNECT || method == Method::TRACE {
         return Err(HeadFault::Method);
     }
-    if uri.path_and_query().map_or(0, |target| target.as_str().len()) > limits::URI_BYTES_MAX {
+    if uri
+        .path_and_query()
+        .map_or(0, |target| target.as_str().len())
+        > limits::URI_BYTES_MAX
+    {
         return Err(HeadFault::LongTarget);
     }
     let host = check_host(uri, headers)?;
@@ -80,7 +87,11 @@ pub fn check(
         return Err(HeadFault::ManyAuthorizations);
     }
     let websocket = check_upgrade(method, version, headers, has_body)?;
-    Ok(CheckedHead { host, path, websocket })
+    Ok(CheckedHead {
+        host,
+        path,
+        websocket,
+    })
 }
 
 /// Host and `:authority` (hyper keeps it in the URI) must name one host.
@@ -95,7 +106,10 @@ fn check_host(uri: &Uri, headers: &HeaderMap) -> Result<HostName, HeadFault> {
         Some(value) => Some(parse(value.to_str().map_err(|_| HeadFault::BadHost)?)?),
         None => None,
     };
-    let in_target = uri.authority().map(|authority| parse(authority.as_str())).transpose()?;
+    let in_target = uri
+        .authority()
+        .map(|authority| parse(authority.as_str()))
+        .transpose()?;
     match (in_header, in_target) {
         (Some(a), Some(b)) if a != b => Err(HeadFault::ManyHosts),
         (Some(host), _) | (None, Some(host)) => Ok(host),
@@ -111,8 +125,13 @@ fn check_framing(headers: &HeaderMap) -> Result<(), HeadFault> {
             return Err(HeadFault::TransferCoding);
         }
     }
-    let continues = |value: &http::HeaderValue| value.as_bytes().eq_ignore_ascii_case(b"100-continue");
-    if headers.get_all(header::EXPECT).iter().any(|value| !continues(value)) {
+    let continues =
+        |value: &http::HeaderValue| value.as_bytes().eq_ignore_ascii_case(b"100-continue");
+    if headers
+        .get_all(header::EXPECT)
+        .iter()
+        .any(|value| !continues(value))
+    {
         return Err(HeadFault::Expectation);
     }
     Ok(())
@@ -163,26 +182,48 @@ mod tests {
             request = request.header(*name, *value);
         }
         let (parts, ()) = request.body(()).unwrap().into_parts();
-        check(&parts.method, &parts.uri, parts.version, &parts.headers, false)
+        check(
+            &parts.method,
+            &parts.uri,
+            parts.version,
+            &parts.headers,
+            false,
+        )
     }
 
     #[test]
     fn one_host_and_one_only() {
-        let host = |result: Result<CheckedHead, HeadFault>| result.map(|head| head.host.to_string());
-        assert_eq!(host(checked("/", &[("host", "A.test:80")])), Ok("a.test".into()));
-        assert_eq!(host(checked("http://a.test/x", &[("host", "a.test")])), Ok("a.test".into()));
+        let host =
+            |result: Result<CheckedHead, HeadFault>| result.map(|head| head.host.to_string());
+        assert_eq!(
+            host(checked("/", &[("host", "A.test:80")])),
+            Ok("a.test".into())
+        );
+        assert_eq!(
+            host(checked("http://a.test/x", &[("host", "a.test")])),
+            Ok("a.test".into())
+        );
         assert_eq!(host(checked("/", &[])), Err(HeadFault::NoHost));
         let twice = [("host", "a.test"), ("host", "a.test")];
         assert_eq!(host(checked("/", &twice)), Err(HeadFault::ManyHosts));
         let other = checked("http://evil.test/adm", &[("host", "a.test")]);
         assert_eq!(host(other), Err(HeadFault::ManyHosts));
-        assert_eq!(host(checked("/", &[("host", "u@a.test")])), Err(HeadFault::BadHost));
+        assert_eq!(
+            host(checked("/", &[("host", "u@a.test")])),
+            Err(HeadFault::BadHost)
+        );
     }
 
     #[test]
     fn a_target_that_is_no_path_is_refused() {
-        assert_eq!(checked("*", &[("host", "a.test")]), Err(HeadFault::BadTarget));
-        assert_eq!(checked("admin", &[("host", "admin")]), Err(HeadFault::BadTarget));
+        assert_eq!(
+            checked("*", &[("host", "a.test")]),
+            Err(HeadFault::BadTarget)
+        );
+        assert_eq!(
+            checked("admin", &[("host", "admin")]),
+            Err(HeadFault::BadTarget)
+        );
     }
 
     #[test]

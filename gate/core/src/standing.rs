@@ -71,7 +71,9 @@ impl Standing {
         }
         let in_force = || self.holds.iter().filter(|hold| hold.in_force(now));
         let leading = in_force().min_by_key(|hold| (std::cmp::Reverse(hold.kind), hold.starts_at));
-        let Some(leading) = leading else { return Verdict::Active };
+        let Some(leading) = leading else {
+            return Verdict::Active;
+        };
         let suspension = Suspension {
             kind: leading.kind,
             reason: leading.reason.clone(),
@@ -81,7 +83,10 @@ impl Standing {
             until: leading.ends_at,
         };
         let keys_work = !self.api_keys_disabled && in_force().all(|hold| !hold.disables_api_keys);
-        Verdict::Suspended { suspension, keys_work }
+        Verdict::Suspended {
+            suspension,
+            keys_work,
+        }
     }
 
     /// Whether a session learnt when the ledger stood at `learnt_at` is dead.
@@ -94,7 +99,9 @@ impl Standing {
     /// mostly whole seconds, so a token of the very second of the revocation
     /// counts as older; one without `iat` can't show that it is younger.
     pub fn killed_token(&self, issued_at: Option<Timestamp>) -> bool {
-        let Some(not_before) = self.sessions_not_before else { return self.deleted };
+        let Some(not_before) = self.sessions_not_before else {
+            return self.deleted;
+        };
         self.deleted || issued_at.is_none_or(|at| at.seconds() <= not_before.seconds())
     }
 }
@@ -135,25 +142,43 @@ mod tests {
 
     #[test]
     fn a_hold_with_an_end_ends_by_itself() {
-        let standing = Standing { holds: vec![held(10, Some(20), true)], ..Standing::default() };
+        let standing = Standing {
+            holds: vec![held(10, Some(20), true)],
+            ..Standing::default()
+        };
         assert_eq!(standing.judge(Timestamp(9)), Verdict::Active);
-        assert!(matches!(standing.judge(Timestamp(10)), Verdict::Suspended { .. }));
-        assert!(matches!(standing.judge(Timestamp(19)), Verdict::Suspended { .. }));
+        assert!(matches!(
+            standing.judge(Timestamp(10)),
+            Verdict::Suspended { .. }
+        ));
+        assert!(matches!(
+            standing.judge(Timestamp(19)),
+            Verdict::Suspended { .. }
+        ));
         assert_eq!(standing.judge(Timestamp(20)), Verdict::Active);
     }
 
     #[test]
     fn api_keys_work_only_while_no_hold_disables_them() {
         let judge = |holds: Vec<StandingHold>| {
-            let standing = Standing { holds, ..Standing::default() };
+            let standing = Standing {
+                holds,
+                ..Standing::default()
+            };
             match standing.judge(Timestamp(10)) {
                 Verdict::Suspended { keys_work, .. } => Some(keys_work),
                 Verdict::Active | Verdict::Deleted => None,
             }
         };
         assert_eq!(judge(vec![held(1, None, false)]), Some(true));
-        assert_eq!(judge(vec![held(1, None, false), held(1, None, true)]), Some(false));
-        assert_eq!(judge(vec![held(99, None, true), held(1, None, false)]), Some(true));
+        assert_eq!(
+            judge(vec![held(1, None, false), held(1, None, true)]),
+            Some(false)
+        );
+        assert_eq!(
+            judge(vec![held(99, None, true), held(1, None, false)]),
+            Some(true)
+        );
     }
 
     #[test]
@@ -173,7 +198,10 @@ mod tests {
 
     #[test]
     fn a_deleted_user_is_out_for_good() {
-        let standing = Standing { deleted: true, ..Standing::default() };
+        let standing = Standing {
+            deleted: true,
+            ..Standing::default()
+        };
         assert_eq!(standing.judge(Timestamp(1)), Verdict::Deleted);
         assert!(standing.killed_session(Revision(99)));
     }

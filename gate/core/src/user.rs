@@ -93,6 +93,9 @@ pub struct Hold {
     pub disables_api_keys: bool,
     /// Whether the user's sessions and tokens die when the hold comes into force.
     pub revokes_sessions: bool,
+    /// Whether what the hold does when it comes into force has been done.
+    #[serde(default)]
+    pub begun: bool,
 }
 
 impl Hold {

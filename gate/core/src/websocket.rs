@@ -21,7 +21,9 @@ impl FrameTracker {
     pub fn follow(&mut self, mut bytes: &[u8]) {
         while !bytes.is_empty() {
             if self.payload_left > 0 {
-                let here = usize::try_from(self.payload_left).unwrap_or(usize::MAX).min(bytes.len());
+                let here = usize::try_from(self.payload_left)
+                    .unwrap_or(usize::MAX)
+                    .min(bytes.len());
                 self.payload_left -= here as u64;
                 bytes = &bytes[here..];
                 continue;
@@ -59,7 +61,10 @@ fn payload_length(head: &[u8]) -> u64 {
 
 /// A close frame from the server (unmasked), with a reason of at most 123 bytes.
 pub fn close_frame(code: u16, reason: &str) -> Vec<u8> {
-    let end = (0..=reason.len().min(123)).rev().find(|at| reason.is_char_boundary(*at)).unwrap_or(0);
+    let end = (0..=reason.len().min(123))
+        .rev()
+        .find(|at| reason.is_char_boundary(*at))
+        .unwrap_or(0);
     let mut frame = vec![0x88, 0];
     frame.extend_from_slice(&code.to_be_bytes());
     frame.extend_from_slice(&reason.as_bytes()[..end]);

@@ -65,7 +65,11 @@ impl SqliteStore {
         let head = schema::head(&connection, &path)?;
         let readers = Arc::new(Readers::new(path.clone()));
         let writer = Writer::start(connection, path, head)?;
-        Ok(Self { writer, readers, claim })
+        Ok(Self {
+            writer,
+            readers,
+            claim,
+        })
     }
 
     /// The folder that the store lives in.
@@ -106,16 +110,18 @@ impl Ledger for SqliteStore {
     }
 
     fn read(&self, after: Revision, limit: usize) -> BoxFuture<'_, Result<Vec<Entry>, ReadError>> {
-        Box::pin(readers::in_background(Arc::clone(&self.readers), move |reader| {
-            audit::entries_after(reader, after, limit)
-        }))
+        Box::pin(readers::in_background(
+            Arc::clone(&self.readers),
+            move |reader| audit::entries_after(reader, after, limit),
+        ))
     }
 
     fn last(&self, user: &UserKey) -> BoxFuture<'_, Result<Option<Entry>, ReadError>> {
         let user = user.clone();
-        Box::pin(readers::in_background(Arc::clone(&self.readers), move |reader| {
-            audit::last_change(reader, &user)
-        }))
+        Box::pin(readers::in_background(
+            Arc::clone(&self.readers),
+            move |reader| audit::last_change(reader, &user),
+        ))
     }
 
     fn head(&self) -> Revision {
@@ -129,9 +135,10 @@ impl Ledger for SqliteStore {
     fn tail(&self, after: Revision) -> Tail {
         let readers = Arc::clone(&self.readers);
         let read: PageReader = Arc::new(move |after, limit| {
-            Box::pin(readers::in_background(Arc::clone(&readers), move |reader| {
-                audit::entries_after(reader, after, limit)
-            }))
+            Box::pin(readers::in_background(
+                Arc::clone(&readers),
+                move |reader| audit::entries_after(reader, after, limit),
+            ))
         });
         Tail::new(after, self.watch_head(), read)
     }

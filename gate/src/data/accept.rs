@@ -42,18 +42,30 @@ pub fn start(
 ) -> io::Result<DataWing> {
     let address = listener.local_addr()?;
     let (stop, stopping) = watch::channel(false);
-    let parts = Parts { live, policies, deadlines: config.deadlines };
+    let parts = Parts {
+        live,
+        policies,
+        deadlines: config.deadlines,
+    };
     let workers = (0..config.workers)
         .map(|index| worker::spawn(index, parts.clone(), stopping.clone()))
         .collect::<io::Result<Vec<Handle>>>()?;
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let acceptor = std::thread::Builder::new().name("data-accept".into()).spawn(move || {
-        let threads = runtime.block_on(accept(listener, workers, stopping));
-        for thread in threads {
-            let _ = thread.join();
-        }
-    })?;
-    Ok(DataWing { address, stop, threads: vec![acceptor] })
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
+    let acceptor = std::thread::Builder::new()
+        .name("data-accept".into())
+        .spawn(move || {
+            let threads = runtime.block_on(accept(listener, workers, stopping));
+            for thread in threads {
+                let _ = thread.join();
+            }
+        })?;
+    Ok(DataWing {
+        address,
+        stop,
+        threads: vec![acceptor],
+    })
 }
 
 impl DataWing {

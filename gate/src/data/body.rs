@@ -39,7 +39,11 @@ struct IdleTimer {
 
 impl IdleTimer {
     const fn new(wait: Duration) -> Self {
-        Self { wait, sleep: None, running: false }
+        Self {
+            wait,
+            sleep: None,
+            running: false,
+        }
     }
 
     fn came(&mut self) {
@@ -48,7 +52,9 @@ impl IdleTimer {
 
     fn poll_idle(&mut self, context: &mut Context<'_>) -> Poll<()> {
         let deadline = || Instant::now() + self.wait;
-        let sleep = self.sleep.get_or_insert_with(|| Box::pin(tokio::time::sleep(self.wait)));
+        let sleep = self
+            .sleep
+            .get_or_insert_with(|| Box::pin(tokio::time::sleep(self.wait)));
         if !self.running {
             sleep.as_mut().reset(deadline());
             self.running = true;
@@ -82,7 +88,10 @@ pub(super) enum Upload {
     Empty,
     /// A login's body, read before it was judged.
     Whole(Full<Bytes>),
-    Stream { body: Incoming, idle: Box<Idle> },
+    Stream {
+        body: Incoming,
+        idle: Box<Idle>,
+    },
 }
 
 pub(super) struct Idle {
@@ -96,8 +105,14 @@ impl Upload {
             return Self::Empty;
         }
         state.last_piece.set(Some(Instant::now()));
-        let idle = Idle { timer: IdleTimer::new(wait), state: Rc::clone(state) };
-        Self::Stream { body, idle: Box::new(idle) }
+        let idle = Idle {
+            timer: IdleTimer::new(wait),
+            state: Rc::clone(state),
+        };
+        Self::Stream {
+            body,
+            idle: Box::new(idle),
+        }
     }
 }
 
@@ -111,9 +126,9 @@ impl Body for Upload {
     ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         match self.get_mut() {
             Self::Empty => Poll::Ready(None),
-            Self::Whole(body) => {
-                Pin::new(body).poll_frame(context).map_err(|never: Infallible| match never {})
-            }
+            Self::Whole(body) => Pin::new(body)
+                .poll_frame(context)
+                .map_err(|never: Infallible| match never {}),
             Self::Stream { body, idle } => loop {
                 match Pin::new(&mut *body).poll_frame(context) {
                     Poll::Ready(Some(Ok(frame))) if frame.is_trailers() => {}
@@ -179,7 +194,12 @@ impl Answer {
         wait: Duration,
         connection: Borrowed,
     ) -> Self {
-        let relayed = Relayed { body, ticket, idle: IdleTimer::new(wait), connection: Some(connection) };
+        let relayed = Relayed {
+            body,
+            ticket,
+            idle: IdleTimer::new(wait),
+            connection: Some(connection),
+        };
         Self::Relayed(Box::new(relayed))
     }
 }
@@ -235,9 +255,9 @@ impl Body for Answer {
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         match self.get_mut() {
-            Self::Own(body) => {
-                Pin::new(body).poll_frame(context).map_err(|never: Infallible| match never {})
-            }
+            Self::Own(body) => Pin::new(body)
+                .poll_frame(context)
+                .map_err(|never: Infallible| match never {}),
             Self::Relayed(relayed) => relayed.poll_piece(context),
         }
     }

@@ -91,7 +91,12 @@ pub(super) async fn serve(
         return;
     };
     let cuts = Rc::new(ConnectionCuts::default());
-    let client = Client { address, scheme: "http", cuts: Rc::clone(&cuts), open };
+    let client = Client {
+        address,
+        scheme: "http",
+        cuts: Rc::clone(&cuts),
+        open,
+    };
     tokio::select! {
         () = speak(worker, protocol, stream, client, draining) => {}
         () = stuck(&cuts) => tracing::debug!(%address, "a cut connection that reads nothing is closed"),
@@ -117,9 +122,8 @@ async fn speak(
     mut draining: watch::Receiver<bool>,
 ) {
     let head_wait = worker.deadlines.request_head;
-    let service = service_fn(move |request| {
-        pipeline::handle(Rc::clone(&worker), client.clone(), request)
-    });
+    let service =
+        service_fn(move |request| pipeline::handle(Rc::clone(&worker), client.clone(), request));
     let stream = TokioIo::new(stream);
     let ended = match protocol {
         Protocol::Http1 => {

@@ -74,7 +74,10 @@ impl Exchange<'_> {
         named: &[Named],
     ) -> HeaderMap {
         let host = HeaderValue::from_str(
-            parts.uri.authority().map_or(self.head.host.as_str(), |authority| authority.as_str()),
+            parts
+                .uri
+                .authority()
+                .map_or(self.head.host.as_str(), |authority| authority.as_str()),
         );
         let host = parts.headers.get(header::HOST).cloned().or(host.ok());
         let host = host.unwrap_or_else(|| HeaderValue::from_static(""));
@@ -123,7 +126,10 @@ impl Exchange<'_> {
         login_body: Option<Bytes>,
         body: Incoming,
     ) -> Result<Answered, Unanswered> {
-        let upgrade = parts.extensions.remove::<OnUpgrade>().filter(|_| self.head.websocket);
+        let upgrade = parts
+            .extensions
+            .remove::<OnUpgrade>()
+            .filter(|_| self.head.websocket);
         let state = Rc::new(UploadState::default());
         let idle = self.worker.deadlines.request_body_idle;
         let upload = match login_body {
@@ -145,7 +151,12 @@ impl Exchange<'_> {
         let (response, connection) =
             answer.map_err(|refusal| state.take_fault().unwrap_or(refusal))?;
         let keep_alive_slot = upgrade.is_some().then(|| self.client.slot());
-        Ok(Answered { response, connection, upgrade, keep_alive_slot })
+        Ok(Answered {
+            response,
+            connection,
+            upgrade,
+            keep_alive_slot,
+        })
     }
 
     /// The app's time runs from the last piece of the request that it was sent.
@@ -173,14 +184,18 @@ fn outgoing(mut parts: Parts, upload: Upload) -> Request<Upload> {
         Upload::Empty => {
             // A POST without a body says so; a GET need not.
             if !parts.method.is_safe() {
-                parts.headers.insert(header::CONTENT_LENGTH, HeaderValue::from_static("0"));
+                parts
+                    .headers
+                    .insert(header::CONTENT_LENGTH, HeaderValue::from_static("0"));
             } else {
                 parts.headers.remove(header::CONTENT_LENGTH);
             }
         }
         Upload::Whole(body) => {
             let length = body.size_hint().exact().unwrap_or_default();
-            parts.headers.insert(header::CONTENT_LENGTH, HeaderValue::from(length));
+            parts
+                .headers
+                .insert(header::CONTENT_LENGTH, HeaderValue::from(length));
         }
         Upload::Stream { body, .. } => {
             if body.size_hint().exact().is_none() {
@@ -195,7 +210,12 @@ fn outgoing(mut parts: Parts, upload: Upload) -> Request<Upload> {
 
 /// Relays the answer; the ticket goes with its body, or with the tunnel.
 pub(super) fn relay(worker: &WorkerRef, answered: Answered, ticket: Ticket) -> Response<Answer> {
-    let Answered { mut response, connection, upgrade, keep_alive_slot } = answered;
+    let Answered {
+        mut response,
+        connection,
+        upgrade,
+        keep_alive_slot,
+    } = answered;
     let switching = response.status() == StatusCode::SWITCHING_PROTOCOLS;
     if switching {
         let agreed = lists(response.headers(), &header::UPGRADE, "websocket");

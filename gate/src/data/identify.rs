@@ -24,7 +24,11 @@ pub(super) struct Named {
 
 #[derive(Clone, Debug)]
 pub(super) enum Proof {
-    Session { hash: SessionHash, cookie: usize, session: Arc<Session> },
+    Session {
+        hash: SessionHash,
+        cookie: usize,
+        session: Arc<Session>,
+    },
     Token(Arc<Claims>),
     ApiKey,
 }
@@ -47,22 +51,36 @@ pub(super) fn identify(
                 let hash = sessions::hash(tenant.id(), name, &value);
                 if let Some(session) = live.sessions().find(&hash) {
                     let user = live.resolve(session.user.clone());
-                    named.push(Named { user, proof: Proof::Session { hash, cookie, session } });
+                    named.push(Named {
+                        user,
+                        proof: Proof::Session {
+                            hash,
+                            cookie,
+                            session,
+                        },
+                    });
                 }
             }
             Credential::Token { source, text } => {
-                let claims =
-                    tenant.verifiers[source].verify(&text, now).map_err(Refusal::TokenInvalid)?;
+                let claims = tenant.verifiers[source]
+                    .verify(&text, now)
+                    .map_err(Refusal::TokenInvalid)?;
                 let user = tenant
                     .user_key(&claims.user)
                     .ok_or(Refusal::TokenInvalid("its user name is not valid"))?;
-                named.push(Named { user: live.resolve(user), proof: Proof::Token(claims) });
+                named.push(Named {
+                    user: live.resolve(user),
+                    proof: Proof::Token(claims),
+                });
             }
             Credential::ApiKey { source, value } => {
                 let users = &tenant.config.api_keys[source].users;
                 if let Some(user) = users.get(&ApiKeyHash::of(&value)) {
                     let user = live.resolve(UserKey::new(tenant.id(), user));
-                    named.push(Named { user, proof: Proof::ApiKey });
+                    named.push(Named {
+                        user,
+                        proof: Proof::ApiKey,
+                    });
                 }
             }
         }
@@ -81,7 +99,12 @@ impl Named {
             Proof::Token(claims) => (Carrier::Token, standing.killed_token(claims.issued_at)),
             Proof::ApiKey => (Carrier::ApiKey, false),
         };
-        Identity { user: self.user.clone(), carrier, standing, dead }
+        Identity {
+            user: self.user.clone(),
+            carrier,
+            standing,
+            dead,
+        }
     }
 
     /// From when a session that the app sets anew counts: it is as old as what

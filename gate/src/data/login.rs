@@ -50,7 +50,11 @@ pub(super) async fn read<'a>(
     parts: &Parts,
     body: &mut Incoming,
 ) -> Result<Option<Login<'a>>, Refusal> {
-    let route = tenant.config.logins.iter().find(|login| login.takes(&parts.method, &head.path));
+    let route = tenant
+        .config
+        .logins
+        .iter()
+        .find(|login| login.takes(&parts.method, &head.path));
     let Some(route) = route else { return Ok(None) };
     route.check_media_type(&parts.headers)?;
     // An app that merges query and body would see a user whom the gate did not.
@@ -66,7 +70,12 @@ pub(super) async fn read<'a>(
         BodyFormat::Json => json_field(&body, &route.user_field)?,
     };
     let name = tenant.user_key(&name).ok_or(LoginFault::BadUser)?;
-    Ok(Some(Login { route, user: live.resolve(name.clone()), name, body }))
+    Ok(Some(Login {
+        route,
+        user: live.resolve(name.clone()),
+        name,
+        body,
+    }))
 }
 
 async fn collect(body: &mut Incoming) -> Result<Bytes, Refusal> {
@@ -77,7 +86,9 @@ async fn collect(body: &mut Incoming) -> Result<Bytes, Refusal> {
     let mut all = BytesMut::new();
     while let Some(frame) = body.frame().await {
         let frame = frame.map_err(|_| Refusal::BrokenBody)?;
-        let Ok(data) = frame.into_data() else { continue };
+        let Ok(data) = frame.into_data() else {
+            continue;
+        };
         if all.len() + data.len() > limits::LOGIN_BODY_BYTES_MAX {
             return Err(too_large());
         }
@@ -91,7 +102,10 @@ async fn collect(body: &mut Incoming) -> Result<Bytes, Refusal> {
 fn json_field(body: &[u8], field: &str) -> Result<String, LoginFault> {
     let unreadable = |_| LoginFault::Unreadable("JSON");
     let Entries(entries) = serde_json::from_slice(body).map_err(unreadable)?;
-    let mut values = entries.into_iter().filter(|(key, _)| key == field).map(|(_, value)| value);
+    let mut values = entries
+        .into_iter()
+        .filter(|(key, _)| key == field)
+        .map(|(_, value)| value);
     match (values.next(), values.next()) {
         (None, _) => Err(LoginFault::NoUser(field.to_owned())),
         (Some(_), Some(_)) => Err(LoginFault::ManyUsers(field.to_owned())),
@@ -114,7 +128,10 @@ impl<'de> serde::Deserialize<'de> for Entries {
                 f.write_str("an object")
             }
 
-            fn visit_map<A: serde::de::MapAccess<'de>>(self, mut map: A) -> Result<Entries, A::Error> {
+            fn visit_map<A: serde::de::MapAccess<'de>>(
+                self,
+                mut map: A,
+            ) -> Result<Entries, A::Error> {
                 let mut entries = Vec::new();
                 while let Some(entry) = map.next_entry()? {
                     entries.push(entry);
@@ -156,7 +173,9 @@ pub(super) async fn settle(
         return Ok(());
     }
     // The app gave a signed-in user another cookie: it is the same session.
-    let Some(first) = named.first() else { return Ok(()) };
+    let Some(first) = named.first() else {
+        return Ok(());
+    };
     if set.is_empty() || named.iter().any(|other| other.user != first.user) {
         return Ok(());
     }
@@ -165,7 +184,14 @@ pub(super) async fn settle(
         Proof::Token(_) | Proof::ApiKey => first.user.clone(),
     };
     for cookie in set {
-        learn(worker, tenant, &owner, first.known_since(&worker.live), cookie).await?;
+        learn(
+            worker,
+            tenant,
+            &owner,
+            first.known_since(&worker.live),
+            cookie,
+        )
+        .await?;
     }
     Ok(())
 }
@@ -181,7 +207,13 @@ fn still_welcome(
         return Err(Refusal::Suspended(user.clone()));
     }
     let attempt = Some(login.attempt(&worker.live));
-    let again = decide(&Question { attempt, ..Question::default() }, (worker.clock)())?;
+    let again = decide(
+        &Question {
+            attempt,
+            ..Question::default()
+        },
+        (worker.clock)(),
+    )?;
     match again.withhold_login() {
         Some(user) => Err(Refusal::Suspended(user.clone())),
         None => Ok(()),
@@ -213,13 +245,17 @@ async fn learn(
 /// Ends, in the app, the session of a login that is withheld. Its cookie never
 /// leaves the gate, so a failure here leaves a session that nobody can use.
 async fn end_session(worker: &WorkerRef, tenant: &Tenant, sent: &HeaderMap, answer: &HeaderMap) {
-    let Some(logout) = &tenant.config.logout else { return };
+    let Some(logout) = &tenant.config.logout else {
+        return;
+    };
     let cookies: Vec<&[u8]> = answer
         .get_all(header::SET_COOKIE)
         .iter()
         .filter_map(|cookie| cookie.as_bytes().split(|b| *b == b';').next())
         .collect();
-    let Ok(cookies) = HeaderValue::from_bytes(&cookies.join(&b"; "[..])) else { return };
+    let Ok(cookies) = HeaderValue::from_bytes(&cookies.join(&b"; "[..])) else {
+        return;
+    };
     let mut request = Request::new(Upload::Whole(Full::default()));
     *request.method_mut() = logout.method.clone();
     *request.uri_mut() = logout.path.clone().into();
@@ -227,7 +263,9 @@ async fn end_session(worker: &WorkerRef, tenant: &Tenant, sent: &HeaderMap, answ
         request.headers_mut().insert(header::HOST, host.clone());
     }
     request.headers_mut().insert(header::COOKIE, cookies);
-    request.headers_mut().insert(header::CONTENT_LENGTH, HeaderValue::from_static("0"));
+    request
+        .headers_mut()
+        .insert(header::CONTENT_LENGTH, HeaderValue::from_static("0"));
     let authority: Rc<str> = tenant.config.upstream.authority().as_str().into();
     let sending = upstream::send(worker, &authority, request);
     match tokio::time::timeout(limits::UPSTREAM_CONNECT_WAIT, sending).await {
@@ -248,14 +286,28 @@ mod tests {
     #[test]
     fn a_json_login_with_two_readings_is_refused() {
         let read = |body: &str| json_field(body.as_bytes(), "email");
-        assert_eq!(read(r#"{"email":"bob@a.test","password":"x"}"#), Ok("bob@a.test".into()));
+        assert_eq!(
+            read(r#"{"email":"bob@a.test","password":"x"}"#),
+            Ok("bob@a.test".into())
+        );
         assert_eq!(read(r#"{"\u0065mail":"bob"}"#), Ok("bob".into()));
         let twice = LoginFault::ManyUsers("email".into());
-        assert_eq!(read(r#"{"email":"alice","email":"bob"}"#), Err(twice.clone()));
+        assert_eq!(
+            read(r#"{"email":"alice","email":"bob"}"#),
+            Err(twice.clone())
+        );
         assert_eq!(read(r#"{"email":"alice","\u0065mail":"bob"}"#), Err(twice));
-        assert_eq!(read(r#"{"user":"bob"}"#), Err(LoginFault::NoUser("email".into())));
+        assert_eq!(
+            read(r#"{"user":"bob"}"#),
+            Err(LoginFault::NoUser("email".into()))
+        );
         assert_eq!(read(r#"{"email":["bob"]}"#), Err(LoginFault::BadUser));
-        for bad in ["", "[]", "\u{feff}{\"email\":\"bob\"}", "{\"email\":\"bob\"} x"] {
+        for bad in [
+            "",
+            "[]",
+            "\u{feff}{\"email\":\"bob\"}",
+            "{\"email\":\"bob\"} x",
+        ] {
             assert_eq!(read(bad), Err(LoginFault::Unreadable("JSON")), "{bad}");
         }
     }

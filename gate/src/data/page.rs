@@ -28,7 +28,12 @@ pub(super) fn refusal(prepared: &Prepared) -> String {
         }
         main.push_str("</p>");
     }
-    document(&prepared.language, &prepared.title, &main, &prepared.error_id)
+    document(
+        &prepared.language,
+        &prepared.title,
+        &main,
+        &prepared.error_id,
+    )
 }
 
 /// An error of the gate's own, for a browser.

@@ -38,12 +38,23 @@ async fn pass(
 ) -> Result<Response<Answer>, Refusal> {
     let (mut parts, mut body) = request.into_parts();
     let has_body = !body.is_end_stream();
-    let head =
-        request::check(&parts.method, &parts.uri, parts.version, &parts.headers, has_body)?;
+    let head = request::check(
+        &parts.method,
+        &parts.uri,
+        parts.version,
+        &parts.headers,
+        has_body,
+    )?;
     if worker.live.is_blind() {
         return Err(Refusal::CannotKnow("the ledger can't be followed"));
     }
-    let tenant = Arc::clone(worker.live.tenants().of_host(&head.host).ok_or(Refusal::UnknownHost)?);
+    let tenant = Arc::clone(
+        worker
+            .live
+            .tenants()
+            .of_host(&head.host)
+            .ok_or(Refusal::UnknownHost)?,
+    );
     asked.tenant = Some(Arc::clone(&tenant));
     if head.path.is_reserved() {
         return Err(Refusal::ReservedPath);
@@ -66,7 +77,13 @@ async fn pass(
     let permitted = decide(&asked_first, (worker.clock)())?;
 
     let upload = login.as_ref().map(|login| login.body.clone());
-    let exchange = Exchange { worker, tenant: &tenant, client, head: &head, ticket: &ticket };
+    let exchange = Exchange {
+        worker,
+        tenant: &tenant,
+        client,
+        head: &head,
+        ticket: &ticket,
+    };
     let sent = exchange.prepare(&mut parts, &permitted, &named);
     let answered = exchange.send(&permitted, parts, upload, body).await;
     let answered = match answered {
@@ -89,7 +106,9 @@ async fn pass(
 /// an API key named them.
 fn users(named: &[Named], attempting: Option<&UserKey>) -> Vec<(UserKey, bool)> {
     let mut users: Vec<(UserKey, bool)> = Vec::with_capacity(named.len() + 1);
-    let by_proof = named.iter().map(|named| (&named.user, matches!(named.proof, Proof::ApiKey)));
+    let by_proof = named
+        .iter()
+        .map(|named| (&named.user, matches!(named.proof, Proof::ApiKey)));
     for (user, by_api_key) in by_proof.chain(attempting.map(|user| (user, false))) {
         match users.iter_mut().find(|(known, _)| known == user) {
             Some((_, only_by_key)) => *only_by_key &= by_api_key,

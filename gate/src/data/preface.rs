@@ -41,7 +41,13 @@ where
         }
     };
     let (protocol, seen) = tokio::time::timeout(wait, reading).await.ok()??;
-    Some((protocol, Replayed { seen: seen.into(), stream }))
+    Some((
+        protocol,
+        Replayed {
+            seen: seen.into(),
+            stream,
+        },
+    ))
 }
 
 /// A stream whose first bytes were read already and are given again.
@@ -120,9 +126,15 @@ mod tests {
         let get: &[u8] = b"GET / HTTP/1.1\r\n\r\n";
         assert_eq!(told(&[get]).await, Some((Protocol::Http1, get.to_vec())));
         let put: &[u8] = b"PUT / HTTP/1.1\r\n\r\n";
-        assert_eq!(told(&[&put[..2], &put[2..]]).await, Some((Protocol::Http1, put.to_vec())));
+        assert_eq!(
+            told(&[&put[..2], &put[2..]]).await,
+            Some((Protocol::Http1, put.to_vec()))
+        );
         let h2 = [HTTP2_PREFACE, b"rest"].concat();
-        assert_eq!(told(&[&h2[..5], &h2[5..]]).await, Some((Protocol::Http2, h2.clone())));
+        assert_eq!(
+            told(&[&h2[..5], &h2[5..]]).await,
+            Some((Protocol::Http2, h2.clone()))
+        );
         assert_eq!(told(&[]).await, None);
     }
 

@@ -45,7 +45,10 @@ async fn prepare(
     let key = Key {
         user: user.user.clone(),
         revision: user.revision,
-        since: user.suspension.as_ref().map(|suspension| suspension.since.0),
+        since: user
+            .suspension
+            .as_ref()
+            .map(|suspension| suspension.since.0),
         policy: tenant.policy.digest().into(),
         generation: tenant.generation,
         occasion: user.occasion,
@@ -95,7 +98,9 @@ fn input(
             reason_key: suspension.reason.as_ref().map(ToString::to_string),
             reason_text: suspension.reason_text.clone(),
             since: suspension.since.seconds(),
-            until: suspension.until.map(portcullis_core::time::Timestamp::seconds),
+            until: suspension
+                .until
+                .map(portcullis_core::time::Timestamp::seconds),
             source: suspension.source.as_str().to_owned(),
         },
         locales: asked.locales.clone(),
@@ -142,9 +147,7 @@ fn builtin(user: &SuspendedUser) -> Prepared {
 
 fn render(asked: &Asked, prepared: &Prepared) -> Response<Answer> {
     let mut response = match asked.surface {
-        Surface::Page => {
-            respond::body(asked, "text/html; charset=utf-8", page::refusal(prepared))
-        }
+        Surface::Page => respond::body(asked, "text/html; charset=utf-8", page::refusal(prepared)),
         Surface::Api => {
             let object = json!({
                 "error_id": prepared.error_id,
@@ -161,7 +164,9 @@ fn render(asked: &Asked, prepared: &Prepared) -> Response<Answer> {
         response.headers_mut().insert(name.clone(), value.clone());
     }
     if let Ok(language) = http::HeaderValue::from_str(&prepared.language) {
-        response.headers_mut().insert(http::header::CONTENT_LANGUAGE, language);
+        response
+            .headers_mut()
+            .insert(http::header::CONTENT_LANGUAGE, language);
     }
     response
 }

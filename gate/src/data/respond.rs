@@ -60,10 +60,13 @@ impl Asked {
     }
 
     pub(super) fn remember_sessions(&mut self, named: &[Named]) {
-        self.sessions.extend(named.iter().filter_map(|named| match &named.proof {
-            Proof::Session { cookie, session, .. } => Some((*cookie, Arc::clone(session))),
-            Proof::Token(_) | Proof::ApiKey => None,
-        }));
+        self.sessions
+            .extend(named.iter().filter_map(|named| match &named.proof {
+                Proof::Session {
+                    cookie, session, ..
+                } => Some((*cookie, Arc::clone(session))),
+                Proof::Token(_) | Proof::ApiKey => None,
+            }));
     }
 }
 
@@ -106,7 +109,10 @@ pub(super) async fn refuse(
     };
     let headers = response.headers_mut();
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    headers.insert(
+        header::X_CONTENT_TYPE_OPTIONS,
+        HeaderValue::from_static("nosniff"),
+    );
     match &refusal {
         Refusal::TokenRevoked | Refusal::TokenInvalid(_) => {
             let challenge = HeaderValue::from_static("Bearer error=\"invalid_token\"");
@@ -134,7 +140,10 @@ pub(super) async fn refuse(
 }
 
 fn log(asked: &Asked, refusal: &Refusal, response: &Response<Answer>, error_id: &str) {
-    let tenant = asked.tenant.as_ref().map_or("-", |tenant| tenant.id().as_str());
+    let tenant = asked
+        .tenant
+        .as_ref()
+        .map_or("-", |tenant| tenant.id().as_str());
     let user = match refusal {
         Refusal::Suspended(user) => user.user.user(),
         _ => "-",
@@ -159,7 +168,10 @@ fn log(asked: &Asked, refusal: &Refusal, response: &Response<Answer>, error_id: 
 /// Pages of an ended session are sent to the login; 303, so that a form that was
 /// being sent is not sent again.
 fn to_login(asked: &Asked) -> Response<Answer> {
-    let page = asked.tenant.as_ref().map(|tenant| tenant.config.login_page.as_str());
+    let page = asked
+        .tenant
+        .as_ref()
+        .map(|tenant| tenant.config.login_page.as_str());
     let mut response = Response::new(Answer::own(Bytes::new()));
     *response.status_mut() = StatusCode::SEE_OTHER;
     let page = page.and_then(|page| HeaderValue::from_str(page).ok());
@@ -192,7 +204,9 @@ pub(super) fn problem(asked: &Asked, refusal: &Refusal, error_id: &str) -> Respo
     };
     *response.status_mut() = status;
     if status == StatusCode::SERVICE_UNAVAILABLE {
-        response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("5"));
+        response
+            .headers_mut()
+            .insert(header::RETRY_AFTER, HeaderValue::from_static("5"));
     }
     if status == StatusCode::METHOD_NOT_ALLOWED {
         let allowed = HeaderValue::from_static("GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS");
@@ -202,9 +216,15 @@ pub(super) fn problem(asked: &Asked, refusal: &Refusal, error_id: &str) -> Respo
 }
 
 pub(super) fn body(asked: &Asked, media_type: &'static str, text: String) -> Response<Answer> {
-    let bytes = if asked.method == Method::HEAD { Bytes::new() } else { text.into() };
+    let bytes = if asked.method == Method::HEAD {
+        Bytes::new()
+    } else {
+        text.into()
+    };
     let mut response = Response::new(Answer::own(bytes));
-    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(media_type));
+    response
+        .headers_mut()
+        .insert(header::CONTENT_TYPE, HeaderValue::from_static(media_type));
     response
 }
 
@@ -215,16 +235,27 @@ fn expire_cookies(asked: &Asked, headers: &mut http::HeaderMap) {
     for (index, name) in tenant.config.sources.session_cookies.iter().enumerate() {
         let mut scopes = vec![(Some("/"), None)];
         for (_, session) in asked.sessions.iter().filter(|(cookie, _)| *cookie == index) {
-            let scope = (session.path.as_deref().or(Some("/")), session.domain.as_deref());
+            let scope = (
+                session.path.as_deref().or(Some("/")),
+                session.domain.as_deref(),
+            );
             if !scopes.contains(&scope) {
                 scopes.push(scope);
             }
         }
         for (path, domain) in scopes {
-            let path = path.map(|path| format!("; Path={path}")).unwrap_or_default();
-            let domain = domain.map(|domain| format!("; Domain={domain}")).unwrap_or_default();
+            let path = path
+                .map(|path| format!("; Path={path}"))
+                .unwrap_or_default();
+            let domain = domain
+                .map(|domain| format!("; Domain={domain}"))
+                .unwrap_or_default();
             // Browsers take a prefixed name only with the attribute it promises.
-            let secure = if name.starts_with("__") { "; Secure" } else { "" };
+            let secure = if name.starts_with("__") {
+                "; Secure"
+            } else {
+                ""
+            };
             let cookie = format!(
                 "{name}=; Max-Age=0; Expires=Thu, 01 Jan 1970 00:00:00 GMT{path}{domain}; HttpOnly{secure}"
             );

@@ -38,14 +38,21 @@ pub(super) struct Borrowed {
 impl Borrowed {
     /// Gives the connection back; call it only after the body's end.
     pub(super) fn give_back(self) {
-        let Self { worker, authority, sender } = self;
+        let Self {
+            worker,
+            authority,
+            sender,
+        } = self;
         if sender.is_closed() {
             return;
         }
         let mut pool = worker.pool.borrow_mut();
         let idle = pool.idle.entry(authority).or_default();
         if idle.len() < limits::UPSTREAM_IDLE_CONNECTIONS_MAX {
-            idle.push(Idle { sender, since: Instant::now() });
+            idle.push(Idle {
+                sender,
+                since: Instant::now(),
+            });
         }
     }
 }
@@ -89,12 +96,19 @@ pub(super) async fn send(
         }
     }
     let mut sender = connect(authority, worker.deadlines.upstream_connect).await?;
-    let response = sender.send_request(request).await.map_err(|error| broken(&error))?;
+    let response = sender
+        .send_request(request)
+        .await
+        .map_err(|error| broken(&error))?;
     Ok((response, borrowed(worker, authority, sender)))
 }
 
 fn borrowed(worker: &WorkerRef, authority: &Rc<str>, sender: SendRequest<Upload>) -> Borrowed {
-    Borrowed { worker: Rc::clone(worker), authority: Rc::clone(authority), sender }
+    Borrowed {
+        worker: Rc::clone(worker),
+        authority: Rc::clone(authority),
+        sender,
+    }
 }
 
 async fn connect(authority: &str, wait: Duration) -> Result<SendRequest<Upload>, Refusal> {
@@ -110,7 +124,10 @@ async fn connect(authority: &str, wait: Duration) -> Result<SendRequest<Upload>,
             return Err(Refusal::UpstreamUnreachable);
         }
         Err(_) => {
-            tracing::warn!(upstream = authority, "the app took too long to accept a connection");
+            tracing::warn!(
+                upstream = authority,
+                "the app took too long to accept a connection"
+            );
             return Err(Refusal::UpstreamUnreachable);
         }
     };

@@ -35,15 +35,23 @@ pub(super) fn spawn(
     parts: Parts,
     draining: watch::Receiver<bool>,
 ) -> std::io::Result<Handle> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
     // Unbounded, because the acceptor bounds what is open.
     let (connections, arriving) = mpsc::unbounded_channel();
     let open = Arc::new(AtomicUsize::new(0));
     let counter = Arc::clone(&open);
     let thread = std::thread::Builder::new()
         .name(format!("data-{index}"))
-        .spawn(move || LocalSet::new().block_on(&runtime, run(parts, arriving, counter, draining)))?;
-    Ok(Handle { open, connections, thread })
+        .spawn(move || {
+            LocalSet::new().block_on(&runtime, run(parts, arriving, counter, draining))
+        })?;
+    Ok(Handle {
+        open,
+        connections,
+        thread,
+    })
 }
 
 async fn run(
@@ -61,7 +69,9 @@ async fn run(
         clock: wall_clock,
     });
     while let Some((stream, address)) = arriving.recv().await {
-        let Ok(stream) = tokio::net::TcpStream::from_std(stream) else { continue };
+        let Ok(stream) = tokio::net::TcpStream::from_std(stream) else {
+            continue;
+        };
         let serving = connection::serve(
             Rc::clone(&worker),
             stream,

@@ -63,25 +63,42 @@ impl Leave for super::Shared {
 impl super::Reader {
     /// Registers a request under each user that it names. `by_api_key` tells,
     /// for each, whether only an API key named that user.
-    pub fn register(
-        &self,
-        users: &[(UserKey, bool)],
-        connection: Option<Arc<Notify>>,
-    ) -> Ticket {
-        let cut = Arc::new(Cut { connection, ..Cut::default() });
+    pub fn register(&self, users: &[(UserKey, bool)], connection: Option<Arc<Notify>>) -> Ticket {
+        let cut = Arc::new(Cut {
+            connection,
+            ..Cut::default()
+        });
         if users.is_empty() {
-            return Ticket { connections: None, users: Vec::new(), id: 0, cut };
+            return Ticket {
+                connections: None,
+                users: Vec::new(),
+                id: 0,
+                cut,
+            };
         }
         let table = &self.0.connections;
         let id = table.next.fetch_add(1, Ordering::Relaxed);
         table.count.fetch_add(1, Ordering::Relaxed);
         for (user, by_api_key) in users {
-            let entry = Registered { cut: Arc::clone(&cut), by_api_key: *by_api_key };
-            table.open.write(user).entry(user.clone()).or_default().insert(id, entry);
+            let entry = Registered {
+                cut: Arc::clone(&cut),
+                by_api_key: *by_api_key,
+            };
+            table
+                .open
+                .write(user)
+                .entry(user.clone())
+                .or_default()
+                .insert(id, entry);
         }
         let users = users.iter().map(|(user, _)| user.clone()).collect();
         let connections: Arc<dyn Leave> = Arc::clone(&self.0) as Arc<dyn Leave>;
-        Ticket { connections: Some(connections), users, id, cut }
+        Ticket {
+            connections: Some(connections),
+            users,
+            id,
+            cut,
+        }
     }
 }
 
@@ -102,6 +119,11 @@ impl Connections {
     /// Requests under way that name a user.
     pub fn count(&self) -> usize {
         self.count.load(Ordering::Relaxed)
+    }
+
+    /// Requests under way that name `user`.
+    pub fn open_of(&self, user: &UserKey) -> u64 {
+        self.open.read(user).get(user).map_or(0, HashMap::len) as u64
     }
 
     pub(super) fn cut(&self, user: &UserKey, spare_api_keys: bool) -> CutWatch {
@@ -149,7 +171,11 @@ impl Cut {
             return Poll::Ready(());
         }
         self.waker.register(context.waker());
-        if self.has_fired() { Poll::Ready(()) } else { Poll::Pending }
+        if self.has_fired() {
+            Poll::Ready(())
+        } else {
+            Poll::Pending
+        }
     }
 
     pub async fn fired(&self) {
@@ -222,7 +248,9 @@ impl ConnectionCuts {
     /// there are any: their client reads nothing, so only closing helps.
     pub fn close_stuck(&self) -> bool {
         let cuts = self.cuts.lock().unwrap_or_else(PoisonError::into_inner);
-        let stuck = cuts.iter().filter(|cut| cut.has_fired() && !cut.has_ended());
+        let stuck = cuts
+            .iter()
+            .filter(|cut| cut.has_fired() && !cut.has_ended());
         stuck.inspect(|cut| cut.obey()).count() > 0
     }
 }
@@ -249,11 +277,18 @@ mod tests {
     }
 
     fn room() -> (live::Reader, live::Writer) {
-        live::open(live::tenants::Tenants::default(), Arc::new(Kept), Box::new(|_| ()))
+        live::open(
+            live::tenants::Tenants::default(),
+            Arc::new(Kept),
+            Box::new(|_| ()),
+        )
     }
 
     fn key(name: &str) -> UserKey {
-        UserKey::new(&TenantId::parse("acme").unwrap(), &UserId::parse(name).unwrap())
+        UserKey::new(
+            &TenantId::parse("acme").unwrap(),
+            &UserId::parse(name).unwrap(),
+        )
     }
 
     const SHORT: Duration = Duration::from_millis(50);

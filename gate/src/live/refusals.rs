@@ -93,7 +93,11 @@ impl Refusals {
                 decided_by: prepared.decided_by.clone(),
             });
         }
-        let kept = if failed { limits::FAILED_REFUSAL_KEPT } else { limits::REFUSAL_KEPT };
+        let kept = if failed {
+            limits::FAILED_REFUSAL_KEPT
+        } else {
+            limits::REFUSAL_KEPT
+        };
         self.prepared.insert(key, (prepared, kept));
     }
 }

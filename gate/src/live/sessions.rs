@@ -113,7 +113,11 @@ impl Sessions {
                 self.count.fetch_add(1, Ordering::Relaxed);
             }
         }
-        self.by_user.write(&user).entry(user.clone()).or_default().push(hash);
+        self.by_user
+            .write(&user)
+            .entry(user.clone())
+            .or_default()
+            .push(hash);
     }
 
     fn forget_owner(&self, user: &UserKey, hash: &SessionHash) {
@@ -124,7 +128,12 @@ impl Sessions {
 
     /// The sessions of `user` that `standing` leaves alive.
     pub fn alive(&self, user: &UserKey, standing: &Standing) -> Vec<Arc<Session>> {
-        let hashes = self.by_user.read(user).get(user).cloned().unwrap_or_default();
+        let hashes = self
+            .by_user
+            .read(user)
+            .get(user)
+            .cloned()
+            .unwrap_or_default();
         hashes
             .iter()
             .filter_map(|hash| self.find(hash))
@@ -169,7 +178,10 @@ mod tests {
 
     #[test]
     fn a_session_is_found_by_tenant_cookie_and_value_together() {
-        let (acme, globex) = (TenantId::parse("acme").unwrap(), TenantId::parse("globex").unwrap());
+        let (acme, globex) = (
+            TenantId::parse("acme").unwrap(),
+            TenantId::parse("globex").unwrap(),
+        );
         let one = hash(&acme, "sid", b"1");
         assert_ne!(one, hash(&globex, "sid", b"1"));
         assert_ne!(one, hash(&acme, "sid", b"2"));
@@ -192,7 +204,10 @@ mod tests {
         sessions.learn([3; 32], session("alice", 1)).await.unwrap();
         let bob = session("bob", 0).user;
         assert_eq!(sessions.alive(&bob, &Standing::default()).len(), 2);
-        let revoked = Standing { sessions_revoked_at: Revision(2), ..Standing::default() };
+        let revoked = Standing {
+            sessions_revoked_at: Revision(2),
+            ..Standing::default()
+        };
         assert_eq!(sessions.alive(&bob, &revoked).len(), 1);
         // The same browser logs in as someone else: the cookie changes hands.
         sessions.learn([2; 32], session("alice", 3)).await.unwrap();

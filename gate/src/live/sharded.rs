@@ -31,10 +31,14 @@ impl<K: Hash + Eq, V> Sharded<K, V> {
     // A panic while a lock is held leaves the map whole (each change is one call),
     // so a poisoned lock is taken as it is.
     pub(super) fn read(&self, key: &K) -> RwLockReadGuard<'_, HashMap<K, V>> {
-        self.shard(key).read().unwrap_or_else(PoisonError::into_inner)
+        self.shard(key)
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(super) fn write(&self, key: &K) -> RwLockWriteGuard<'_, HashMap<K, V>> {
-        self.shard(key).write().unwrap_or_else(PoisonError::into_inner)
+        self.shard(key)
+            .write()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -75,10 +75,13 @@ impl StatusTable {
                 }
             }
         }
-        let _ = self.cache.entry_by_ref(user).and_compute_with(|cached| match cached {
-            Some(cached) if cached.value().revision >= standing.revision => Op::Nop,
-            Some(_) | None => Op::Put(Arc::clone(&standing)),
-        });
+        let _ = self
+            .cache
+            .entry_by_ref(user)
+            .and_compute_with(|cached| match cached {
+                Some(cached) if cached.value().revision >= standing.revision => Op::Nop,
+                Some(_) | None => Op::Put(Arc::clone(&standing)),
+            });
     }
 }
 
@@ -92,11 +95,18 @@ mod tests {
     use super::*;
 
     fn key(name: &str) -> UserKey {
-        UserKey::new(&TenantId::parse("acme").unwrap(), &UserId::parse(name).unwrap())
+        UserKey::new(
+            &TenantId::parse("acme").unwrap(),
+            &UserId::parse(name).unwrap(),
+        )
     }
 
     fn at(revision: u64) -> Standing {
-        Standing { revision: Revision(revision), deleted: true, ..Standing::default() }
+        Standing {
+            revision: Revision(revision),
+            deleted: true,
+            ..Standing::default()
+        }
     }
 
     #[test]
@@ -120,7 +130,13 @@ mod tests {
     fn an_older_revision_never_replaces_a_newer_one() {
         let table = StatusTable::new();
         table.apply(&key("bob"), at(5));
-        table.apply(&key("bob"), Standing { revision: Revision(4), ..Standing::default() });
+        table.apply(
+            &key("bob"),
+            Standing {
+                revision: Revision(4),
+                ..Standing::default()
+            },
+        );
         assert!(table.standing(&key("bob")).deleted);
     }
 

@@ -26,7 +26,13 @@ impl Tenant {
     pub fn new(config: TenantConfig, policy: Arc<Policy>) -> Self {
         let verifiers = config.jwts.iter().map(TokenVerifier::new).collect();
         let login_page = CheckedPath::parse(config.login_page.path()).ok();
-        Self { config, policy, generation: 0, verifiers, login_page }
+        Self {
+            config,
+            policy,
+            generation: 0,
+            verifiers,
+            login_page,
+        }
     }
 
     pub fn id(&self) -> &TenantId {
@@ -41,8 +47,14 @@ impl Tenant {
 
     /// Whether `path` is where people log in (the page or a login route).
     pub fn is_login(&self, path: &CheckedPath) -> bool {
-        self.login_page.as_ref().is_some_and(|page| page.is_route(path))
-            || self.config.logins.iter().any(|login| login.path.is_route(path))
+        self.login_page
+            .as_ref()
+            .is_some_and(|page| page.is_route(path))
+            || self
+                .config
+                .logins
+                .iter()
+                .any(|login| login.path.is_route(path))
     }
 }
 
@@ -58,7 +70,13 @@ impl Tenants {
         let all: Vec<Arc<Tenant>> = tenants.into_iter().map(Arc::new).collect();
         let by_host = all
             .iter()
-            .flat_map(|tenant| tenant.config.hosts.iter().map(move |host| (host.clone(), tenant)))
+            .flat_map(|tenant| {
+                tenant
+                    .config
+                    .hosts
+                    .iter()
+                    .map(move |host| (host.clone(), tenant))
+            })
             .map(|(host, tenant)| (host, Arc::clone(tenant)))
             .collect();
         Self { by_host, all }

@@ -50,7 +50,11 @@ impl TokenVerifier {
         }
         validation.set_required_spec_claims(&required);
         let verified = Cache::new(limits::TOKEN_CACHE_ENTRIES_MAX);
-        Self { config: config.clone(), validation, verified }
+        Self {
+            config: config.clone(),
+            validation,
+            verified,
+        }
     }
 
     /// The token's claims, or why it is not valid (fit to be sent to the client).
@@ -63,7 +67,11 @@ impl TokenVerifier {
         if let Some(claims) = self.verified.get(&hash) {
             let leeway = self.config.leeway.as_secs();
             let expires = claims.expires_at.seconds().saturating_add(leeway);
-            return if expires > now.seconds() { Ok(claims) } else { Err("it has expired") };
+            return if expires > now.seconds() {
+                Ok(claims)
+            } else {
+                Err("it has expired")
+            };
         }
         let claims = Arc::new(self.read(token)?);
         self.verified.insert(hash, Arc::clone(&claims));
@@ -98,15 +106,24 @@ impl TokenVerifier {
             None => None,
             Some(value) => Some(numeric_date(value).ok_or("its iat is not a time")?),
         };
-        let expires_at = claims.get("exp").and_then(numeric_date).ok_or("its exp is not a time")?;
-        Ok(Claims { user, issued_at, expires_at })
+        let expires_at = claims
+            .get("exp")
+            .and_then(numeric_date)
+            .ok_or("its exp is not a time")?;
+        Ok(Claims {
+            user,
+            issued_at,
+            expires_at,
+        })
     }
 }
 
 /// A NumericDate (RFC 7519 §2) from 1970 to the year 2500.
 fn numeric_date(value: &Value) -> Option<Timestamp> {
     const LATEST: f64 = 16_725_225_600.0;
-    let seconds = value.as_f64().filter(|seconds| (0.0..LATEST).contains(seconds))?;
+    let seconds = value
+        .as_f64()
+        .filter(|seconds| (0.0..LATEST).contains(seconds))?;
     #[expect(
         clippy::cast_possible_truncation,
         clippy::cast_sign_loss,
@@ -143,21 +160,36 @@ mod tests {
     }
 
     fn token(algorithm: Algorithm, key: &[u8], claims: &Value) -> String {
-        jsonwebtoken::encode(&Header::new(algorithm), claims, &EncodingKey::from_secret(key))
-            .unwrap()
+        jsonwebtoken::encode(
+            &Header::new(algorithm),
+            claims,
+            &EncodingKey::from_secret(key),
+        )
+        .unwrap()
     }
 
     #[test]
     fn a_good_token_says_who_and_since_when() {
         let exp = now().seconds() + 60;
-        let text = token(Algorithm::HS256, KEY, &json!({"sub": "bob", "iat": 5, "exp": exp}));
+        let text = token(
+            Algorithm::HS256,
+            KEY,
+            &json!({"sub": "bob", "iat": 5, "exp": exp}),
+        );
         let verifier = verifier(None);
         for _ in 0..2 {
             let claims = verifier.verify(&text, now()).unwrap();
-            assert_eq!((claims.user.as_str(), claims.issued_at), ("bob", Some(Timestamp(5_000))));
+            assert_eq!(
+                (claims.user.as_str(), claims.issued_at),
+                ("bob", Some(Timestamp(5_000)))
+            );
         }
         let later = Timestamp::from_seconds(exp + 1);
-        assert_eq!(verifier.verify(&text, later), Err("it has expired"), "remembered or not");
+        assert_eq!(
+            verifier.verify(&text, later),
+            Err("it has expired"),
+            "remembered or not"
+        );
     }
 
     #[test]
@@ -165,19 +197,38 @@ mod tests {
         let exp = now().seconds() + 60;
         let good = json!({"sub": "bob", "exp": exp});
         let unsigned = {
-            let parts: Vec<String> = token(Algorithm::HS256, KEY, &good).split('.').map(str::to_owned).collect();
+            let parts: Vec<String> = token(Algorithm::HS256, KEY, &good)
+                .split('.')
+                .map(str::to_owned)
+                .collect();
             // {"alg":"none","typ":"JWT"}
             format!("eyJhbGciOiJub25lIiwidHlwIjoiSldUIn0.{}.", parts[1])
         };
         let cases = [
             unsigned,
-            token(Algorithm::HS256, b"another key of thirty-two bytes!!!", &good),
+            token(
+                Algorithm::HS256,
+                b"another key of thirty-two bytes!!!",
+                &good,
+            ),
             token(Algorithm::HS512, KEY, &good),
             token(Algorithm::HS256, KEY, &json!({"sub": "bob"})),
-            token(Algorithm::HS256, KEY, &json!({"sub": "bob", "exp": "9999999999"})),
+            token(
+                Algorithm::HS256,
+                KEY,
+                &json!({"sub": "bob", "exp": "9999999999"}),
+            ),
             token(Algorithm::HS256, KEY, &json!({"sub": "bob", "exp": -1})),
-            token(Algorithm::HS256, KEY, &json!({"sub": "bob", "exp": exp, "nbf": exp})),
-            token(Algorithm::HS256, KEY, &json!({"sub": "bob", "exp": exp, "iat": "5"})),
+            token(
+                Algorithm::HS256,
+                KEY,
+                &json!({"sub": "bob", "exp": exp, "nbf": exp}),
+            ),
+            token(
+                Algorithm::HS256,
+                KEY,
+                &json!({"sub": "bob", "exp": exp, "iat": "5"}),
+            ),
             token(Algorithm::HS256, KEY, &json!({"sub": "", "exp": exp})),
             token(Algorithm::HS256, KEY, &json!({"sub": ["bob"], "exp": exp})),
             token(Algorithm::HS256, KEY, &json!({"exp": exp})),
@@ -198,7 +249,15 @@ mod tests {
         let verifier = verifier(Some("https://idp.test"));
         let right = with(json!({"sub": "bob", "exp": exp, "iss": "https://idp.test"}));
         assert!(verifier.verify(&right, now()).is_ok());
-        assert!(verifier.verify(&with(json!({"sub": "bob", "exp": exp, "iss": "x"})), now()).is_err());
-        assert!(verifier.verify(&with(json!({"sub": "bob", "exp": exp})), now()).is_err());
+        assert!(
+            verifier
+                .verify(&with(json!({"sub": "bob", "exp": exp, "iss": "x"})), now())
+                .is_err()
+        );
+        assert!(
+            verifier
+                .verify(&with(json!({"sub": "bob", "exp": exp})), now())
+                .is_err()
+        );
     }
 }

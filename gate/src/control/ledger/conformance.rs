@@ -83,11 +83,17 @@ pub(crate) fn hold(name: &str) -> Hold {
         ends_at: None,
         disables_api_keys: true,
         revokes_sessions: true,
+        begun: false,
     }
 }
 
 pub(crate) fn suspended(user: &str) -> Draft {
-    draft(user, Event::HoldPlaced { hold: hold("admin") })
+    draft(
+        user,
+        Event::HoldPlaced {
+            hold: hold("admin"),
+        },
+    )
 }
 
 fn idempotency(key: &str, request: &str) -> Option<IdempotencyKey> {
@@ -110,13 +116,22 @@ pub(crate) async fn of_many_writers_one_wins_each_revision(home: &dyn Home) {
     for _round in 0..8 {
         let race = (0..32).map(|_| {
             let ledger = Arc::clone(&ledger);
-            let append =
-                async move { ledger.append(suspended("bob"), Expect::At(revision), None).await };
+            let append = async move {
+                ledger
+                    .append(suspended("bob"), Expect::At(revision), None)
+                    .await
+            };
             tokio::spawn(append)
         });
-        let outcomes: Vec<_> =
-            join_all(race).await.into_iter().map(|outcome| outcome.unwrap()).collect();
-        let won: Vec<_> = outcomes.iter().filter_map(|outcome| outcome.as_ref().ok()).collect();
+        let outcomes: Vec<_> = join_all(race)
+            .await
+            .into_iter()
+            .map(|outcome| outcome.unwrap())
+            .collect();
+        let won: Vec<_> = outcomes
+            .iter()
+            .filter_map(|outcome| outcome.as_ref().ok())
+            .collect();
         assert_eq!(won.len(), 1, "{outcomes:?}");
         revision = won[0].entry.seq;
         for lost in outcomes.iter().filter_map(|outcome| outcome.as_ref().err()) {
@@ -130,9 +145,15 @@ pub(crate) async fn a_retry_gets_the_first_answer_whatever_has_happened_since(ho
     let ledger = home.open();
     let none = Expect::At(Revision(0));
     let request = || idempotency("k1", "suspend bob");
-    let first = ledger.append(suspended("bob"), none, request()).await.unwrap();
+    let first = ledger
+        .append(suspended("bob"), none, request())
+        .await
+        .unwrap();
     assert!(!first.repeated);
-    ledger.append(suspended("bob"), Expect::Any, None).await.unwrap();
+    ledger
+        .append(suspended("bob"), Expect::Any, None)
+        .await
+        .unwrap();
     // A retry is made later, so that its entry isn't the same to the byte.
     let mut later = suspended("bob");
     later.at = Timestamp(9_999);
@@ -141,7 +162,10 @@ pub(crate) async fn a_retry_gets_the_first_answer_whatever_has_happened_since(ho
     assert_eq!(again.entry, first.entry);
     drop(ledger);
     let ledger = home.open();
-    let after_restart = ledger.append(suspended("bob"), none, request()).await.unwrap();
+    let after_restart = ledger
+        .append(suspended("bob"), none, request())
+        .await
+        .unwrap();
     assert!(after_restart.repeated);
     assert_eq!(after_restart.entry, first.entry);
     assert_eq!(all(&ledger).await.len(), 2);
@@ -154,8 +178,13 @@ pub(crate) async fn an_append_that_nobody_waited_for_is_written_once_or_not_at_a
     for round in 0..20 {
         let request = || idempotency(&round.to_string(), "suspend bob");
         // Polled once and dropped: the caller never learns the outcome.
-        let _unknown = ledger.append(suspended("bob"), Expect::Any, request()).now_or_never();
-        let retried = ledger.append(suspended("bob"), Expect::Any, request()).await.unwrap();
+        let _unknown = ledger
+            .append(suspended("bob"), Expect::Any, request())
+            .now_or_never();
+        let retried = ledger
+            .append(suspended("bob"), Expect::Any, request())
+            .await
+            .unwrap();
         assert_eq!(retried.entry.seq, Revision(round + 1));
     }
     assert_gapless(&all(&ledger).await);
@@ -164,7 +193,10 @@ pub(crate) async fn an_append_that_nobody_waited_for_is_written_once_or_not_at_a
 pub(crate) async fn a_key_for_another_request_is_refused_and_writes_nothing(home: &dyn Home) {
     let ledger = home.open();
     let suspend = idempotency("k1", "suspend bob");
-    ledger.append(suspended("bob"), Expect::Any, suspend).await.unwrap();
+    ledger
+        .append(suspended("bob"), Expect::Any, suspend)
+        .await
+        .unwrap();
     let other = idempotency("k1", "suspend alice");
     let refused = ledger.append(suspended("alice"), Expect::Any, other).await;
     assert_eq!(refused.unwrap_err(), AppendError::KeyReused);
@@ -226,7 +258,10 @@ pub(crate) async fn a_tail_that_waits_is_woken_and_ends_with_the_ledger(home: &d
     let mut tail = ledger.tail(Revision(0));
     assert!(tail.next().now_or_never().is_none(), "nothing to read yet");
     let waiting = tokio::spawn(async move { (tail.next().await, tail) });
-    ledger.append(suspended("bob"), Expect::Any, None).await.unwrap();
+    ledger
+        .append(suspended("bob"), Expect::Any, None)
+        .await
+        .unwrap();
     let (woken, mut tail) = waiting.await.unwrap();
     assert_eq!(woken.unwrap().seq, Revision(1));
     drop(ledger);
@@ -236,11 +271,23 @@ pub(crate) async fn a_tail_that_waits_is_woken_and_ends_with_the_ledger(home: &d
 pub(crate) async fn the_last_change_of_a_user_is_known(home: &dyn Home) {
     let ledger = home.open();
     assert_eq!(ledger.last(&key("bob")).await.unwrap(), None);
-    let first = ledger.append(suspended("bob"), Expect::Any, None).await.unwrap();
-    ledger.append(suspended("alice"), Expect::Any, None).await.unwrap();
-    let refused =
-        Event::Refused { error_id: "e".into(), code: "suspended".into(), policy: "builtin".into() };
-    ledger.append(draft("bob", refused), Expect::At(first.entry.seq), None).await.unwrap();
+    let first = ledger
+        .append(suspended("bob"), Expect::Any, None)
+        .await
+        .unwrap();
+    ledger
+        .append(suspended("alice"), Expect::Any, None)
+        .await
+        .unwrap();
+    let refused = Event::Refused {
+        error_id: "e".into(),
+        code: "suspended".into(),
+        policy: "builtin".into(),
+    };
+    ledger
+        .append(draft("bob", refused), Expect::At(first.entry.seq), None)
+        .await
+        .unwrap();
     assert_eq!(ledger.last(&key("bob")).await.unwrap(), Some(first.entry));
 }
 
@@ -255,17 +302,33 @@ pub(crate) async fn an_entry_that_cannot_be_folded_is_refused(home: &dyn Home) {
     let refused = ledger.append(long, Expect::Any, None).await;
     assert!(matches!(refused.unwrap_err(), AppendError::TooLarge { .. }));
     let email = |text: &str| Event::ProfileChanged {
-        profile: Profile { email: Some(text.into()), ..Profile::default() },
+        profile: Profile {
+            email: Some(text.into()),
+            ..Profile::default()
+        },
     };
-    ledger.append(draft("bob", email("b@acme.test")), Expect::Any, None).await.unwrap();
+    ledger
+        .append(draft("bob", email("b@acme.test")), Expect::Any, None)
+        .await
+        .unwrap();
     for taken in ["b@acme.test", "bob"] {
-        let refused = ledger.append(draft("eve", email(taken)), Expect::Any, None).await;
-        let error = AppendError::AliasTaken { alias: taken.into(), user: key("bob") };
+        let refused = ledger
+            .append(draft("eve", email(taken)), Expect::Any, None)
+            .await;
+        let error = AppendError::AliasTaken {
+            alias: taken.into(),
+            user: key("bob"),
+        };
         assert_eq!(refused.unwrap_err(), error);
     }
     // An alias is no user of its own: a hold on it would keep nobody out.
-    let refused = ledger.append(suspended("b@acme.test"), Expect::Any, None).await;
-    assert!(matches!(refused.unwrap_err(), AppendError::AliasTaken { .. }));
+    let refused = ledger
+        .append(suspended("b@acme.test"), Expect::Any, None)
+        .await;
+    assert!(matches!(
+        refused.unwrap_err(),
+        AppendError::AliasTaken { .. }
+    ));
     assert_eq!(ledger.head(), Revision(1));
     assert_eq!(ledger.last(&key("eve")).await.unwrap(), None);
 }

@@ -34,7 +34,10 @@ impl IdempotencyKey {
         let mut hash = [0; 32];
         hash.copy_from_slice(digest::digest(&digest::SHA256, request).as_ref());
         // A key has no line feed, so scope and key can't run into each other.
-        Ok(Self { text: format!("{scope}\n{key}"), request: hash })
+        Ok(Self {
+            text: format!("{scope}\n{key}"),
+            request: hash,
+        })
     }
 
     /// Scope and key in one: what must be unique.
@@ -65,7 +68,11 @@ mod tests {
             assert!(IdempotencyKey::new("acme", good, b"").is_ok(), "{good}");
         }
         for bad in ["", "a\nb", "é", &"k".repeat(256)] {
-            assert_eq!(IdempotencyKey::new("acme", bad, b""), Err(KeyError), "{bad}");
+            assert_eq!(
+                IdempotencyKey::new("acme", bad, b""),
+                Err(KeyError),
+                "{bad}"
+            );
         }
     }
 

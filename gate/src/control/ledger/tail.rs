@@ -30,7 +30,12 @@ pub struct Tail {
 
 impl Tail {
     pub fn new(after: Revision, head: watch::Receiver<Revision>, read: PageReader) -> Self {
-        Self { after, head, read, waiting: VecDeque::new() }
+        Self {
+            after,
+            head,
+            read,
+            waiting: VecDeque::new(),
+        }
     }
 
     /// The place of the entry handed out last: where a new tail would go on.
@@ -45,7 +50,10 @@ impl Tail {
             if let Some(entry) = self.waiting.pop_front() {
                 if entry.seq.0 != self.after.0 + 1 {
                     self.waiting.clear();
-                    return Err(ReadError::Gap { after: self.after, found: entry.seq });
+                    return Err(ReadError::Gap {
+                        after: self.after,
+                        found: entry.seq,
+                    });
                 }
                 self.after = entry.seq;
                 return Ok(entry);

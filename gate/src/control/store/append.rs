@@ -50,7 +50,10 @@ pub(super) fn append(
     if let Some(key) = idempotency
         && let Some(first) = appended_before(tx, key)?
     {
-        return Ok(Appended { entry: first, repeated: true });
+        return Ok(Appended {
+            entry: first,
+            repeated: true,
+        });
     }
     let key = draft.tenant.as_ref().zip(draft.user.as_ref());
     let key = key.map(|(tenant, user)| UserKey::new(tenant, user));
@@ -62,23 +65,36 @@ pub(super) fn append(
     if let Expect::At(revision) = expect
         && revision != before.revision
     {
-        return Err(AppendError::Conflict { actual: before.revision }.into());
+        return Err(AppendError::Conflict {
+            actual: before.revision,
+        }
+        .into());
     }
-    let entry = Entry { seq: insert(tx, &draft, &body, idempotency)?, draft };
+    let entry = Entry {
+        seq: insert(tx, &draft, &body, idempotency)?,
+        draft,
+    };
     if let Some(key) = key
         && entry.draft.event.changes_user()
     {
         let after = portcullis_core::ledger::apply(&before, &entry);
         people::write(tx, &key, &before, &after)?;
     }
-    Ok(Appended { entry, repeated: false })
+    Ok(Appended {
+        entry,
+        repeated: false,
+    })
 }
 
 fn encode(draft: &Draft) -> Result<String, Refused> {
     let body =
         serde_json::to_string(draft).map_err(|error| Fault::garbled("the new entry", error))?;
     if body.len() > ENTRY_BYTES_MAX {
-        return Err(AppendError::TooLarge { bytes: body.len(), limit: ENTRY_BYTES_MAX }.into());
+        return Err(AppendError::TooLarge {
+            bytes: body.len(),
+            limit: ENTRY_BYTES_MAX,
+        }
+        .into());
     }
     Ok(body)
 }
@@ -88,7 +104,11 @@ fn appended_before(tx: &Connection, key: &IdempotencyKey) -> Result<Option<Entry
     let found = tx
         .prepare_cached(sql)?
         .query_row(params![key.as_str(), key.request_hash()], |row| {
-            Ok((row.get::<_, Number>(0)?.0, row.get::<_, String>(1)?, row.get::<_, bool>(2)?))
+            Ok((
+                row.get::<_, Number>(0)?.0,
+                row.get::<_, String>(1)?,
+                row.get::<_, bool>(2)?,
+            ))
         })
         .optional()?;
     match found {

@@ -66,7 +66,9 @@ pub(super) fn entries_after(
     while let Some(row) = rows.next()? {
         entries.push(entry(
             Revision(row.get::<_, Number>(0)?.0),
-            row.get_ref(1)?.as_str().map_err(|error| Fault::garbled("the ledger", error))?,
+            row.get_ref(1)?
+                .as_str()
+                .map_err(|error| Fault::garbled("the ledger", error))?,
         )?);
     }
     Ok(entries)
@@ -77,9 +79,12 @@ pub(super) fn last_change(reader: &Connection, user: &UserKey) -> Result<Option<
                WHERE u.key = ?";
     let row = reader
         .prepare_cached(sql)?
-        .query_row([user.as_str()], |row| Ok((row.get::<_, Number>(0)?, row.get::<_, String>(1)?)))
+        .query_row([user.as_str()], |row| {
+            Ok((row.get::<_, Number>(0)?, row.get::<_, String>(1)?))
+        })
         .optional()?;
-    row.map(|(seq, body)| entry(Revision(seq.0), &body)).transpose()
+    row.map(|(seq, body)| entry(Revision(seq.0), &body))
+        .transpose()
 }
 
 fn page(reader: &Connection, query: &AuditQuery) -> Result<AuditPage, Fault> {
@@ -92,8 +97,14 @@ fn page(reader: &Connection, query: &AuditQuery) -> Result<AuditPage, Fault> {
         }
     };
     let text = |text: &str| Value::Text(text.to_owned());
-    require("tenant = ?", query.tenant.as_ref().map(|tenant| text(tenant.as_str())));
-    require("user = ?", query.user.as_ref().map(|user| text(user.as_str())));
+    require(
+        "tenant = ?",
+        query.tenant.as_ref().map(|tenant| text(tenant.as_str())),
+    );
+    require(
+        "user = ?",
+        query.user.as_ref().map(|user| text(user.as_str())),
+    );
     require("actor = ?", query.actor.as_deref().map(text));
     require("action = ?", query.action.as_deref().map(text));
     require("at >= ?", query.since.map(|at| Number(at.0).value()));

@@ -23,6 +23,8 @@ impl ToSql for Number {
 impl FromSql for Number {
     fn column_result(value: ValueRef<'_>) -> FromSqlResult<Self> {
         let number = value.as_i64()?;
-        u64::try_from(number).map(Self).map_err(|_negative| FromSqlError::OutOfRange(number))
+        u64::try_from(number)
+            .map(Self)
+            .map_err(|_negative| FromSqlError::OutOfRange(number))
     }
 }

@@ -17,14 +17,20 @@ pub(super) enum Fault {
 
 impl Fault {
     pub(super) fn garbled(place: impl Into<String>, cause: impl ToString) -> Self {
-        Self::Garbled { place: place.into(), cause: cause.to_string() }
+        Self::Garbled {
+            place: place.into(),
+            cause: cause.to_string(),
+        }
     }
 
     pub(super) fn describe(&self, path: &Path) -> String {
         match self {
             Self::Sql(error) => describe(error, path),
             Self::Garbled { .. } => {
-                format!("the store {}: {self}; restore it from a copy", path.display())
+                format!(
+                    "the store {}: {self}; restore it from a copy",
+                    path.display()
+                )
             }
         }
     }

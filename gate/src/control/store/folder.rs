@@ -30,7 +30,11 @@ pub enum OpenError {
         "the store {} is of version {found}, this gate knows up to {known}; run a newer gate on it",
         path.display()
     )]
-    Newer { path: PathBuf, found: i64, known: i64 },
+    Newer {
+        path: PathBuf,
+        found: i64,
+        known: i64,
+    },
     #[error(
         "the built-in SQLite is {found}, it must be 3.51.3 or newer (older ones can damage a store); build the gate with the bundled one"
     )]
@@ -44,7 +48,11 @@ pub enum OpenError {
         "the store {} ends at entry {head} but its users are as of entry {cursor}; restore it from a copy",
         path.display()
     )]
-    Inconsistent { path: PathBuf, head: u64, cursor: u64 },
+    Inconsistent {
+        path: PathBuf,
+        head: u64,
+        cursor: u64,
+    },
     /// The text names the file and the mend.
     #[error("{0}")]
     Damaged(String),
@@ -71,17 +79,25 @@ impl Claim {
         match lock.try_lock() {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => {
-                return Err(OpenError::InUse { path: folder.to_owned() });
+                return Err(OpenError::InUse {
+                    path: folder.to_owned(),
+                });
             }
             Err(TryLockError::Error(cause)) => {
-                return Err(OpenError::Denied { path: folder.to_owned(), cause });
+                return Err(OpenError::Denied {
+                    path: folder.to_owned(),
+                    cause,
+                });
             }
         }
         // SQLite would create it with the umask's mode; the files that it puts
         // beside it (-wal, -shm) take after it.
         let path = folder.join(LEDGER_FILE);
         private_file(&path).map_err(denied(&path))?;
-        Ok(Self { folder: folder.to_owned(), lock })
+        Ok(Self {
+            folder: folder.to_owned(),
+            lock,
+        })
     }
 
     /// Whether a store was ever made here: if so, an empty file is a loss and not
@@ -98,7 +114,10 @@ impl Claim {
         (&self.lock)
             .write_all(MARK)
             .and_then(|()| self.lock.sync_all())
-            .map_err(|cause| OpenError::Denied { path: self.folder.clone(), cause })
+            .map_err(|cause| OpenError::Denied {
+                path: self.folder.clone(),
+                cause,
+            })
     }
 
     pub(super) fn folder(&self) -> &Path {
@@ -113,22 +132,29 @@ impl Claim {
 fn create(folder: &Path) -> Result<(), OpenError> {
     match fs::metadata(folder) {
         Ok(found) if found.is_dir() => return Ok(()),
-        Ok(_) => return Err(OpenError::NotAFolder { path: folder.to_owned() }),
+        Ok(_) => {
+            return Err(OpenError::NotAFolder {
+                path: folder.to_owned(),
+            });
+        }
         Err(_) => {}
     }
     let made = DirBuilder::new().recursive(true).mode(0o700).create(folder);
     // So that the folder itself is still there after a power cut.
-    let parent = folder.parent().filter(|parent| !parent.as_os_str().is_empty());
+    let parent = folder
+        .parent()
+        .filter(|parent| !parent.as_os_str().is_empty());
     let parent = parent.unwrap_or(Path::new("."));
-    made.and_then(|()| File::open(parent)?.sync_all()).map_err(|cause| {
-        let path = folder.to_owned();
-        let in_the_way = [io::ErrorKind::NotADirectory, io::ErrorKind::AlreadyExists];
-        if in_the_way.contains(&cause.kind()) {
-            OpenError::NotAFolder { path }
-        } else {
-            OpenError::Denied { path, cause }
-        }
-    })
+    made.and_then(|()| File::open(parent)?.sync_all())
+        .map_err(|cause| {
+            let path = folder.to_owned();
+            let in_the_way = [io::ErrorKind::NotADirectory, io::ErrorKind::AlreadyExists];
+            if in_the_way.contains(&cause.kind()) {
+                OpenError::NotAFolder { path }
+            } else {
+                OpenError::Denied { path, cause }
+            }
+        })
 }
 
 /// Opens or creates a file that only its owner can read.

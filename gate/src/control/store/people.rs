@@ -72,7 +72,8 @@ pub(super) fn write(
 }
 
 fn write_holds(tx: &Connection, key: &UserKey, user: &User) -> Result<(), Refused> {
-    tx.prepare_cached("DELETE FROM holds WHERE key = ?")?.execute([key.as_str()])?;
+    tx.prepare_cached("DELETE FROM holds WHERE key = ?")?
+        .execute([key.as_str()])?;
     let sql = "INSERT INTO holds (key, name, kind, reason, starts_at, ends_at)
                VALUES (?, ?, ?, ?, ?, ?)";
     let mut insert = tx.prepare_cached(sql)?;
@@ -92,7 +93,9 @@ fn write_holds(tx: &Connection, key: &UserKey, user: &User) -> Result<(), Refuse
 fn write_aliases(tx: &Connection, key: &UserKey, user: &User) -> Result<(), Refused> {
     tx.prepare_cached("DELETE FROM names WHERE key = ?1 AND name <> ?2")?
         .execute([key.as_str(), key.user()])?;
-    user.profile.aliases().try_for_each(|alias| name(tx, key, alias))
+    user.profile
+        .aliases()
+        .try_for_each(|alias| name(tx, key, alias))
 }
 
 /// Lets `name` mean `key`. A name that means another user is reported and never
@@ -100,14 +103,18 @@ fn write_aliases(tx: &Connection, key: &UserKey, user: &User) -> Result<(), Refu
 fn name(tx: &Connection, key: &UserKey, name: &str) -> Result<(), Refused> {
     let sql = "INSERT INTO names (tenant, name, key) VALUES (?, ?, ?)
                ON CONFLICT (tenant, name) DO NOTHING";
-    let added = tx.prepare_cached(sql)?.execute([key.tenant(), name, key.as_str()])?;
+    let added = tx
+        .prepare_cached(sql)?
+        .execute([key.tenant(), name, key.as_str()])?;
     if added == 1 {
         return Ok(());
     }
     match resolve(tx, key.tenant(), name)? {
-        Some(user) if user != *key => {
-            Err(AppendError::AliasTaken { alias: name.to_owned(), user }.into())
+        Some(user) if user != *key => Err(AppendError::AliasTaken {
+            alias: name.to_owned(),
+            user,
         }
+        .into()),
         Some(_) | None => Ok(()),
     }
 }

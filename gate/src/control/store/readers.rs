@@ -19,13 +19,19 @@ pub(super) struct Readers {
 
 impl Readers {
     pub(super) fn new(path: PathBuf) -> Self {
-        Self { path, idle: Mutex::new(Vec::new()) }
+        Self {
+            path,
+            idle: Mutex::new(Vec::new()),
+        }
     }
 
     /// Closes what is idle, so that the writer is the last to close: only then is
     /// the write-ahead log folded into the file, which is whole by itself.
     pub(super) fn release(&self) {
-        self.idle.lock().unwrap_or_else(PoisonError::into_inner).clear();
+        self.idle
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clear();
     }
 
     /// Blocks on the disk.
@@ -34,7 +40,11 @@ impl Readers {
         question: impl FnOnce(&Connection) -> Result<T, Fault>,
     ) -> Result<T, ReadError> {
         let told = |fault: Fault| fault.for_reader(&self.path);
-        let kept = self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
+        let kept = self
+            .idle
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .pop();
         let connection = match kept {
             Some(connection) => connection,
             None => schema::open_reader(&self.path).map_err(told)?,

@@ -28,7 +28,9 @@ const STATEMENTS_KEPT: usize = 64;
 /// The writer's connection. `made_before`: there has to be a store already.
 pub(super) fn open(path: &Path, made_before: bool) -> Result<Connection, OpenError> {
     if rusqlite::version_number() < OLDEST_SQLITE {
-        return Err(OpenError::OldLibrary { found: rusqlite::version() });
+        return Err(OpenError::OldLibrary {
+            found: rusqlite::version(),
+        });
     }
     let damaged = |fault: Fault| OpenError::Damaged(fault.describe(path));
     let mut connection = connect(path, OpenFlags::SQLITE_OPEN_READ_WRITE).map_err(damaged)?;
@@ -50,13 +52,21 @@ pub(super) fn head(connection: &Connection, path: &Path) -> Result<Revision, Ope
                       (SELECT count(*) FROM (SELECT 1 FROM events WHERE seq = 1)),
                       (SELECT value FROM meta WHERE name = 'cursor')";
     let row = |row: &rusqlite::Row<'_>| {
-        Ok((row.get::<_, Number>(0)?.0, row.get::<_, Number>(1)?.0, row.get::<_, Number>(2)?.0))
+        Ok((
+            row.get::<_, Number>(0)?.0,
+            row.get::<_, Number>(1)?.0,
+            row.get::<_, Number>(2)?.0,
+        ))
     };
     let (head, first, cursor) = connection
         .query_row(sql, [], row)
         .map_err(|error| OpenError::Damaged(Fault::from(error).describe(path)))?;
     if head != cursor || first != head.min(1) {
-        return Err(OpenError::Inconsistent { path: path.to_owned(), head, cursor });
+        return Err(OpenError::Inconsistent {
+            path: path.to_owned(),
+            head,
+            cursor,
+        });
     }
     Ok(Revision(head))
 }
@@ -79,7 +89,9 @@ fn prepare_for_writing(connection: &Connection) -> rusqlite::Result<()> {
     if mode != "wal" {
         return Err(rusqlite::Error::SqliteFailure(
             rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_CANTOPEN),
-            Some(format!("no write-ahead log on this file system, only {mode}")),
+            Some(format!(
+                "no write-ahead log on this file system, only {mode}"
+            )),
         ));
     }
     // `recursive_triggers` makes a REPLACE, too, ask the trigger that forbids removal.
@@ -90,10 +102,15 @@ fn prepare_for_writing(connection: &Connection) -> rusqlite::Result<()> {
 
 fn migrate(connection: &mut Connection, path: &Path, made_before: bool) -> Result<(), OpenError> {
     let damaged = |error: rusqlite::Error| OpenError::Damaged(Fault::from(error).describe(path));
-    let found: i64 =
-        connection.query_row("PRAGMA user_version", [], |row| row.get(0)).map_err(damaged)?;
+    let found: i64 = connection
+        .query_row("PRAGMA user_version", [], |row| row.get(0))
+        .map_err(damaged)?;
     if found > VERSION {
-        return Err(OpenError::Newer { path: path.to_owned(), found, known: VERSION });
+        return Err(OpenError::Newer {
+            path: path.to_owned(),
+            found,
+            known: VERSION,
+        });
     }
     if found == VERSION {
         return Ok(());
@@ -106,7 +123,9 @@ fn migrate(connection: &mut Connection, path: &Path, made_before: bool) -> Resul
         return Err(OpenError::Damaged(fault.describe(path)));
     }
     if made_before {
-        return Err(OpenError::Emptied { path: path.to_owned() });
+        return Err(OpenError::Emptied {
+            path: path.to_owned(),
+        });
     }
     // One transaction with the version: half a schema is never seen.
     let create = |connection: &mut Connection| {

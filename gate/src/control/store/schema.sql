@@ -80,6 +80,9 @@ CREATE TABLE sessions (
     learnt_at_revision INTEGER NOT NULL,
     learnt_at          INTEGER NOT NULL,
     expires_at         INTEGER,
+    -- Scope of the cookie, so that it can be taken back.
+    path               TEXT,
+    domain             TEXT,
     PRIMARY KEY (tenant, hash)
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX sessions_by_user ON sessions (tenant, user);

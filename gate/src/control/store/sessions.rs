@@ -12,7 +12,7 @@ use crate::control::ledger::{AppendError, ReadError};
 /// Sessions forgotten in one go, so that clearing up never holds up an append.
 const FORGET_ROWS: u32 = 1000;
 
-const COLUMNS: &str = "tenant, hash, user, learnt_at_revision, learnt_at, expires_at";
+const COLUMNS: &str = "tenant, hash, user, learnt_at_revision, learnt_at, expires_at, path, domain";
 
 /// A session and whose it is. The cookie itself is never stored.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -26,23 +26,31 @@ pub struct SessionRow {
     pub learnt_at: Timestamp,
     /// `None`: the app set no end.
     pub expires_at: Option<Timestamp>,
+    /// Scope of the cookie.
+    pub path: Option<String>,
+    pub domain: Option<String>,
 }
 
 impl SqliteStore {
     /// Remembers a session; durable when this returns. Learning it again changes
-    /// nothing, unless it was learnt at a later revision: an app may give a new
-    /// login the old cookie.
+    /// nothing, unless it was learnt at a later revision (an app may give a new
+    /// login the old cookie) or for another user, whose revisions say nothing
+    /// about this one's.
     pub async fn learn_session(&self, session: SessionRow) -> Result<(), AppendError> {
         self.write(move |tx| {
             let sql = "INSERT INTO sessions
-                           (tenant, hash, user, learnt_at_revision, learnt_at, expires_at)
-                       VALUES (?, ?, ?, ?, ?, ?)
+                           (tenant, hash, user, learnt_at_revision, learnt_at, expires_at,
+                            path, domain)
+                       VALUES (?, ?, ?, ?, ?, ?, ?, ?)
                        ON CONFLICT (tenant, hash) DO UPDATE SET
                            user = excluded.user,
                            learnt_at_revision = excluded.learnt_at_revision,
                            learnt_at = excluded.learnt_at,
-                           expires_at = excluded.expires_at
-                       WHERE excluded.learnt_at_revision > learnt_at_revision
+                           expires_at = excluded.expires_at,
+                           path = excluded.path,
+                           domain = excluded.domain
+                       WHERE excluded.user <> user
+                          OR excluded.learnt_at_revision > learnt_at_revision
                           OR (excluded.learnt_at_revision = learnt_at_revision
                               AND excluded.learnt_at >= learnt_at)";
             tx.prepare_cached(sql)?.execute(params![
@@ -52,6 +60,8 @@ impl SqliteStore {
                 Number(session.learnt_at_revision.0),
                 Number(session.learnt_at.0),
                 session.expires_at.map(|end| Number(end.0)),
+                session.path,
+                session.domain,
             ])?;
             Ok(())
         })
@@ -123,7 +133,9 @@ impl SqliteStore {
         self.readers.look(|reader| {
             let sql = "SELECT count(*) FROM sessions WHERE tenant = ? AND user = ?";
             let mut count = reader.prepare_cached(sql)?;
-            Ok(count.query_row([user.tenant(), user.user()], |row| row.get::<_, Number>(0))?.0)
+            Ok(count
+                .query_row([user.tenant(), user.user()], |row| row.get::<_, Number>(0))?
+                .0)
         })
     }
 }
@@ -138,5 +150,7 @@ fn session(row: &Row<'_>) -> Result<SessionRow, Fault> {
         learnt_at_revision: Revision(row.get::<_, Number>(3)?.0),
         learnt_at: Timestamp(row.get::<_, Number>(4)?.0),
         expires_at: row.get::<_, Option<Number>>(5)?.map(|end| Timestamp(end.0)),
+        path: row.get(6)?,
+        domain: row.get(7)?,
     })
 }

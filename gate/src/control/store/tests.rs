@@ -46,6 +46,8 @@ fn session(mark: u8, user: &str, learnt_at_revision: u64) -> SessionRow {
         learnt_at_revision: Revision(learnt_at_revision),
         learnt_at: Timestamp(1_000),
         expires_at: Some(Timestamp(2_000)),
+        path: None,
+        domain: None,
     }
 }
 

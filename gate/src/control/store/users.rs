@@ -52,7 +52,8 @@ impl SqliteStore {
     /// The user that `name`, an id or an alias in canonical form, means. Blocks
     /// on the disk.
     pub fn resolve(&self, tenant: &TenantId, name: &str) -> Result<Option<UserKey>, ReadError> {
-        self.readers.look(|reader| people::resolve(reader, tenant.as_str(), name))
+        self.readers
+            .look(|reader| people::resolve(reader, tenant.as_str(), name))
     }
 
     /// The users that `query` describes: by key, or by the name that was found
@@ -105,7 +106,8 @@ struct Search {
 impl Search {
     fn require(&mut self, condition: &'static str, values: &[&str]) {
         self.conditions.push(condition);
-        self.values.extend(values.iter().map(|value| Value::Text((*value).to_owned())));
+        self.values
+            .extend(values.iter().map(|value| Value::Text((*value).to_owned())));
     }
 }
 
@@ -119,7 +121,10 @@ fn page(reader: &Connection, query: &UserQuery) -> Result<UserPage, Fault> {
     let (sql, values) = statement(query);
     let mut found = reader.prepare_cached(&sql)?;
     let mut rows = found.query(params_from_iter(values))?;
-    let mut page = UserPage { users: Vec::new(), next: None };
+    let mut page = UserPage {
+        users: Vec::new(),
+        next: None,
+    };
     let mut last = None;
     while let Some(row) = rows.next()? {
         let (key, body): (String, String) = (row.get(0)?, row.get(1)?);
@@ -141,7 +146,10 @@ fn page(reader: &Connection, query: &UserQuery) -> Result<UserPage, Fault> {
 /// Narrows down by columns; [`fits`] has the last word. Three ways in, each of
 /// which reads in the order of the page, so that no page sorts or counts.
 fn statement(query: &UserQuery) -> (String, Vec<Value>) {
-    let mut search = Search { conditions: vec!["TRUE"], values: Vec::new() };
+    let mut search = Search {
+        conditions: vec!["TRUE"],
+        values: Vec::new(),
+    };
     let filter = &query.filter;
     let by_hold = filter.kind.is_some()
         || filter.reason.is_some()
@@ -156,7 +164,11 @@ fn statement(query: &UserQuery) -> (String, Vec<Value>) {
     } else {
         keys(&mut search, query, by_hold);
         match by_hold {
-            true => ("holds h CROSS JOIN users u ON u.key = h.key", "h.key", "h.key"),
+            true => (
+                "holds h CROSS JOIN users u ON u.key = h.key",
+                "h.key",
+                "h.key",
+            ),
             false => ("users u", "u.key", "u.key"),
         }
     };
@@ -182,7 +194,11 @@ fn statement(query: &UserQuery) -> (String, Vec<Value>) {
         }
     }
     let conditions = search.conditions.join(" AND ");
-    let distinct = if by_hold && query.prefix.is_none() { "GROUP BY h.key" } else { "" };
+    let distinct = if by_hold && query.prefix.is_none() {
+        "GROUP BY h.key"
+    } else {
+        ""
+    };
     let sql = format!(
         "SELECT u.key, u.body, {place} FROM {from} WHERE {conditions} {distinct} ORDER BY {order}"
     );
@@ -206,9 +222,15 @@ fn keys(search: &mut Search, query: &UserQuery, by_hold: bool) {
 /// there is.
 fn names(search: &mut Search, query: &UserQuery) {
     let prefix = query.prefix.as_deref().unwrap_or_default();
-    let after = query.after.as_deref().and_then(|after| after.split_once('/'));
+    let after = query
+        .after
+        .as_deref()
+        .and_then(|after| after.split_once('/'));
     let begin = after.map_or(prefix, |(_, name)| name.max(prefix));
-    search.require("n.name >= ? AND n.name < ?", &[begin, &format!("{prefix}\u{10FFFF}")]);
+    search.require(
+        "n.name >= ? AND n.name < ?",
+        &[begin, &format!("{prefix}\u{10FFFF}")],
+    );
     if let Some(tenant) = &query.tenant {
         search.require("n.tenant = ?", &[tenant.as_str()]);
     }
@@ -220,15 +242,22 @@ fn names(search: &mut Search, query: &UserQuery) {
 fn fits(query: &UserQuery, key: &UserKey, user: &User, place: &str) -> bool {
     let status = user.status(query.now);
     // Deletion removes the holds, so who is deleted has none that speaks.
-    let hold = user.leading_hold(query.now).filter(|_| status == Status::Suspended);
+    let hold = user
+        .leading_hold(query.now)
+        .filter(|_| status == Status::Suspended);
     let filter = &query.filter;
     filter.status.is_none_or(|wanted| wanted == status)
-        && filter.kind.is_none_or(|wanted| hold.is_some_and(|hold| hold.kind == wanted))
+        && filter
+            .kind
+            .is_none_or(|wanted| hold.is_some_and(|hold| hold.kind == wanted))
         && filter
             .reason
             .as_ref()
             .is_none_or(|wanted| hold.is_some_and(|hold| hold.reason.as_ref() == Some(wanted)))
-        && query.prefix.as_deref().is_none_or(|prefix| is_first_name(prefix, key, user, place))
+        && query
+            .prefix
+            .as_deref()
+            .is_none_or(|prefix| is_first_name(prefix, key, user, place))
 }
 
 /// Whether `place` (tenant/name) is where the search meets the user first: with
@@ -236,7 +265,9 @@ fn fits(query: &UserQuery, key: &UserKey, user: &User, place: &str) -> bool {
 fn is_first_name(prefix: &str, key: &UserKey, user: &User, place: &str) -> bool {
     let found = place.split_once('/').map_or("", |(_, name)| name);
     let names = user.profile.aliases().chain([key.user()]);
-    names.filter(|name| name.starts_with(prefix)).all(|name| found <= name)
+    names
+        .filter(|name| name.starts_with(prefix))
+        .all(|name| found <= name)
 }
 
 #[cfg(test)]

@@ -52,7 +52,9 @@ where
     F: FnOnce(&Connection) -> Result<T, Refused> + Send,
 {
     fn run(&mut self, tx: &Connection) -> Result<(), RunError> {
-        let Some(job) = self.job.take() else { return Ok(()) };
+        let Some(job) = self.job.take() else {
+            return Ok(());
+        };
         match job(tx) {
             Ok(value) => {
                 self.outcome = Some(Ok(value));
@@ -101,12 +103,24 @@ impl Writer {
         let (queue, jobs) = mpsc::channel(QUEUE_JOBS);
         let (publish, watch) = watch::channel(head);
         let denied_path = path.clone();
-        let desk = Desk { connection, path, head: publish, settled: true };
+        let desk = Desk {
+            connection,
+            path,
+            head: publish,
+            settled: true,
+        };
         let thread = std::thread::Builder::new()
             .name("ledger".into())
             .spawn(move || desk.work(jobs))
-            .map_err(|cause: io::Error| OpenError::Denied { path: denied_path, cause })?;
-        Ok(Self { queue: Some(queue), head: watch, thread: Some(thread) })
+            .map_err(|cause: io::Error| OpenError::Denied {
+                path: denied_path,
+                cause,
+            })?;
+        Ok(Self {
+            queue: Some(queue),
+            head: watch,
+            thread: Some(thread),
+        })
     }
 
     pub(super) const fn head(&self) -> &watch::Receiver<Revision> {
@@ -129,7 +143,11 @@ impl Writer {
             }
         };
         let (caller, answer) = oneshot::channel();
-        place.send(Box::new(Work { job: Some(job), outcome: None, caller }));
+        place.send(Box::new(Work {
+            job: Some(job),
+            outcome: None,
+            caller,
+        }));
         match tokio::time::timeout(PATIENCE, answer).await {
             Ok(Ok(answer)) => answer,
             Ok(Err(_)) | Err(_) => Err(AppendError::Unknown),
@@ -179,7 +197,8 @@ impl Desk {
         match self.transact(group) {
             Ok(head) => {
                 // Readers of the head must find the entries: only after the commit.
-                self.head.send_if_modified(|known| std::mem::replace(known, head) != head);
+                self.head
+                    .send_if_modified(|known| std::mem::replace(known, head) != head);
                 Ok(())
             }
             Err(failed) => Err(self.undo(&failed)),
@@ -187,7 +206,10 @@ impl Desk {
     }
 
     fn transact(&self, group: &mut [Box<dyn Job>]) -> Result<Revision, GroupError> {
-        let working = |error| GroupError { error, committing: false };
+        let working = |error| GroupError {
+            error,
+            committing: false,
+        };
         let tx = &self.connection;
         tx.execute_batch("BEGIN IMMEDIATE").map_err(working)?;
         for job in group {
@@ -200,7 +222,10 @@ impl Desk {
             tx.execute_batch("RELEASE job").map_err(working)?;
         }
         let head = advance(tx).map_err(working)?;
-        tx.execute_batch("COMMIT").map_err(|error| GroupError { error, committing: true })?;
+        tx.execute_batch("COMMIT").map_err(|error| GroupError {
+            error,
+            committing: true,
+        })?;
         Ok(head)
     }
 

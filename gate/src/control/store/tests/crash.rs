@@ -32,7 +32,10 @@ fn killed_at_any_moment_it_loses_nothing_that_was_acknowledged() {
         acknowledged = acknowledged.max(told.entry);
         check(&folder, acknowledged, &told.sessions);
     }
-    assert!(acknowledged > 500, "the writers wrote next to nothing: {acknowledged}");
+    assert!(
+        acknowledged > 500,
+        "the writers wrote next to nothing: {acknowledged}"
+    );
 }
 
 #[test]
@@ -54,11 +57,17 @@ fn a_second_process_is_refused_until_the_first_has_ended() {
     let folder = Folder::fresh();
     let mut child = start(&folder);
     let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
-    assert!(lines.any(|line| line.unwrap().starts_with("read ")), "it never began to write");
+    assert!(
+        lines.any(|line| line.unwrap().starts_with("read ")),
+        "it never began to write"
+    );
     let refused = SqliteStore::open(folder.0.path()).err();
     child.kill().unwrap();
     child.wait().unwrap();
-    assert!(matches!(refused, Some(OpenError::InUse { .. })), "{refused:?}");
+    assert!(
+        matches!(refused, Some(OpenError::InUse { .. })),
+        "{refused:?}"
+    );
     drop(folder.store());
 }
 
@@ -66,7 +75,13 @@ fn a_second_process_is_refused_until_the_first_has_ended() {
 fn start(folder: &Folder) -> Child {
     let test = "control::store::tests::crash::the_process_that_is_killed";
     Command::new(std::env::current_exe().unwrap())
-        .args(["--exact", test, "--ignored", "--nocapture", "--test-threads=1"])
+        .args([
+            "--exact",
+            test,
+            "--ignored",
+            "--nocapture",
+            "--test-threads=1",
+        ])
         .env(FOLDER, folder.0.path())
         .stdout(Stdio::piped())
         .stderr(Stdio::null())
@@ -78,7 +93,10 @@ fn start(folder: &Folder) -> Child {
 /// as soon as it runs.
 fn write_until_killed(folder: &Folder, lines: usize) -> Told {
     let mut child = start(folder);
-    let mut told = Told { entry: 0, sessions: Vec::new() };
+    let mut told = Told {
+        entry: 0,
+        sessions: Vec::new(),
+    };
     let mut counted = 0;
     // To the end, past the kill: what is in the pipe was acknowledged, too.
     for line in BufReader::new(child.stdout.take().unwrap()).split(b'\n') {
@@ -104,11 +122,19 @@ fn write_until_killed(folder: &Folder, lines: usize) -> Told {
 
 /// Opens what is left and compares it with what was acknowledged.
 fn check(folder: &Folder, acknowledged: u64, sessions: &[u8]) {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap();
     let store = folder.store();
     let head = store.head();
-    assert!(head >= Revision(acknowledged), "{acknowledged} was acknowledged, {head} is the end");
-    let entries = runtime.block_on(store.read(Revision(0), usize::MAX)).unwrap();
+    assert!(
+        head >= Revision(acknowledged),
+        "{acknowledged} was acknowledged, {head} is the end"
+    );
+    let entries = runtime
+        .block_on(store.read(Revision(0), usize::MAX))
+        .unwrap();
     let mut fold: BTreeMap<UserKey, User> = BTreeMap::new();
     for (index, entry) in entries.iter().enumerate() {
         assert_eq!(entry.seq, Revision(index as u64 + 1), "a gap");
@@ -118,20 +144,31 @@ fn check(folder: &Folder, acknowledged: u64, sessions: &[u8]) {
     }
     assert_eq!(entries.len() as u64, head.0);
     let mut users = BTreeMap::new();
-    store.load_users(|key, user| drop(users.insert(key, user))).unwrap();
+    store
+        .load_users(|key, user| drop(users.insert(key, user)))
+        .unwrap();
     assert_eq!(users, fold);
     let mut known = Vec::new();
-    store.load_sessions(|session| known.push(session.hash[0])).unwrap();
-    assert!(sessions.iter().all(|number| known.contains(number)), "a session was forgotten");
+    store
+        .load_sessions(|session| known.push(session.hash[0]))
+        .unwrap();
+    assert!(
+        sessions.iter().all(|number| known.contains(number)),
+        "a session was forgotten"
+    );
     let integrity: Vec<String> = store
         .readers
         .look(|reader| {
             let mut check = reader.prepare("PRAGMA integrity_check")?;
-            Ok(check.query_map([], |row| row.get(0))?.collect::<Result<_, _>>()?)
+            Ok(check
+                .query_map([], |row| row.get(0))?
+                .collect::<Result<_, _>>()?)
         })
         .unwrap();
     assert_eq!(integrity, ["ok"]);
-    let next = runtime.block_on(store.append(suspended("after"), Expect::Any, None)).unwrap();
+    let next = runtime
+        .block_on(store.append(suspended("after"), Expect::Any, None))
+        .unwrap();
     assert_eq!(next.entry.seq, Revision(head.0 + 1));
 }
 
@@ -139,9 +176,14 @@ fn check(folder: &Folder, acknowledged: u64, sessions: &[u8]) {
 #[test]
 #[ignore = "started by the crash test"]
 fn the_process_that_is_killed() {
-    let Some(folder) = std::env::var_os(FOLDER) else { return };
-    let runtime =
-        tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+    let Some(folder) = std::env::var_os(FOLDER) else {
+        return;
+    };
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+        .unwrap();
     let store = Arc::new(SqliteStore::open(folder.as_ref()).unwrap());
     for writer in 0..WRITERS {
         let store = Arc::clone(&store);
@@ -161,18 +203,32 @@ async fn write(store: Arc<SqliteStore>, writer: usize) {
         let user = format!("user{writer}-{}", number % 5);
         let event = match number % 4 {
             0 => suspended(&user).event,
-            1 => Event::HoldsLifted { holds: vec![HoldName::admin()], restores_api_keys: true },
+            1 => Event::HoldsLifted {
+                holds: vec![HoldName::admin()],
+                restores_api_keys: true,
+            },
             2 => {
                 let email = Some(format!("{user}@acme.test"));
-                Event::ProfileChanged { profile: Profile { email, ..Profile::default() } }
+                Event::ProfileChanged {
+                    profile: Profile {
+                        email,
+                        ..Profile::default()
+                    },
+                }
             }
             _ => Event::SessionsRevoked,
         };
-        let appended = store.append(draft(&user, event), Expect::Any, None).await.unwrap();
+        let appended = store
+            .append(draft(&user, event), Expect::Any, None)
+            .await
+            .unwrap();
         tell("entry", appended.entry.seq.0);
         if number % 16 == 3 {
             let mark = (number % 251) as u8;
-            store.learn_session(session(mark, "bob", appended.entry.seq.0)).await.unwrap();
+            store
+                .learn_session(session(mark, "bob", appended.entry.seq.0))
+                .await
+                .unwrap();
             tell("session", u64::from(mark));
         }
     }
@@ -180,6 +236,7 @@ async fn write(store: Arc<SqliteStore>, writer: usize) {
 
 fn tell(what: &str, number: u64) {
     let mut out = std::io::stdout().lock();
-    out.write_all(format!("\n{what} {number}\n").as_bytes()).unwrap();
+    out.write_all(format!("\n{what} {number}\n").as_bytes())
+        .unwrap();
     out.flush().unwrap();
 }

@@ -21,7 +21,10 @@ async fn check(store: &SqliteStore, acknowledged: u64) {
     assert_eq!(store.head(), Revision(acknowledged));
     let mut users = 0;
     store.load_users(|_, _| users += 1).unwrap();
-    assert_eq!(users, acknowledged, "each entry was about a user of its own");
+    assert_eq!(
+        users, acknowledged,
+        "each entry was about a user of its own"
+    );
 }
 
 async fn limit(store: &SqliteStore, pages: u32) {
@@ -49,7 +52,9 @@ async fn a_store_that_may_not_grow_refuses_and_recovers() {
         }
     };
     assert!(written > 0);
-    let AppendError::Unavailable(told) = &refused else { panic!("{refused:?}") };
+    let AppendError::Unavailable(told) = &refused else {
+        panic!("{refused:?}")
+    };
     assert!(told.contains("the disk is full; free some space"), "{told}");
     check(&store, written).await;
     assert_eq!(append(&store, written).await, Err(refused));
@@ -87,7 +92,9 @@ async fn a_write_that_the_system_refuses_loses_nothing_and_goes_on_when_there_is
     let mut acknowledged = next("full ");
     assert!(acknowledged > 0);
     let id = child.id().to_string();
-    let lifted = Command::new("prlimit").args(["--pid", &id, "--fsize=unlimited"]).status();
+    let lifted = Command::new("prlimit")
+        .args(["--pid", &id, "--fsize=unlimited"])
+        .status();
     // Where that tool is missing, room comes with the restart below.
     if lifted.is_ok_and(|status| status.success()) {
         child.stdin.take().unwrap().write_all(b"room\n").unwrap();
@@ -106,7 +113,9 @@ async fn a_write_that_the_system_refuses_loses_nothing_and_goes_on_when_there_is
 #[tokio::test]
 #[ignore = "started by the disk test"]
 async fn the_process_with_a_limit() {
-    let Some(folder) = std::env::var_os(FOLDER) else { return };
+    let Some(folder) = std::env::var_os(FOLDER) else {
+        return;
+    };
     let store = SqliteStore::open(folder.as_ref()).unwrap();
     let mut written = 0;
     while append(&store, written).await.is_ok() {
@@ -115,7 +124,10 @@ async fn the_process_with_a_limit() {
     // Unknown where even the undoing found no room; each is tried anew.
     for _ in 0..5 {
         let refused = append(&store, written).await;
-        assert!(matches!(refused, Err(AppendError::Unavailable(_) | AppendError::Unknown)));
+        assert!(matches!(
+            refused,
+            Err(AppendError::Unavailable(_) | AppendError::Unknown)
+        ));
     }
     check(&store, written).await;
     tell("full", written);
@@ -131,5 +143,7 @@ async fn the_process_with_a_limit() {
 }
 
 fn tell(what: &str, number: u64) {
-    std::io::stdout().write_all(format!("\n{what} {number}\n").as_bytes()).unwrap();
+    std::io::stdout()
+        .write_all(format!("\n{what} {number}\n").as_bytes())
+        .unwrap();
 }

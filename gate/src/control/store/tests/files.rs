@@ -50,11 +50,18 @@ fn files_and_folder_are_for_their_owner_alone() {
 async fn a_closed_store_is_one_file() {
     let folder = with_entries(3).await;
     let store = folder.store();
-    store.append(suspended("bob"), Expect::Any, None).await.unwrap();
+    store
+        .append(suspended("bob"), Expect::Any, None)
+        .await
+        .unwrap();
     assert_eq!(store.read(Revision(0), 10).await.unwrap().len(), 4);
     drop(store);
     let copy = Folder::fresh();
-    fs::copy(folder.0.path().join(LEDGER_FILE), copy.0.path().join(LEDGER_FILE)).unwrap();
+    fs::copy(
+        folder.0.path().join(LEDGER_FILE),
+        copy.0.path().join(LEDGER_FILE),
+    )
+    .unwrap();
     assert_eq!(copy.store().head(), Revision(4));
 }
 
@@ -64,7 +71,11 @@ fn a_folder_in_use_is_refused_by_name_until_it_is_given_up() {
     let first = folder.store();
     let error = open_error(folder.0.path());
     assert!(matches!(error, OpenError::InUse { .. }), "{error}");
-    assert!(error.to_string().contains(folder.0.path().to_str().unwrap()));
+    assert!(
+        error
+            .to_string()
+            .contains(folder.0.path().to_str().unwrap())
+    );
     drop(first);
     drop(folder.store());
 }
@@ -75,7 +86,11 @@ fn what_is_no_folder_or_cannot_be_written_is_refused_by_name() {
     let file = folder.0.path().join("file");
     fs::write(&file, "x").unwrap();
     for path in [file.clone(), file.join("below")] {
-        assert!(matches!(open_error(&path), OpenError::NotAFolder { .. }), "{}", path.display());
+        assert!(
+            matches!(open_error(&path), OpenError::NotAFolder { .. }),
+            "{}",
+            path.display()
+        );
     }
     // Nobody can make folders there, the superuser included.
     let error = open_error(Path::new("/proc/portcullis"));
@@ -85,7 +100,11 @@ fn what_is_no_folder_or_cannot_be_written_is_refused_by_name() {
 
 #[test]
 fn a_file_of_another_kind_is_refused_and_left_as_it_is() {
-    for garbage in [b"not a store at all".repeat(500), vec![0; 8192], vec![0xFF; 100]] {
+    for garbage in [
+        b"not a store at all".repeat(500),
+        vec![0; 8192],
+        vec![0xFF; 100],
+    ] {
         let folder = Folder::fresh();
         let file = folder.0.path().join(LEDGER_FILE);
         fs::write(&file, &garbage).unwrap();
@@ -97,7 +116,10 @@ fn a_file_of_another_kind_is_refused_and_left_as_it_is() {
     let other = Connection::open(folder.0.path().join(LEDGER_FILE)).unwrap();
     other.execute_batch("CREATE TABLE theirs (x)").unwrap();
     let error = open_error(folder.0.path());
-    assert!(error.to_string().contains("tables of another program"), "{error}");
+    assert!(
+        error.to_string().contains("tables of another program"),
+        "{error}"
+    );
 }
 
 #[tokio::test]
@@ -142,9 +164,15 @@ async fn a_torn_store_is_an_error_and_never_a_panic_or_a_wrong_answer() {
 async fn a_store_that_was_emptied_is_not_taken_for_a_new_one() {
     let folder = with_entries(3).await;
     fs::write(folder.0.path().join(LEDGER_FILE), "").unwrap();
-    assert!(matches!(open_error(folder.0.path()), OpenError::Emptied { .. }));
+    assert!(matches!(
+        open_error(folder.0.path()),
+        OpenError::Emptied { .. }
+    ));
     fs::remove_file(folder.0.path().join(LEDGER_FILE)).unwrap();
-    assert!(matches!(open_error(folder.0.path()), OpenError::Emptied { .. }));
+    assert!(matches!(
+        open_error(folder.0.path()),
+        OpenError::Emptied { .. }
+    ));
 }
 
 #[tokio::test]
@@ -154,7 +182,17 @@ async fn a_store_of_a_newer_gate_is_refused() {
     raw.pragma_update(None, "user_version", 2).unwrap();
     drop(raw);
     let error = open_error(folder.0.path());
-    assert!(matches!(error, OpenError::Newer { found: 2, known: 1, .. }), "{error}");
+    assert!(
+        matches!(
+            error,
+            OpenError::Newer {
+                found: 2,
+                known: 1,
+                ..
+            }
+        ),
+        "{error}"
+    );
 }
 
 #[tokio::test]
@@ -167,7 +205,13 @@ async fn entries_cannot_be_changed_or_removed_even_from_outside() {
         "INSERT OR REPLACE INTO events (seq, at, actor, action, body) VALUES (2, 0, '', '', '')",
         "INSERT INTO events (seq, at, actor, action, body) VALUES (9, 0, '', '', '')",
     ] {
-        assert!(raw.execute(sql, []).unwrap_err().to_string().contains("ledger"), "{sql}");
+        assert!(
+            raw.execute(sql, [])
+                .unwrap_err()
+                .to_string()
+                .contains("ledger"),
+            "{sql}"
+        );
     }
 }
 
@@ -175,8 +219,19 @@ async fn entries_cannot_be_changed_or_removed_even_from_outside() {
 async fn users_that_lag_behind_the_ledger_are_noticed() {
     let folder = with_entries(3).await;
     let raw = Connection::open(folder.0.path().join(LEDGER_FILE)).unwrap();
-    raw.execute("UPDATE meta SET value = 2 WHERE name = 'cursor'", []).unwrap();
+    raw.execute("UPDATE meta SET value = 2 WHERE name = 'cursor'", [])
+        .unwrap();
     drop(raw);
     let error = open_error(folder.0.path());
-    assert!(matches!(error, OpenError::Inconsistent { head: 3, cursor: 2, .. }), "{error}");
+    assert!(
+        matches!(
+            error,
+            OpenError::Inconsistent {
+                head: 3,
+                cursor: 2,
+                ..
+            }
+        ),
+        "{error}"
+    );
 }

@@ -13,7 +13,10 @@ use crate::control::store::{AuditQuery, UserFilter, UserQuery};
 const NOW: Timestamp = Timestamp(10_000);
 
 async fn write(store: &SqliteStore, user: &str, event: Event) {
-    store.append(draft(user, event), Expect::Any, None).await.unwrap();
+    store
+        .append(draft(user, event), Expect::Any, None)
+        .await
+        .unwrap();
 }
 
 async fn place(store: &SqliteStore, user: &str, change: impl FnOnce(&mut Hold)) {
@@ -38,11 +41,20 @@ fn search(store: &SqliteStore, query: &UserQuery) -> Vec<String> {
 }
 
 fn query(filter: UserFilter) -> UserQuery {
-    UserQuery { tenant: Some(tenant("acme")), filter, now: NOW, limit: 2, ..UserQuery::default() }
+    UserQuery {
+        tenant: Some(tenant("acme")),
+        filter,
+        now: NOW,
+        limit: 2,
+        ..UserQuery::default()
+    }
 }
 
 fn status(status: Status) -> UserFilter {
-    UserFilter { status: Some(status), ..UserFilter::default() }
+    UserFilter {
+        status: Some(status),
+        ..UserFilter::default()
+    }
 }
 
 #[tokio::test]
@@ -54,7 +66,10 @@ async fn users_are_found_by_what_holds_them_now_in_full_pages() {
         place(&store, &format!("held{number}"), |_| {}).await;
     }
     place(&store, "temporary", |hold| hold.kind = Kind::Temporary).await;
-    place(&store, "reasoned", |hold| hold.reason = Some(reason.clone())).await;
+    place(&store, "reasoned", |hold| {
+        hold.reason = Some(reason.clone())
+    })
+    .await;
     place(&store, "later", |hold| hold.starts_at = Timestamp(20_000)).await;
     place(&store, "over", |hold| hold.ends_at = Some(NOW)).await;
     // Two holds: the stricter one speaks, with its own reason.
@@ -63,11 +78,28 @@ async fn users_are_found_by_what_holds_them_now_in_full_pages() {
         hold.reason = Some(reason.clone());
     })
     .await;
-    let hr = Event::HoldPlaced { hold: Hold { ends_at: None, ..hold("hr") } };
+    let hr = Event::HoldPlaced {
+        hold: Hold {
+            ends_at: None,
+            ..hold("hr")
+        },
+    };
     write(&store, "twice", hr).await;
     write(&store, "gone", Event::Deleted).await;
-    write(&store, "renamed", Event::ProfileChanged { profile: Profile::default() }).await;
-    let mut elsewhere = draft("held9", Event::HoldPlaced { hold: hold("admin") });
+    write(
+        &store,
+        "renamed",
+        Event::ProfileChanged {
+            profile: Profile::default(),
+        },
+    )
+    .await;
+    let mut elsewhere = draft(
+        "held9",
+        Event::HoldPlaced {
+            hold: hold("admin"),
+        },
+    );
     elsewhere.tenant = Some(tenant("acme-2"));
     store.append(elsewhere, Expect::Any, None).await.unwrap();
 
@@ -76,18 +108,50 @@ async fn users_are_found_by_what_holds_them_now_in_full_pages() {
     assert_eq!(find(status(Status::Deleted)), ["gone"]);
     assert_eq!(find(status(Status::Active)), ["later", "over", "renamed"]);
     let suspended = find(status(Status::Suspended));
-    assert_eq!(suspended, [&held[..], &["reasoned", "temporary", "twice"]].concat());
-    let kind = |kind| find(UserFilter { kind: Some(kind), ..UserFilter::default() });
+    assert_eq!(
+        suspended,
+        [&held[..], &["reasoned", "temporary", "twice"]].concat()
+    );
+    let kind = |kind| {
+        find(UserFilter {
+            kind: Some(kind),
+            ..UserFilter::default()
+        })
+    };
     assert_eq!(kind(Kind::Temporary), ["temporary"]);
-    assert_eq!(kind(Kind::Permanent), [&held[..], &["reasoned", "twice"]].concat());
-    let reasoned = UserFilter { reason: Some(reason), ..UserFilter::default() };
+    assert_eq!(
+        kind(Kind::Permanent),
+        [&held[..], &["reasoned", "twice"]].concat()
+    );
+    let reasoned = UserFilter {
+        reason: Some(reason),
+        ..UserFilter::default()
+    };
     assert_eq!(find(reasoned.clone()), ["reasoned"]);
-    assert_eq!(find(UserFilter { kind: Some(Kind::Permanent), ..reasoned.clone() }), ["reasoned"]);
-    assert!(find(UserFilter { status: Some(Status::Active), ..reasoned }).is_empty());
+    assert_eq!(
+        find(UserFilter {
+            kind: Some(Kind::Permanent),
+            ..reasoned.clone()
+        }),
+        ["reasoned"]
+    );
+    assert!(
+        find(UserFilter {
+            status: Some(Status::Active),
+            ..reasoned
+        })
+        .is_empty()
+    );
     assert_eq!(find(UserFilter::default()).len(), 12);
-    let later = UserQuery { now: Timestamp(20_000), ..query(status(Status::Active)) };
+    let later = UserQuery {
+        now: Timestamp(20_000),
+        ..query(status(Status::Active))
+    };
     assert_eq!(search(&store, &later), ["over", "renamed"]);
-    let everywhere = UserQuery { tenant: None, ..query(status(Status::Suspended)) };
+    let everywhere = UserQuery {
+        tenant: None,
+        ..query(status(Status::Suspended))
+    };
     assert_eq!(search(&store, &everywhere).len(), 9);
 }
 
@@ -95,7 +159,11 @@ async fn users_are_found_by_what_holds_them_now_in_full_pages() {
 async fn users_are_found_once_by_the_beginning_of_any_name() {
     let folder = Folder::fresh();
     let store = folder.store();
-    for (id, email) in [("bob", "bob@x.test"), ("u1", "bobby@x.test"), ("u2", "z@x.test")] {
+    for (id, email) in [
+        ("bob", "bob@x.test"),
+        ("u1", "bobby@x.test"),
+        ("u2", "z@x.test"),
+    ] {
         let profile = Profile {
             email: Some(email.into()),
             phone: (id == "u1").then(|| "bob-phone".into()),
@@ -133,9 +201,19 @@ async fn no_search_sorts_or_reads_more_than_its_range() {
         status(Status::Suspended),
         status(Status::Active),
         status(Status::Deleted),
-        UserFilter { kind: Some(Kind::Temporary), ..UserFilter::default() },
-        UserFilter { reason: reason.clone(), ..UserFilter::default() },
-        UserFilter { reason, kind: Some(Kind::Temporary), ..status(Status::Suspended) },
+        UserFilter {
+            kind: Some(Kind::Temporary),
+            ..UserFilter::default()
+        },
+        UserFilter {
+            reason: reason.clone(),
+            ..UserFilter::default()
+        },
+        UserFilter {
+            reason,
+            kind: Some(Kind::Temporary),
+            ..status(Status::Suspended)
+        },
     ];
     for filter in filters {
         for (tenant, prefix) in [
@@ -145,11 +223,19 @@ async fn no_search_sorts_or_reads_more_than_its_range() {
             (None, Some("b".to_owned())),
         ] {
             let after = Some("acme/x".to_owned());
-            let query = UserQuery { tenant, prefix, after, ..query(filter.clone()) };
+            let query = UserQuery {
+                tenant,
+                prefix,
+                after,
+                ..query(filter.clone())
+            };
             let plan = store.explain(&query);
             assert!(!plan.contains("TEMP B-TREE"), "{query:?}\n{plan}");
             let whole = |line: &str| line.starts_with("SCAN") && !line.contains("INDEX");
-            assert!(query.tenant.is_none() || !plan.lines().any(whole), "{query:?}\n{plan}");
+            assert!(
+                query.tenant.is_none() || !plan.lines().any(whole),
+                "{query:?}\n{plan}"
+            );
         }
     }
 }
@@ -162,7 +248,11 @@ async fn the_audit_is_found_by_user_actor_action_and_time_in_pages() {
         let user = if number % 2 == 0 { "bob" } else { "alice" };
         let mut draft = draft(user, Event::SessionsRevoked);
         draft.at = Timestamp(number * 100);
-        draft.actor = if number < 5 { "ops".into() } else { "hr".into() };
+        draft.actor = if number < 5 {
+            "ops".into()
+        } else {
+            "hr".into()
+        };
         store.append(draft, Expect::Any, None).await.unwrap();
     }
     place(&store, "bob", |_| {}).await;
@@ -182,15 +272,43 @@ async fn the_audit_is_found_by_user_actor_action_and_time_in_pages() {
     };
     let all = AuditQuery::default;
     assert_eq!(find(all()), (1..=11).rev().collect::<Vec<_>>());
-    assert_eq!(find(AuditQuery { after: Some(Revision(7)), ..all() }), [8, 9, 10, 11]);
+    assert_eq!(
+        find(AuditQuery {
+            after: Some(Revision(7)),
+            ..all()
+        }),
+        [8, 9, 10, 11]
+    );
     let bob = UserId::parse("bob").ok();
-    let of_bob = AuditQuery { tenant: Some(tenant("acme")), user: bob, ..all() };
+    let of_bob = AuditQuery {
+        tenant: Some(tenant("acme")),
+        user: bob,
+        ..all()
+    };
     assert_eq!(find(of_bob), [11, 9, 7, 5, 3, 1]);
-    assert!(find(AuditQuery { tenant: Some(tenant("globex")), ..all() }).is_empty());
-    let by_hr = AuditQuery { actor: Some("hr".into()), ..all() };
+    assert!(
+        find(AuditQuery {
+            tenant: Some(tenant("globex")),
+            ..all()
+        })
+        .is_empty()
+    );
+    let by_hr = AuditQuery {
+        actor: Some("hr".into()),
+        ..all()
+    };
     assert_eq!(find(by_hr), [10, 9, 8, 7, 6]);
-    assert_eq!(find(AuditQuery { action: Some("hold_placed".into()), ..all() }), [11]);
-    let some_time =
-        AuditQuery { since: Some(Timestamp(300)), until: Some(Timestamp(600)), ..all() };
+    assert_eq!(
+        find(AuditQuery {
+            action: Some("hold_placed".into()),
+            ..all()
+        }),
+        [11]
+    );
+    let some_time = AuditQuery {
+        since: Some(Timestamp(300)),
+        until: Some(Timestamp(600)),
+        ..all()
+    };
     assert_eq!(find(some_time), [6, 5, 4]);
 }

@@ -1,0 +1,333 @@
+//! The one task that turns entries of the ledger into what the data wing sees, in
+//! their order, and the effects that hang on each transition: sessions dead,
+//! connections cut. It does not matter who appended the entry, or where.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use portcullis_core::ids::{Revision, TenantId, UserId, UserKey};
+use portcullis_core::ledger::Entry;
+use portcullis_core::limits;
+use portcullis_core::standing::{Standing, Verdict};
+use portcullis_core::time::Timestamp;
+use portcullis_core::user::User;
+use tokio::sync::{mpsc, watch};
+
+use super::ledger::{Ledger, ReadError, Tail};
+use super::store::SqliteStore;
+use crate::live::{Reader, Writer};
+
+/// Effects remembered for receipts that are still being written.
+const EFFECTS_KEPT: usize = 4096;
+
+/// What one entry brought about on this gate.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Effect {
+    pub seq: Revision,
+    pub sessions_revoked: u64,
+    pub connections_cut: u64,
+    pub api_keys_disabled: u64,
+    pub in_force_at: Timestamp,
+}
+
+/// Where receipts wait for the effects of their entry.
+#[derive(Clone)]
+pub struct Effects {
+    kept: Arc<Mutex<BTreeMap<Revision, Effect>>>,
+    changed: watch::Receiver<u64>,
+    live: Reader,
+}
+
+impl Effects {
+    /// The effects of the entry at `seq`, once they are complete. `None`: this
+    /// gate has stopped following the ledger.
+    pub async fn of(&self, seq: Revision) -> Option<Effect> {
+        let mut changed = self.changed.clone();
+        loop {
+            changed.mark_unchanged();
+            {
+                let kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+                if let Some(effect) = kept.get(&seq) {
+                    return Some(effect.clone());
+                }
+                // Repeated long after: the effects are history, the entry stands.
+                if kept
+                    .first_key_value()
+                    .is_some_and(|(first, _)| seq < *first)
+                {
+                    return Some(Effect {
+                        seq,
+                        ..Effect::default()
+                    });
+                }
+            }
+            changed.changed().await.ok()?;
+        }
+    }
+
+    /// What the step from `before` to `after` would bring about now.
+    pub fn forecast(&self, key: &UserKey, before: &User, after: &User, now: Timestamp) -> Effect {
+        let (old, new) = (Standing::of(before), Standing::of(after));
+        let cuts = is_out(&new, now) || new.sessions_revoked_at > old.sessions_revoked_at;
+        Effect {
+            seq: after.revision,
+            sessions_revoked: revoked(&self.live, &names(key, before), &old, &new),
+            connections_cut: if cuts {
+                self.live.connections().open_of(key)
+            } else {
+                0
+            },
+            api_keys_disabled: keys_disabled(&self.live, key, &old, &new),
+            in_force_at: now,
+        }
+    }
+}
+
+/// Follows the ledger until it closes.
+pub struct Applier {
+    store: Arc<SqliteStore>,
+    live: Writer,
+    tail: Tail,
+    aliases: HashMap<UserKey, Vec<UserKey>>,
+    clock: fn() -> Timestamp,
+    /// Told of each user whose holds may have an end or a later start.
+    scheduled: mpsc::UnboundedSender<(UserKey, User)>,
+}
+
+impl Applier {
+    /// Reads everything that the store holds into `live`. When this returns, the
+    /// data wing may open: every suspension ever acknowledged is in force.
+    pub fn load(
+        store: Arc<SqliteStore>,
+        live: Writer,
+        clock: fn() -> Timestamp,
+        scheduled: mpsc::UnboundedSender<(UserKey, User)>,
+    ) -> Result<Self, ReadError> {
+        // The head first: what is appended meanwhile is read again, harmlessly.
+        let head = store.head();
+        let mut aliases: HashMap<UserKey, Vec<UserKey>> = HashMap::new();
+        store.load_users(|key, user| {
+            live.apply(&key, Standing::of(&user));
+            let _ = scheduled.send((key, user));
+        })?;
+        store.load_aliases(|tenant, alias, user| {
+            if let Ok(alias) = UserId::parse(&alias) {
+                let alias = UserKey::new(&tenant, &alias);
+                if alias != user {
+                    live.point_alias(alias.clone(), Some(user.clone()));
+                    aliases.entry(user).or_default().push(alias);
+                }
+            }
+        })?;
+        let tail = store.tail(head);
+        Ok(Self {
+            store,
+            live,
+            tail,
+            aliases,
+            clock,
+            scheduled,
+        })
+    }
+
+    /// Starts to follow. The task ends when the ledger closes; should it end by an
+    /// error, the data wing answers 503 from then on.
+    pub fn start(mut self) -> Effects {
+        let kept = Arc::new(Mutex::new(BTreeMap::new()));
+        let (told, changed) = watch::channel(0);
+        let effects = Effects {
+            kept: Arc::clone(&kept),
+            changed,
+            live: self.live.reader(),
+        };
+        tokio::spawn(async move {
+            let told = Arc::new(told);
+            loop {
+                match self.tail.next().await {
+                    Ok(entry) => self.apply(entry, &kept, &told).await,
+                    Err(ReadError::Closed) => return,
+                    Err(error) => {
+                        tracing::error!(%error, "the ledger can't be followed: answering 503 from now on");
+                        self.live.go_blind();
+                        return;
+                    }
+                }
+            }
+        });
+        effects
+    }
+
+    async fn apply(
+        &mut self,
+        entry: Entry,
+        kept: &Arc<Mutex<BTreeMap<Revision, Effect>>>,
+        told: &Arc<watch::Sender<u64>>,
+    ) {
+        let seq = entry.seq;
+        let effect = match self.transition(&entry).await {
+            Some(pending) => pending,
+            None => Pending {
+                effect: Effect {
+                    seq,
+                    in_force_at: (self.clock)(),
+                    ..Effect::default()
+                },
+                cut: None,
+            },
+        };
+        let (kept, told) = (Arc::clone(kept), Arc::clone(told));
+        // Counting waits for connections to be gone; the next entry does not.
+        tokio::spawn(async move {
+            let mut effect = effect.effect_after_cut().await;
+            effect.seq = seq;
+            let mut kept = kept.lock().unwrap_or_else(PoisonError::into_inner);
+            kept.insert(seq, effect);
+            while kept.len() > EFFECTS_KEPT {
+                kept.pop_first();
+            }
+            drop(kept);
+            told.send_modify(|count| *count += 1);
+        });
+    }
+
+    /// Makes the user's new state what requests are judged by, and cuts.
+    async fn transition(&mut self, entry: &Entry) -> Option<Pending> {
+        if !entry.draft.event.changes_user() {
+            return None;
+        }
+        let key = key_of(entry.draft.tenant.as_ref()?, entry.draft.user.as_ref()?);
+        let user = self.read(&key).await?;
+        let (old, new) = (self.live.standing(&key), Standing::of(&user));
+        let now = (self.clock)();
+        let mut names = names(&key, &user);
+        names.extend(self.aliases.get(&key).into_iter().flatten().cloned());
+        let sessions_revoked = revoked(&self.live.reader(), &names, &old, &new);
+        let api_keys_disabled = keys_disabled(&self.live.reader(), &key, &old, &new);
+        let out = is_out(&new, now);
+        let cuts = out || new.sessions_revoked_at > old.sessions_revoked_at;
+        let spare_api_keys = !new.api_keys_disabled;
+        self.point_aliases(&key, &user);
+        self.live.apply(&key, new);
+        let cut = cuts.then(|| self.live.cut(&key, spare_api_keys));
+        let _ = self.scheduled.send((key, user));
+        let effect = Effect {
+            seq: entry.seq,
+            sessions_revoked,
+            connections_cut: 0,
+            api_keys_disabled,
+            in_force_at: (self.clock)(),
+        };
+        Some(Pending { effect, cut })
+    }
+
+    /// The state after the entry, or a later one: revisions keep them in order. An
+    /// unreadable store must not lose a suspension, so it is asked until it answers.
+    async fn read(&self, key: &UserKey) -> Option<User> {
+        loop {
+            let (store, key) = (Arc::clone(&self.store), key.clone());
+            match tokio::task::spawn_blocking(move || store.user(&key)).await {
+                Ok(Ok(user)) => {
+                    self.live.see_again();
+                    return user;
+                }
+                Ok(Err(error)) => {
+                    tracing::error!(%error, "a changed user can't be read: answering 503 until it can");
+                    self.live.go_blind();
+                    tokio::time::sleep(std::time::Duration::from_millis(200)).await;
+                }
+                Err(_) => return None,
+            }
+        }
+    }
+
+    fn point_aliases(&mut self, key: &UserKey, user: &User) {
+        let new: Vec<UserKey> = names(key, user)
+            .into_iter()
+            .filter(|name| name != key)
+            .collect();
+        let old = self.aliases.remove(key).unwrap_or_default();
+        for gone in old.iter().filter(|alias| !new.contains(alias)) {
+            self.live.point_alias(gone.clone(), None);
+        }
+        for alias in &new {
+            self.live.point_alias(alias.clone(), Some(key.clone()));
+        }
+        if !new.is_empty() {
+            self.aliases.insert(key.clone(), new);
+        }
+    }
+}
+
+/// An effect whose cut connections are still to be counted.
+struct Pending {
+    effect: Effect,
+    cut: Option<crate::live::connections::CutWatch>,
+}
+
+impl Pending {
+    async fn effect_after_cut(self) -> Effect {
+        let mut effect = self.effect;
+        if let Some(cut) = self.cut {
+            effect.connections_cut = cut.count(limits::CUT_WAIT).await;
+        }
+        effect
+    }
+}
+
+fn key_of(tenant: &TenantId, user: &UserId) -> UserKey {
+    UserKey::new(tenant, user)
+}
+
+fn is_out(standing: &Standing, now: Timestamp) -> bool {
+    match standing.judge(now) {
+        Verdict::Active => false,
+        Verdict::Suspended { .. } | Verdict::Deleted => true,
+    }
+}
+
+/// The user's id and aliases: the names under which sessions may have been learnt.
+fn names(key: &UserKey, user: &User) -> Vec<UserKey> {
+    let tenant = TenantId::parse(key.tenant());
+    let mut names = vec![key.clone()];
+    if let Ok(tenant) = tenant {
+        let aliases = user
+            .profile
+            .aliases()
+            .filter_map(|alias| UserId::parse(alias).ok());
+        names.extend(aliases.map(|alias| UserKey::new(&tenant, &alias)));
+    }
+    names
+}
+
+/// Sessions that lived under `old` and do not under `new`.
+fn revoked(live: &Reader, names: &[UserKey], old: &Standing, new: &Standing) -> u64 {
+    let mut names = names.to_vec();
+    names.sort_unstable();
+    names.dedup();
+    let alive = names
+        .iter()
+        .flat_map(|name| live.sessions().alive(name, old));
+    alive
+        .filter(|session| new.killed_session(session.learnt_at))
+        .count() as u64
+}
+
+/// API keys of the user that worked before and do not any more.
+fn keys_disabled(live: &Reader, key: &UserKey, old: &Standing, new: &Standing) -> u64 {
+    if old.api_keys_disabled || !new.api_keys_disabled {
+        return 0;
+    }
+    let tenants = live.tenants();
+    let tenant = tenants
+        .all()
+        .iter()
+        .find(|tenant| tenant.id().as_str() == key.tenant());
+    let Some(tenant) = tenant else { return 0 };
+    let users = tenant
+        .config
+        .api_keys
+        .iter()
+        .flat_map(|keys| keys.users.values());
+    let owners = users.map(|user| live.resolve(UserKey::new(tenant.id(), user)));
+    owners.filter(|owner| owner == key).count() as u64
+}

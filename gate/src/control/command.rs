@@ -1,0 +1,360 @@
+//! The one way to change a user: plan (pure), append (durable), and wait until the
+//! change is in force on this gate. Handlers translate and call this, nothing else.
+
+use std::sync::Arc;
+
+use portcullis_core::ids::{HoldName, ReasonKey, Revision, TenantId, UserId, UserKey};
+use portcullis_core::ledger::{Draft, Entry, Event, Role, apply};
+use portcullis_core::plan::{self, Plan, PlanError};
+use portcullis_core::time::Timestamp;
+use portcullis_core::user::{Hold, Kind, Profile, Source, User};
+
+use super::apply::{Effect, Effects};
+use super::ledger::{AppendError, Expect, IdempotencyKey, Ledger, ReadError};
+use super::store::SqliteStore;
+
+/// Somebody else may change the user between reading and appending; planning is
+/// repeated this often before the caller is told to try again.
+const CONFLICT_TRIES: usize = 16;
+
+/// Who asks.
+#[derive(Clone, Debug)]
+pub struct Caller {
+    /// What the ledger names as the actor: the token's name or id.
+    pub actor: String,
+    pub role: Role,
+    /// `None`: all tenants.
+    pub tenant: Option<TenantId>,
+    pub source: Source,
+}
+
+/// What goes with every ask.
+#[derive(Clone, Debug, Default)]
+pub struct Note {
+    pub approver: Option<String>,
+    pub ticket: Option<String>,
+    pub comment: Option<String>,
+}
+
+/// How the ask is to be taken.
+#[derive(Clone, Debug, Default)]
+pub struct Terms {
+    /// The user must still be at this revision (`If-Match`).
+    pub at_revision: Option<Revision>,
+    pub idempotency: Option<IdempotencyKey>,
+    /// Say what would happen and change nothing.
+    pub dry_run: bool,
+}
+
+/// A suspension, as asked for.
+#[derive(Clone, Debug)]
+pub struct Suspend {
+    pub hold: HoldName,
+    pub kind: Kind,
+    pub reason: Option<ReasonKey>,
+    pub reason_text: Option<String>,
+    /// `None`: now.
+    pub starts_at: Option<Timestamp>,
+    pub ends_at: Option<Timestamp>,
+    pub revoke_sessions: bool,
+    pub disable_api_keys: bool,
+}
+
+#[derive(Clone, Debug)]
+pub struct Restore {
+    /// `None`: every hold that the caller may lift.
+    pub hold: Option<HoldName>,
+    pub restore_api_keys: bool,
+}
+
+/// What came of it.
+#[derive(Clone, Debug)]
+pub struct Done {
+    pub key: UserKey,
+    pub user: User,
+    /// Nothing was to be done: things were as asked already.
+    pub unchanged: bool,
+    pub dry_run: bool,
+    pub receipt: Receipt,
+}
+
+/// What a change brought about, true when it is given.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Receipt {
+    pub revision: Revision,
+    pub sessions_revoked: u64,
+    pub connections_cut: u64,
+    pub api_keys_disabled: u64,
+    pub notifications_queued: u64,
+    pub gates_total: u64,
+    pub gates_in_force: u64,
+    /// `None`: not in force anywhere yet (a hold that starts later, a dry run).
+    pub in_force_at: Option<Timestamp>,
+}
+
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum CommandError {
+    #[error(transparent)]
+    Plan(#[from] PlanError),
+    #[error("the user is at revision {actual} by now; read it again")]
+    Stale { actual: Revision },
+    #[error(transparent)]
+    Append(#[from] AppendError),
+    #[error(transparent)]
+    Read(#[from] ReadError),
+    #[error("a caller may not suspend or delete itself")]
+    Oneself,
+    #[error("the change is durable, but this gate could not follow the ledger to it")]
+    NotInForce,
+}
+
+/// Holds the ledger's pen.
+pub struct Commander {
+    store: Arc<SqliteStore>,
+    effects: Effects,
+    clock: fn() -> Timestamp,
+}
+
+impl Commander {
+    pub fn new(store: Arc<SqliteStore>, effects: Effects, clock: fn() -> Timestamp) -> Self {
+        Self {
+            store,
+            effects,
+            clock,
+        }
+    }
+
+    pub fn now(&self) -> Timestamp {
+        (self.clock)()
+    }
+
+    pub fn store(&self) -> &Arc<SqliteStore> {
+        &self.store
+    }
+
+    pub async fn suspend(
+        &self,
+        by: &Caller,
+        key: &UserKey,
+        ask: &Suspend,
+        note: &Note,
+        terms: Terms,
+    ) -> Result<Done, CommandError> {
+        refuse_oneself(by, key)?;
+        let now = self.now();
+        let hold = Hold {
+            name: ask.hold.clone(),
+            kind: ask.kind,
+            reason: ask.reason.clone(),
+            reason_text: ask.reason_text.clone(),
+            source: by.source,
+            actor: by.actor.clone(),
+            approver: note.approver.clone(),
+            ticket: note.ticket.clone(),
+            comment: note.comment.clone(),
+            placed_at: now,
+            starts_at: ask.starts_at.unwrap_or(now),
+            ends_at: ask.ends_at,
+            disables_api_keys: ask.disable_api_keys,
+            revokes_sessions: ask.revoke_sessions,
+            begun: false,
+        };
+        self.change(by, key, note, terms, |user| {
+            plan::suspend(user, hold.clone(), now)
+        })
+        .await
+    }
+
+    pub async fn restore(
+        &self,
+        by: &Caller,
+        key: &UserKey,
+        ask: &Restore,
+        note: &Note,
+        terms: Terms,
+    ) -> Result<Done, CommandError> {
+        self.change(by, key, note, terms, |user| {
+            plan::restore(user, ask.hold.as_ref(), ask.restore_api_keys)
+        })
+        .await
+    }
+
+    pub async fn change_profile(
+        &self,
+        by: &Caller,
+        key: &UserKey,
+        edit: impl Fn(&Profile) -> Profile,
+        terms: Terms,
+    ) -> Result<Done, CommandError> {
+        self.change(by, key, &Note::default(), terms, |user| {
+            plan::change_profile(user, edit(&user.profile))
+        })
+        .await
+    }
+
+    pub async fn revoke_sessions(
+        &self,
+        by: &Caller,
+        key: &UserKey,
+        note: &Note,
+        terms: Terms,
+    ) -> Result<Done, CommandError> {
+        self.change(by, key, note, terms, plan::revoke_sessions)
+            .await
+    }
+
+    /// Records what time has brought about for `key`, if anything.
+    pub async fn record_due(&self, key: &UserKey) -> Result<Option<Done>, CommandError> {
+        let by = Caller {
+            actor: "gate".into(),
+            role: Role::GlobalAdmin,
+            tenant: None,
+            source: Source::Gate,
+        };
+        let now = self.now();
+        let done = self
+            .change(&by, key, &Note::default(), Terms::default(), |user| {
+                Ok(plan::due(user, now).map_or(Plan::Nothing, Plan::Append))
+            })
+            .await?;
+        Ok((!done.unchanged).then_some(done))
+    }
+
+    /// Reads, plans and appends until nobody interferes.
+    async fn change(
+        &self,
+        by: &Caller,
+        key: &UserKey,
+        note: &Note,
+        terms: Terms,
+        plan: impl Fn(&User) -> Result<Plan, PlanError>,
+    ) -> Result<Done, CommandError> {
+        let mut tries = 0;
+        loop {
+            let user = self.read(key).await?;
+            if let Some(expected) = terms.at_revision
+                && expected != user.revision
+            {
+                return Err(CommandError::Stale {
+                    actual: user.revision,
+                });
+            }
+            let event = match plan(&user)? {
+                Plan::Nothing => return Ok(unchanged(key, user)),
+                Plan::Append(event) => event,
+            };
+            let draft = self.draft(by, key, note, event);
+            if terms.dry_run {
+                return Ok(self.rehearsed(key, &user, draft));
+            }
+            let expect = Expect::At(user.revision);
+            let appended = self
+                .store
+                .append(draft, expect, terms.idempotency.clone())
+                .await;
+            match appended {
+                Ok(appended) => return self.done(key, appended.entry.seq).await,
+                Err(AppendError::Conflict { .. }) if tries < CONFLICT_TRIES => tries += 1,
+                Err(error) => return Err(error.into()),
+            }
+        }
+    }
+
+    fn draft(&self, by: &Caller, key: &UserKey, note: &Note, event: Event) -> Draft {
+        Draft {
+            at: self.now(),
+            tenant: TenantId::parse(key.tenant()).ok(),
+            user: UserId::parse(key.user()).ok(),
+            actor: by.actor.clone(),
+            source: by.source,
+            approver: note.approver.clone(),
+            ticket: note.ticket.clone(),
+            comment: note.comment.clone(),
+            event,
+        }
+    }
+
+    /// The user as the store has it; one never heard of is a default one.
+    pub async fn read(&self, key: &UserKey) -> Result<User, CommandError> {
+        let (store, key) = (Arc::clone(&self.store), key.clone());
+        let read = tokio::task::spawn_blocking(move || store.user(&key)).await;
+        let user = read.map_err(|_| ReadError::Closed)??;
+        Ok(user.unwrap_or_default())
+    }
+
+    async fn done(&self, key: &UserKey, seq: Revision) -> Result<Done, CommandError> {
+        let effect = self.effects.of(seq).await.ok_or(CommandError::NotInForce)?;
+        let user = self.read(key).await?;
+        let receipt = Receipt::of(&effect);
+        Ok(Done {
+            key: key.clone(),
+            user,
+            unchanged: false,
+            dry_run: false,
+            receipt,
+        })
+    }
+
+    /// What the change would do, without doing it.
+    fn rehearsed(&self, key: &UserKey, user: &User, draft: Draft) -> Done {
+        let seq = Revision(user.revision.0 + 1);
+        let after = apply(user, &Entry { seq, draft });
+        let effect = self.effects.forecast(key, user, &after, self.now());
+        let mut receipt = Receipt::of(&effect);
+        receipt.revision = user.revision;
+        receipt.gates_in_force = 0;
+        receipt.in_force_at = None;
+        Done {
+            key: key.clone(),
+            user: after,
+            unchanged: false,
+            dry_run: true,
+            receipt,
+        }
+    }
+}
+
+impl Receipt {
+    fn of(effect: &Effect) -> Self {
+        Self {
+            revision: effect.seq,
+            sessions_revoked: effect.sessions_revoked,
+            connections_cut: effect.connections_cut,
+            api_keys_disabled: effect.api_keys_disabled,
+            notifications_queued: 0,
+            gates_total: 1,
+            gates_in_force: 1,
+            in_force_at: Some(effect.in_force_at),
+        }
+    }
+}
+
+fn unchanged(key: &UserKey, user: User) -> Done {
+    let receipt = Receipt {
+        revision: user.revision,
+        gates_total: 1,
+        gates_in_force: 1,
+        ..Receipt::default()
+    };
+    Done {
+        key: key.clone(),
+        user,
+        unchanged: true,
+        dry_run: false,
+        receipt,
+    }
+}
+
+/// An administrator who is also a user under the same name must not lock itself
+/// out by a slip.
+fn refuse_oneself(by: &Caller, key: &UserKey) -> Result<(), CommandError> {
+    let own_tenant = by
+        .tenant
+        .as_ref()
+        .is_none_or(|tenant| tenant.as_str() == key.tenant());
+    if own_tenant && by.actor == key.user() {
+        Err(CommandError::Oneself)
+    } else {
+        Ok(())
+    }
+}
