@@ -79,6 +79,30 @@ fn help_teaches_by_example() {
 }
 
 #[test]
+fn the_reference_of_the_commands_has_every_command_and_option() {
+    use clap::CommandFactory;
+    const REFERENCE: &str = include_str!("../../../docs/commands.md");
+    let mut left = vec![(String::new(), Cli::command())];
+    while let Some((path, command)) = left.pop() {
+        for option in command.get_arguments().filter_map(clap::Arg::get_long) {
+            let written = option == "help"
+                || option == "version"
+                || REFERENCE.contains(&format!("--{option}"));
+            assert!(written, "{path} --{option}");
+        }
+        let is_leaf = !command.has_subcommands();
+        assert!(
+            !is_leaf || REFERENCE.contains(&format!("portcullis{path}")),
+            "{path}"
+        );
+        let below = command
+            .get_subcommands()
+            .map(|sub| (format!("{path} {}", sub.get_name()), sub.clone()));
+        left.extend(below);
+    }
+}
+
+#[test]
 fn a_bad_configuration_is_told_line_by_line_with_exit_code_2() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("p.toml");

@@ -104,10 +104,11 @@ fn check_scope(role: Role, tenant: Option<&TenantId>) -> Result<(), Failure> {
         (Role::GlobalAdmin, Some(_)) => Err(Failure::usage(
             "--tenant: a global-admin acts on every tenant; leave --tenant out, or use --role tenant-admin",
         )),
-        (Role::TenantAdmin, None) => Err(Failure::usage(
-            "--tenant is missing: a tenant-admin is of one tenant; add --tenant ID",
-        )),
-        (Role::GlobalAdmin | Role::Support | Role::Auditor, None)
+        (Role::TenantAdmin | Role::Support | Role::Auditor, None) => Err(Failure::usage(format!(
+            "--tenant is missing: a token of the role {} is of one tenant; add --tenant ID",
+            role.as_str()
+        ))),
+        (Role::GlobalAdmin, None)
         | (Role::TenantAdmin | Role::Support | Role::Auditor, Some(_)) => Ok(()),
     }
 }

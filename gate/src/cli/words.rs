@@ -38,7 +38,7 @@ pub(super) fn outcome(answer: &Value, dry_run: bool) -> String {
             receipt(answer, true)
         );
     }
-    if answer.get("changed") == Some(&Value::Bool(false)) {
+    if answer.get("unchanged") == Some(&Value::Bool(true)) {
         return format!("{standing}, as before: nothing was changed.");
     }
     format!("{standing}.{}", receipt(answer, false))

@@ -1,6 +1,7 @@
 //! What concerns the gate as a whole: listeners, deadlines, store, log.
 
 use std::collections::HashSet;
+use std::net::SocketAddr;
 use std::thread;
 use std::time::Duration;
 
@@ -22,8 +23,7 @@ pub(super) fn read_config(top: &Section<'_>) -> Result<Config, Noted> {
     let log = read_log(top);
     let tenants = read_tenants(top);
     let (data, admin) = (data?, admin?);
-    let same_port = data.listen.port() == admin.listen.port() && data.listen.port() != 0;
-    if same_port && (data.listen.ip() == admin.listen.ip() || data.listen.ip().is_unspecified()) {
+    if is_taken(data.listen, admin.listen) {
         let text = "is the data listener's address too; give the admin listener another port";
         return Err(top.section("admin")?.note("listen", text));
     }
@@ -35,6 +35,13 @@ pub(super) fn read_config(top: &Section<'_>) -> Result<Config, Noted> {
         log: log?,
         tenants: tenants?,
     })
+}
+
+/// Whether two listeners would want the same port of the same address.
+fn is_taken(data: SocketAddr, admin: SocketAddr) -> bool {
+    let all = data.ip().is_unspecified() || admin.ip().is_unspecified();
+    // Port 0 is a free port each time.
+    data.port() == admin.port() && data.port() != 0 && (data.ip() == admin.ip() || all)
 }
 
 fn read_data(top: &Section<'_>) -> Result<DataConfig, Noted> {

@@ -136,10 +136,20 @@ fn a_printed_configuration_shows_no_key() {
 }
 
 #[test]
-fn public_keys_are_read_and_must_suit_the_algorithm() {
+fn public_keys_are_read_for_the_algorithms_that_they_suit() {
     let folder = folder();
-    std::fs::write(folder.path().join("keys/p256.pem"), faults::P256_PUBLIC).unwrap();
-    let entry = "[[tenants.jwts]]\nfrom = \"bearer\"\nalgorithms = [\"ES256\"]\nkey_file = \"keys/p256.pem\"\n";
-    let config = parse(&format!("{TENANT}{entry}"), folder.path()).unwrap();
-    assert_eq!(config.tenants[0].jwts[0].algorithms, [Algorithm::ES256]);
+    let table = [
+        ("ES256", faults::P256_PUBLIC, Algorithm::ES256),
+        ("RS256", faults::RSA_2048_PUBLIC, Algorithm::RS256),
+        ("PS512", faults::RSA_2048_PUBLIC, Algorithm::PS512),
+        ("EdDSA", faults::ED25519_PUBLIC, Algorithm::EdDSA),
+    ];
+    for (name, key, algorithm) in table {
+        std::fs::write(folder.path().join("keys/public.pem"), key).unwrap();
+        let entry = format!(
+            "[[tenants.jwts]]\nfrom = \"bearer\"\nalgorithms = [\"{name}\"]\nkey_file = \"keys/public.pem\"\n"
+        );
+        let config = parse(&format!("{TENANT}{entry}"), folder.path()).unwrap();
+        assert_eq!(config.tenants[0].jwts[0].algorithms, [algorithm]);
+    }
 }

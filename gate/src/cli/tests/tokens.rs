@@ -46,7 +46,10 @@ fn a_role_and_its_scope_must_agree() {
         text
     };
     assert!(refuse("token create --role global-admin --tenant acme").starts_with("--tenant: "));
-    assert!(refuse("token create --role tenant-admin").starts_with("--tenant is missing: "));
+    for role in ["tenant-admin", "support", "auditor"] {
+        let text = refuse(&format!("token create --role {role}"));
+        assert!(text.starts_with("--tenant is missing: "), "{text}");
+    }
 }
 
 #[test]

@@ -73,7 +73,7 @@ fn a_restore_tells_who_is_still_out() {
 
 #[test]
 fn repeating_a_suspension_says_that_nothing_changed() {
-    let same = r#"{"user":{"id":"bob","status":"suspended","suspension_status":"permanent"},"changed":false}"#;
+    let same = r#"{"user":{"id":"bob","status":"suspended","suspension_status":"permanent"},"unchanged":true}"#;
     let api = Answers::new()
         .on("/api/v1/users/bob/suspend", 200, same)
         .serve();

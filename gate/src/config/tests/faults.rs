@@ -9,6 +9,24 @@ MFkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDQgAE8uOozRNLEyW1d4AxZWbDVjAar4Bd
 -----END PUBLIC KEY-----
 ";
 
+pub(super) const RSA_2048_PUBLIC: &str = "\
+-----BEGIN PUBLIC KEY-----
+MIIBIjANBgkqhkiG9w0BAQEFAAOCAQ8AMIIBCgKCAQEAuorkgv9wSG5rlwc4S6NQ
+eNPCQfiTA4T7v0dYrwnqaEHKqtGyzNaO9EhdxvkhswlNUIKI4zf+dQJR0oxELvbY
+YNGhBAHd43nSqHTgMGUvo/emXSa4qS65ZjFbl/PTiiM1lUZ0UxfmmbOgxxgcyvkE
+IX1K85+1hWttHj/HzGuo3cypWnNUEs9/N7nLHdQJnkQ/RtU1IivHf9C+n+oFKSvX
+5IznG0D25ntx3Iszbd8TIrLCZyn5OFChkSxh1mCp+pTK3xJBIWZQiRp3sJu1RS6z
+mtKNxQ+z91UHU3ZgmjByIlVIr9UzngIkzHoj+P8BzVclmUGYSa7YCvpqMaji6+zZ
+gwIDAQAB
+-----END PUBLIC KEY-----
+";
+
+pub(super) const ED25519_PUBLIC: &str = "\
+-----BEGIN PUBLIC KEY-----
+MCowBQYDK2VwAyEAbKPkN8D8aEOqvgnTpTuVvEe4UXjx9/S1Yw4BN6IKxqw=
+-----END PUBLIC KEY-----
+";
+
 const RSA_1024_PUBLIC: &str = "\
 -----BEGIN PUBLIC KEY-----
 MIGfMA0GCSqGSIb3DQEBAQUAA4GNADCBiQKBgQDzNwlVoPIBbd0DWO/O2S6E6ocB
@@ -235,16 +253,14 @@ fn keys_that_could_verify_nothing_are_refused() {
         .map(|(added, expected)| (added.as_str(), *expected))
         .collect();
     check(&table);
-    let missing = lines(&format!(
-        "{TENANT}{}",
-        jwt("algorithms = [\"HS256\"]\nkey_file = \"keys/none\"")
-    ));
-    assert_eq!(
-        missing,
-        [
-            "portcullis.toml:12: tenants.jwts.key_file: cannot read keys/none: No such file or directory (os error 2); create the file or correct the path"
-        ]
-    );
+}
+
+#[test]
+fn a_key_file_that_is_not_there_is_named() {
+    let entry =
+        "[[tenants.jwts]]\nfrom = \"bearer\"\nalgorithms = [\"HS256\"]\nkey_file = \"keys/none\"\n";
+    let expected = "portcullis.toml:12: tenants.jwts.key_file: cannot read keys/none: No such file or directory (os error 2); create the file or correct the path";
+    assert_eq!(lines(&format!("{TENANT}{entry}")), [expected]);
 }
 
 #[test]
