@@ -73,7 +73,11 @@ fn report(name: &str, mut times: Vec<Duration>) {
         let index = (times.len() as f64 * share) as usize;
         times[index.min(times.len() - 1)].as_secs_f64() * 1e6
     };
-    println!("{name} {:>9.1} µs median, {:.1} µs p99", at(0.5), at(0.99));
+    println!(
+        "{name:<25}{:>9.1} µs median, {:.1} µs p99",
+        at(0.5),
+        at(0.99)
+    );
 }
 
 fn input() -> RefusalInput {
