@@ -17,6 +17,10 @@ use super::bindings::{COMPONENT_TYPE, PolicyPre};
 use super::guest::Guest;
 use super::manifest::ManifestError;
 
+/// The package in `wit/`, and its version.
+const CONTRACT: (&str, &str) = ("portcullis", "policy");
+const OFFERED: &str = "0.1.0";
+
 /// One thing that the policy finds wrong with its settings.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Problem {
@@ -58,6 +62,11 @@ pub enum LoadError {
          portcullis:policy/types", .0.join(", ")
     )]
     Imports(Vec<String>),
+    #[error(
+        "module: the policy was built against portcullis:policy@{found}, this gate speaks \
+         {OFFERED}; build it against that"
+    )]
+    Version { found: String },
     #[error("module: the component does not offer the world portcullis:policy/policy@0.1.0: {0}")]
     World(String),
     #[error("module: the component cannot be compiled: {0}")]
@@ -110,6 +119,7 @@ pub(super) fn compile(
     check_preamble(wasm)?;
     let (resolve, world) = decode(wasm)?;
     check_imports(&resolve, world)?;
+    check_version(&resolve)?;
     check_world(wasm)?;
     let component = Component::new(engine, wasm).map_err(|error| compile_error(&error))?;
     // The empty linker is the whole of what a guest may call.
@@ -158,6 +168,22 @@ fn check_imports(resolve: &Resolve, world: WorldId) -> Result<(), LoadError> {
         Ok(())
     } else {
         Err(LoadError::Imports(refused))
+    }
+}
+
+/// The version stands in the names of what is exported, so one that differs
+/// would come out as everything missing.
+fn check_version(resolve: &Resolve) -> Result<(), LoadError> {
+    let found = resolve
+        .packages
+        .iter()
+        .filter(|(_, package)| (&*package.name.namespace, &*package.name.name) == CONTRACT)
+        .filter_map(|(_, package)| package.name.version.as_ref())
+        .map(ToString::to_string)
+        .find(|version| version != OFFERED);
+    match found {
+        Some(found) => Err(LoadError::Version { found }),
+        None => Ok(()),
     }
 }
 
