@@ -11,7 +11,7 @@ use thiserror::Error;
 use wasmtime::Engine;
 use wasmtime::component::{Component, Linker};
 use wit_parser::decoding::{self, DecodedWasm};
-use wit_parser::{Resolve, WorldId, WorldItem, WorldKey};
+use wit_parser::{Resolve, WorldId};
 
 use super::bindings::{COMPONENT_TYPE, PolicyPre};
 use super::guest::Guest;
@@ -58,8 +58,8 @@ pub enum LoadError {
     #[error("module: this component is damaged: {0}")]
     Damaged(String),
     #[error(
-        "module: the policy imports {}; a policy may import nothing but \
-         portcullis:policy/types", .0.join(", ")
+        "module: the policy imports {}; a policy imports nothing at all: build it for the \
+         world of the contract, without WASI", .0.join(", ")
     )]
     Imports(Vec<String>),
     #[error(
@@ -152,17 +152,13 @@ fn decode(wasm: &[u8]) -> Result<(Resolve, WorldId), LoadError> {
     }
 }
 
-/// An interface of types asks for nothing; all else is refused by its name.
+/// Whatever is imported is refused by its name, types alone included: the types
+/// of the contract are exported, so that "no import" is a thing one can see.
 fn check_imports(resolve: &Resolve, world: WorldId) -> Result<(), LoadError> {
     let refused: Vec<String> = resolve.worlds[world]
         .imports
-        .iter()
-        .filter(|(_, item)| match item {
-            WorldItem::Interface { id, .. } => !resolve.interfaces[*id].functions.is_empty(),
-            WorldItem::Function(_) => true,
-            WorldItem::Type { .. } => false,
-        })
-        .map(|(key, _): (&WorldKey, _)| resolve.name_world_key(key))
+        .keys()
+        .map(|key| resolve.name_world_key(key))
         .collect();
     if refused.is_empty() {
         Ok(())
