@@ -23,10 +23,19 @@ fn the_standard_policy_imports_nothing() {
     let engine = Engine::new(&Config::new()).unwrap();
     let component = Component::new(&engine, wasm).unwrap();
     let component_type = component.component_type();
-    let imports: Vec<&str> = component_type.imports(&engine).map(|(name, _)| name).collect();
+    let imports: Vec<&str> = component_type
+        .imports(&engine)
+        .map(|(name, _)| name)
+        .collect();
     assert!(imports.is_empty(), "{imports:?}");
-    let exports: Vec<&str> = component_type.exports(&engine).map(|(name, _)| name).collect();
-    assert!(exports.contains(&"portcullis:policy/refusal@0.1.0"), "{exports:?}");
+    let exports: Vec<&str> = component_type
+        .exports(&engine)
+        .map(|(name, _)| name)
+        .collect();
+    assert!(
+        exports.contains(&"portcullis:policy/refusal@0.1.0"),
+        "{exports:?}"
+    );
 }
 
 /// The same, seen from the core modules inside: nothing is lowered into them.
