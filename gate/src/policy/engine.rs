@@ -112,6 +112,10 @@ impl Drop for Running<'_> {
     }
 }
 
+#[expect(
+    clippy::disallowed_methods,
+    reason = "this thread serves nobody: sleeping between ticks is all that it is for"
+)]
 fn tick(engine: &EngineWeak, state: &ClockState) {
     let mut idle_ticks = 0;
     while !state.stopped.load(Ordering::SeqCst) {
