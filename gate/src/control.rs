@@ -2,6 +2,7 @@
 //! An ask becomes an entry of the ledger (durable), the entry becomes a standing in
 //! `live`, and the effects hang on that transition, whoever asked.
 
+pub mod admin;
 pub mod apply;
 pub mod command;
 pub mod ledger;
