@@ -12,9 +12,10 @@ export PATH := $(TOOLS)/bin:$(PATH):/usr/sbin
 
 WASM := wasm32-unknown-unknown
 POLICY := $(TARGET)/policy/standard.wasm
-POLICY_CORE := $(TARGET)/$(WASM)/policy/portcullis_policy_standard.wasm
+# A guest that misbehaves on demand, for the tests.
+HOSTILE := $(TARGET)/policy/hostile.wasm
 POLICY_SOURCES := Cargo.toml rust-toolchain.toml \
-	$(shell find policy-wasm wit -name target -prune -o -type f -print 2>/dev/null)
+	$(shell find policy-wasm wit tests/fixtures/hostile -name target -prune -o -type f -print 2>/dev/null)
 
 # The application that the end-to-end tests put the gate in front of.
 VENV := $(TARGET)/venv
@@ -41,7 +42,7 @@ build: $(POLICY) ## build the gate as it is shipped
 
 # One build for everything: the tests start the gate as a child, so its binary
 # is built in the same go, with the same features, as the tests themselves.
-test: $(POLICY) nextest node $(VENV)/ready ## run every test: unit, end-to-end, policy cases
+test: $(POLICY) $(HOSTILE) nextest node $(VENV)/ready ## run every test: unit, end-to-end, policy cases
 	$(SAY) 'building the gate and its tests'
 	cargo build --workspace --bins --tests
 	$(SAY) 'running the examples in the documentation'
@@ -74,12 +75,12 @@ policy: $(POLICY) ## build the standard policy, target/policy/standard.wasm
 # Paths are renamed, so that the module and its digest are the same wherever it
 # is built, and name nobody's machine. RUSTFLAGS, because it wins over what the
 # user's own configuration may say, and with --target touches the guest alone.
-$(POLICY): $(POLICY_SOURCES) | wasm-target
-	$(SAY) 'building the standard policy'
+$(TARGET)/policy/%.wasm: $(POLICY_SOURCES) | wasm-target
+	$(SAY) 'building the policy $*'
 	RUSTFLAGS='--remap-path-prefix=$(CURDIR)=. --remap-path-prefix=$(or $(CARGO_HOME),$(HOME)/.cargo)=cargo' \
-		cargo build -p portcullis-policy-standard --target $(WASM) --profile policy
+		cargo build -p portcullis-policy-$* --target $(WASM) --profile policy
 	@mkdir -p $(@D)
-	cargo run --quiet -p portcullis-componentize -- $(POLICY_CORE) $@
+	cargo run --quiet -p portcullis-componentize -- $(TARGET)/$(WASM)/policy/portcullis_policy_$*.wasm $@
 
 # The advisory database lives on a git host. Where that cannot be reached, the
 # rest of the audit is still run, and the gap is said aloud.

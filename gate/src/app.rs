@@ -7,6 +7,7 @@ mod log;
 
 pub(crate) use log::start as start_log;
 
+pub use crate::control::store::LOCK_FILE as STORE_MARK;
 pub use check::{CheckReport, check};
 pub use gate::Gate;
 
@@ -21,6 +22,7 @@ use portcullis_core::time::Timestamp;
 use portcullis_core::user::Source;
 
 use crate::config::Config;
+use crate::control::command::CommandError;
 use crate::control::ledger::ReadError;
 use crate::control::store::{OpenError, SqliteStore};
 use crate::control::tokens::{TokenAsk, TokenError, Tokens};
@@ -52,6 +54,8 @@ pub enum StartError {
     PolicyHost(LoadError),
     #[error("{0}")]
     Token(#[from] TokenError),
+    #[error("the user could not be written down: {0}")]
+    Introduce(CommandError),
     #[error("the system gave no thread or runtime: {0}; look at the limits of this user")]
     Runtime(std::io::Error),
     #[error("{READY_FILE}: {path} can't be written: {error}; name a file in a folder that exists")]

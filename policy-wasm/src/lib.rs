@@ -17,7 +17,7 @@ pub mod texts;
 pub mod validation;
 
 use bindings::exports::portcullis::policy as exports;
-use bindings::portcullis::policy::types::PolicyError;
+use bindings::exports::portcullis::policy::types::PolicyError;
 use settings::Settings;
 
 /// The component.

@@ -3,7 +3,7 @@
 use crate::bindings::exports::portcullis::policy::notification::{
     Audience, Event, Message, NotificationRequest, Reset,
 };
-use crate::bindings::portcullis::policy::types::Channel;
+use crate::bindings::exports::portcullis::policy::types::Channel;
 use crate::languages;
 use crate::reactivation::{lifetime, redirect_to};
 use crate::refusal::{cut, is_resettable};

@@ -3,7 +3,7 @@
 use crate::bindings::exports::portcullis::policy::reactivation::{
     ReactivationDecision, ReactivationRequest, Step,
 };
-use crate::bindings::portcullis::policy::types::Channel;
+use crate::bindings::exports::portcullis::policy::types::Channel;
 use crate::languages;
 use crate::refusal::is_resettable;
 use crate::settings::{

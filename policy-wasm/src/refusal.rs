@@ -3,7 +3,7 @@
 use crate::bindings::exports::portcullis::policy::refusal::{
     Link, RefusalDecision, RefusalRequest,
 };
-use crate::bindings::portcullis::policy::types::SuspensionKind;
+use crate::bindings::exports::portcullis::policy::types::SuspensionKind;
 use crate::languages;
 use crate::settings::{
     CONTACT, RESET_ALLOWED, RESET_PAGE, STATUS, STATUS_DEFAULT, Settings, WORDS,

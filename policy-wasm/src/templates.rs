@@ -1,6 +1,6 @@
 //! Fills `{placeholders}` in texts.
 
-use crate::bindings::portcullis::policy::types::Suspension;
+use crate::bindings::exports::portcullis::policy::types::Suspension;
 use crate::dates;
 use crate::settings::{CONTACT, SHOW_REASON_TEXT, Settings, WORDS};
 
@@ -116,7 +116,7 @@ fn tame(c: char) -> char {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::bindings::portcullis::policy::types::SuspensionKind;
+    use crate::bindings::exports::portcullis::policy::types::SuspensionKind;
 
     fn fill_with(template: &str, reason_text: Option<&str>) -> String {
         let settings = [

@@ -178,7 +178,7 @@ pub fn without_cookies(headers: &mut HeaderMap, is_dead: impl Fn(&[u8], &[u8]) -
         .get_all(header::COOKIE)
         .iter()
         .flat_map(identify::pairs)
-        .filter(|(name, value)| !is_dead(name, value) && !(name.is_empty() && value.is_empty()))
+        .filter(|(name, value)| !name.is_empty() && !is_dead(name, value))
         .map(|(name, value)| [name, b"=", value].concat())
         .collect();
     headers.remove(header::COOKIE);

@@ -62,6 +62,12 @@ pub const REFUSALS_QUEUED_MAX: usize = 1024;
 /// An admin request's body.
 pub const ADMIN_BODY_BYTES_MAX: usize = 256 * 1024;
 pub const ADMIN_REQUEST_WAIT: Duration = Duration::from_secs(30);
+/// Open connections of the admin listener; further ones wait to be accepted.
+pub const ADMIN_CONNECTIONS_MAX: usize = 256;
+/// Answers remembered for retries with the same idempotency key, and for how long.
+pub const ADMIN_ANSWERS_MAX: usize = 10_000;
+pub const ADMIN_ANSWERS_BYTES_MAX: usize = 32 * 1024 * 1024;
+pub const ADMIN_ANSWERS_KEPT: Duration = Duration::from_secs(24 * 3600);
 pub const TEXT_FIELD_BYTES_MAX: usize = 2_000;
 pub const PAGE_ROWS_MAX: usize = 1_000;
 pub const PAGE_ROWS_DEFAULT: usize = 50;

@@ -175,6 +175,25 @@ impl Refusal {
         }
     }
 
+    /// Whose account the answer speaks of.
+    pub const fn user(&self) -> Option<&UserKey> {
+        if let Self::Suspended(user) = self {
+            Some(&user.user)
+        } else {
+            None
+        }
+    }
+
+    /// Whether the tenant's session cookies are taken back with the answer.
+    pub const fn takes_cookies_back(&self) -> bool {
+        matches!(self, Self::Suspended(_) | Self::SessionEnded)
+    }
+
+    /// Whether the answer challenges for a better token (RFC 6750 §3).
+    pub const fn challenges(&self) -> bool {
+        matches!(self, Self::TokenRevoked | Self::TokenInvalid(_))
+    }
+
     /// Whether the client's connection is closed after the answer: where its
     /// framing can't be trusted, or a body is still on its way.
     pub const fn closes(&self) -> bool {

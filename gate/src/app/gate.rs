@@ -3,6 +3,9 @@
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 
+use portcullis_core::ids::UserKey;
+use portcullis_core::ledger::Role;
+use portcullis_core::user::{Profile, Source};
 use tokio::runtime::Runtime;
 use tokio::sync::{mpsc, watch};
 
@@ -11,15 +14,16 @@ use super::{READY_FILE, StartError, wall_clock};
 use crate::config::Config;
 use crate::control::admin::{self, AdminState};
 use crate::control::apply::Applier;
-use crate::control::command::Commander;
+use crate::control::command::{Caller, Commander, Terms};
 use crate::control::ledger::Ledger;
 use crate::control::store::SqliteStore;
-use crate::control::tokens::Tokens;
+use crate::control::tokens::{TokenAsk, Tokens};
 use crate::control::{record, schedule, sessions};
 use crate::data::{self, DataWing};
 use crate::live::tenants::{Tenant, Tenants};
 use crate::live::{self, Reader};
 use crate::policy::{HostLimits, PolicyHost};
+use crate::secret::Secret;
 
 pub struct Gate {
     pub data_address: SocketAddr,
@@ -89,16 +93,34 @@ impl Gate {
         })
     }
 
-    pub fn commander(&self) -> &Arc<Commander> {
-        &self.commander
+    /// Writes down what is known of a user, as a directory would.
+    pub fn introduce(&self, user: &UserKey, profile: &Profile) -> Result<(), StartError> {
+        let by = Caller {
+            actor: "gate".into(),
+            role: Role::GlobalAdmin,
+            tenant: None,
+            source: Source::Gate,
+        };
+        let known = |_: &Profile| profile.clone();
+        let change = self
+            .commander
+            .change_profile(&by, user, known, Terms::default());
+        self.control
+            .block_on(change)
+            .map(drop)
+            .map_err(StartError::Introduce)
     }
 
-    pub fn tokens(&self) -> &Arc<Tokens> {
-        &self.tokens
-    }
-
-    pub fn runtime(&self) -> &Runtime {
-        &self.control
+    /// Makes an admin token for all tenants, named `name` in the ledger.
+    pub fn make_admin_token(&self, name: &str) -> Result<Secret, StartError> {
+        let ask = TokenAsk {
+            role: Role::GlobalAdmin,
+            tenant: None,
+            name: name.to_owned(),
+            expires_at: None,
+        };
+        let made = self.tokens.create(ask, "gate", Source::Gate, wall_clock());
+        Ok(Secret::new(self.control.block_on(made)?.secret))
     }
 
     /// Says where the gate is: in the log, and in the ready file if one is asked for.

@@ -10,6 +10,7 @@ use bytes::Bytes;
 use http::header::{self, HeaderName, HeaderValue};
 use http::{Method, Request, Response, StatusCode};
 use hyper::body::Incoming;
+use portcullis_core::ids::UserKey;
 use portcullis_core::negotiate;
 use portcullis_core::policy::Surface;
 use portcullis_core::refusal::{LogLevel, Refusal};
@@ -83,29 +84,17 @@ pub(super) async fn refuse(
     asked: &Asked,
     refusal: Refusal,
 ) -> Response<Answer> {
-    let (mut response, error_id) = match &refusal {
-        Refusal::Suspended(user) => refuse::suspended(worker, asked, user).await,
-        Refusal::SessionEnded if asked.surface == Surface::Page && !asked.wants_upgrade => {
-            (to_login(asked), new_error_id())
-        }
-        Refusal::SessionEnded
-        | Refusal::TokenRevoked
-        | Refusal::TokenInvalid(_)
-        | Refusal::ApiKeyDisabled
-        | Refusal::Head(_)
-        | Refusal::Login(_)
-        | Refusal::UnknownHost
-        | Refusal::ReservedPath
-        | Refusal::SlowBody
-        | Refusal::BrokenBody
-        | Refusal::CannotKnow(_)
-        | Refusal::Overloaded(_)
-        | Refusal::UpstreamUnreachable
-        | Refusal::UpstreamSlow
-        | Refusal::UpstreamBroken => {
-            let error_id = new_error_id();
-            (problem(asked, &refusal, &error_id), error_id)
-        }
+    let as_page = asked.surface == Surface::Page && !asked.wants_upgrade;
+    let (mut response, error_id) = if let Refusal::Suspended(user) = &refusal {
+        refuse::suspended(worker, asked, user).await
+    } else {
+        let error_id = new_error_id();
+        let response = if refusal == Refusal::SessionEnded && as_page {
+            to_login(asked)
+        } else {
+            problem(asked, &refusal, &error_id)
+        };
+        (response, error_id)
     };
     let headers = response.headers_mut();
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
@@ -113,24 +102,12 @@ pub(super) async fn refuse(
         header::X_CONTENT_TYPE_OPTIONS,
         HeaderValue::from_static("nosniff"),
     );
-    match &refusal {
-        Refusal::TokenRevoked | Refusal::TokenInvalid(_) => {
-            let challenge = HeaderValue::from_static("Bearer error=\"invalid_token\"");
-            headers.insert(header::WWW_AUTHENTICATE, challenge);
-        }
-        Refusal::Suspended(_) | Refusal::SessionEnded => expire_cookies(asked, headers),
-        Refusal::ApiKeyDisabled
-        | Refusal::Head(_)
-        | Refusal::Login(_)
-        | Refusal::UnknownHost
-        | Refusal::ReservedPath
-        | Refusal::SlowBody
-        | Refusal::BrokenBody
-        | Refusal::CannotKnow(_)
-        | Refusal::Overloaded(_)
-        | Refusal::UpstreamUnreachable
-        | Refusal::UpstreamSlow
-        | Refusal::UpstreamBroken => {}
+    if refusal.challenges() {
+        let challenge = HeaderValue::from_static("Bearer error=\"invalid_token\"");
+        headers.insert(header::WWW_AUTHENTICATE, challenge);
+    }
+    if refusal.takes_cookies_back() {
+        expire_cookies(asked, headers);
     }
     if refusal.closes() {
         headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
@@ -144,10 +121,7 @@ fn log(asked: &Asked, refusal: &Refusal, response: &Response<Answer>, error_id: 
         .tenant
         .as_ref()
         .map_or("-", |tenant| tenant.id().as_str());
-    let user = match refusal {
-        Refusal::Suspended(user) => user.user.user(),
-        _ => "-",
-    };
+    let user = refusal.user().map_or("-", UserKey::user);
     macro_rules! line {
         ($level:ident) => {
             tracing::$level!(

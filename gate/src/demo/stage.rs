@@ -6,8 +6,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use portcullis_core::ids::{TenantId, UserId, UserKey};
-use portcullis_core::ledger::Role;
-use portcullis_core::user::{Profile, Source};
+use portcullis_core::user::Profile;
 use tokio::net::TcpListener;
 use tokio::runtime::Runtime;
 
@@ -17,8 +16,6 @@ use super::setting::{self, Addresses, DemoTenant, USERS};
 use super::sinks::{self, Mailbox};
 use crate::app::{self, Gate, StartError};
 use crate::config::{Config, ConfigError};
-use crate::control::command::{Caller, CommandError, Terms};
-use crate::control::tokens::{TokenAsk, TokenError};
 
 /// What the demo writes besides its state.
 const TOKEN_FILE: &str = "admin-token";
@@ -46,10 +43,6 @@ pub enum DemoError {
     Config(#[from] ConfigError),
     #[error("{0}")]
     Start(#[from] StartError),
-    #[error("the demo's token could not be made: {0}")]
-    Token(#[from] TokenError),
-    #[error("the demo's users could not be written: {0}")]
-    Users(#[from] CommandError),
     #[error("the system has no randomness to make keys from")]
     Randomness,
 }
@@ -86,7 +79,8 @@ pub fn run(keep: bool) -> Result<(), DemoError> {
     let gate = Gate::start(config)?;
     introduce(&gate)?;
     let token_file = folder.join(TOKEN_FILE);
-    write(&token_file, make_token(&gate)?.as_bytes(), 0o600)?;
+    let token = gate.make_admin_token("demo admin")?;
+    write(&token_file, token.expose_bytes(), 0o600)?;
     let places = Places {
         data: gate.data_address,
         admin: gate.admin_address,
@@ -117,7 +111,7 @@ fn prepare(folder: &Path, keep: bool) -> Result<(), DemoError> {
     let state = folder.join("state");
     if !keep && state.exists() {
         // Only what is plainly a store: the demo may be started anywhere.
-        let ours = state.join(crate::control::store::LOCK_FILE).exists();
+        let ours = state.join(app::STORE_MARK).exists();
         let empty = fs::read_dir(&state).is_ok_and(|mut entries| entries.next().is_none());
         if !ours && !empty {
             return Err(DemoError::ForeignState { path: state });
@@ -183,49 +177,21 @@ fn serve(
 
 /// Tells the gate what a directory would: who has which address.
 fn introduce(gate: &Gate) -> Result<(), DemoError> {
-    let by = caller();
     for tenant in ["acme", "globex"] {
         for name in USERS {
             let (Ok(tenant), Ok(user)) = (TenantId::parse(tenant), UserId::parse(name)) else {
                 continue;
             };
-            let key = UserKey::new(&tenant, &user);
-            let reachable_by_mail = name != "carol";
-            let email = reachable_by_mail.then(|| format!("{name}@{tenant}.test"));
-            let phone = (!reachable_by_mail).then(|| "+15550100".to_owned());
-            let edit = |_: &Profile| Profile {
-                email: email.clone(),
-                phone: phone.clone(),
+            let has_mail = name != "carol";
+            let profile = Profile {
+                email: has_mail.then(|| format!("{name}@{tenant}.test")),
+                phone: (!has_mail).then(|| "+15550100".to_owned()),
                 ..Profile::default()
             };
-            let change = gate
-                .commander()
-                .change_profile(&by, &key, edit, Terms::default());
-            gate.runtime().block_on(change)?;
+            gate.introduce(&UserKey::new(&tenant, &user), &profile)?;
         }
     }
     Ok(())
-}
-
-fn make_token(gate: &Gate) -> Result<String, DemoError> {
-    let ask = TokenAsk {
-        role: Role::GlobalAdmin,
-        tenant: None,
-        name: "demo admin".into(),
-        expires_at: None,
-    };
-    let now = gate.commander().now();
-    let made = gate.tokens().create(ask, "demo", Source::Command, now);
-    Ok(gate.runtime().block_on(made)?.secret)
-}
-
-fn caller() -> Caller {
-    Caller {
-        actor: "demo".into(),
-        role: Role::GlobalAdmin,
-        tenant: None,
-        source: Source::Command,
-    }
 }
 
 /// Secrets are made with their mode, never widened to it.

@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use aws_lc_rs::digest;
 use jsonwebtoken::Validation;
+use jsonwebtoken::errors::ErrorKind;
 use moka::sync::Cache;
 use portcullis_core::limits;
 use portcullis_core::time::Timestamp;
@@ -79,22 +80,12 @@ impl TokenVerifier {
     }
 
     fn read(&self, token: &str) -> Result<Claims, &'static str> {
-        use jsonwebtoken::errors::ErrorKind;
         let decoded =
             jsonwebtoken::decode::<Map<String, Value>>(token, &self.config.key, &self.validation);
         let claims = match decoded {
             Ok(decoded) => decoded.claims,
             Err(error) => {
-                return Err(match error.kind() {
-                    ErrorKind::ExpiredSignature => "it has expired",
-                    ErrorKind::ImmatureSignature => "it is not valid yet",
-                    ErrorKind::InvalidIssuer => "it is from another issuer",
-                    ErrorKind::InvalidAudience => "it is for another audience",
-                    ErrorKind::MissingRequiredClaim(_) => "a required claim is missing",
-                    ErrorKind::InvalidAlgorithm => "its algorithm is not allowed here",
-                    // The library's list is open; whatever else it is, it is no token.
-                    _ => "it can't be verified",
-                });
+                return Err(plain_reason(error.kind()));
             }
         };
         let user = match claims.get(&self.config.user_claim) {
@@ -115,6 +106,23 @@ impl TokenVerifier {
             issued_at,
             expires_at,
         })
+    }
+}
+
+/// Why a token is not valid, in words that give nothing away.
+#[expect(
+    clippy::wildcard_enum_match_arm,
+    reason = "the library's list is open; whatever else it says, it is no token"
+)]
+fn plain_reason(kind: &ErrorKind) -> &'static str {
+    match kind {
+        ErrorKind::ExpiredSignature => "it has expired",
+        ErrorKind::ImmatureSignature => "it is not valid yet",
+        ErrorKind::InvalidIssuer => "it is from another issuer",
+        ErrorKind::InvalidAudience => "it is for another audience",
+        ErrorKind::MissingRequiredClaim(_) => "a required claim is missing",
+        ErrorKind::InvalidAlgorithm => "its algorithm is not allowed here",
+        _ => "it can't be verified",
     }
 }
 

@@ -18,8 +18,7 @@ mod generated {
     });
 }
 
-use generated::exports::portcullis::policy::{notification, reactivation, refusal};
-use generated::portcullis::policy::types;
+use generated::exports::portcullis::policy::{notification, reactivation, refusal, types};
 
 pub(super) use generated::exports::portcullis::policy::settings::Problem;
 pub(super) use generated::{COMPONENT_TYPE, Policy as Instance, PolicyPre};

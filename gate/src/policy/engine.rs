@@ -112,6 +112,10 @@ impl Drop for Running<'_> {
     }
 }
 
+#[expect(
+    clippy::disallowed_methods,
+    reason = "this thread serves nobody: sleeping between ticks is all that it is for"
+)]
 fn tick(engine: &EngineWeak, state: &ClockState) {
     let mut idle_ticks = 0;
     while !state.stopped.load(Ordering::SeqCst) {
@@ -135,5 +139,47 @@ fn tick(engine: &EngineWeak, state: &ClockState) {
         }
         state.resting.store(false, Ordering::SeqCst);
         idle_ticks = 0;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+
+    fn wait_until(met: impl Fn() -> bool) {
+        let started = std::time::Instant::now();
+        while !met() {
+            assert!(
+                started.elapsed() < Duration::from_secs(10),
+                "waited in vain"
+            );
+            thread::yield_now();
+        }
+    }
+
+    /// A clock that rests and is not woken would let a guest loop for ever.
+    #[test]
+    fn a_clock_at_rest_is_woken_by_a_call() {
+        let engine = build(&HostLimits::default()).unwrap();
+        let clock = Clock::start(&engine).unwrap();
+        for _ in 0..3 {
+            wait_until(|| clock.state.resting.load(Ordering::SeqCst));
+            let _running = clock.run();
+            wait_until(|| !clock.state.resting.load(Ordering::SeqCst));
+        }
+    }
+
+    #[test]
+    fn a_clock_stops_with_its_host_at_rest_or_not() {
+        let engine = build(&HostLimits::default()).unwrap();
+        for at_rest in [false, true] {
+            let clock = Clock::start(&engine).unwrap();
+            let state = Arc::downgrade(&clock.state);
+            wait_until(|| !at_rest || clock.state.resting.load(Ordering::SeqCst));
+            drop(clock);
+            wait_until(|| state.upgrade().is_none());
+        }
     }
 }

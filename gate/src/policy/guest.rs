@@ -1,7 +1,7 @@
 //! One call of one guest: a fresh instance, used once and thrown away.
 
 use portcullis_core::policy::Fault;
-use wasmtime::{Error, PoolConcurrencyLimitError, ResourceLimiter, Store, Trap};
+use wasmtime::{Error, PoolConcurrencyLimitError, ResourceLimiter, Store, Trap, WasmBacktrace};
 
 use super::bindings::{Instance, PolicyError, PolicyPre};
 use super::engine::Clock;
@@ -75,20 +75,39 @@ fn fault(
     if error.is::<PoolConcurrencyLimitError>() {
         return Fault::Busy;
     }
-    // The alternate form carries the whole chain of causes; the plain one has
-    // only the backtrace.
-    let cause = shorten(&format!("{error:#}"), 500);
+    // Not `to_string`, which is the backtrace alone and leaves out the cause.
+    let cause = shorten(&error.root_cause().to_string(), 500);
     match error.downcast_ref::<Trap>() {
         Some(Trap::Interrupt) => Fault::Deadline {
             limit_ms: limits.deadline_ms,
         },
         Some(Trap::StackOverflow) => Fault::StackOverflow,
-        Some(_) => Fault::Trap(cause),
+        Some(_) => Fault::Trap(cause + &place(error)),
         // The error's type is private to wasmtime; a test holds on to its text.
         None if cause.contains("fuel allocated for hostcalls") => Fault::ResultTooLarge {
             limit_bytes: limits.result_bytes_max,
         },
         None => otherwise(cause),
+    }
+}
+
+/// Where the guest was, innermost first, as far as it kept the names of its
+/// functions.
+fn place(error: &Error) -> String {
+    const FRAMES_MAX: usize = 5;
+    let frames = error
+        .downcast_ref::<WasmBacktrace>()
+        .map_or(&[][..], WasmBacktrace::frames);
+    let names: Vec<String> = frames
+        .iter()
+        .filter_map(|frame| frame.func_name())
+        .take(FRAMES_MAX)
+        .map(|name| shorten(name, 100))
+        .collect();
+    if names.is_empty() {
+        String::new()
+    } else {
+        format!(", in {}", names.join(", in "))
     }
 }
 

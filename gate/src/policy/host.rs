@@ -150,6 +150,21 @@ impl PolicyHost {
         check_refusal(answer, &AnswerLimits::STANDARD)
     }
 
+    /// As [`refusal`](Self::refusal), but on this thread, which it blocks for up
+    /// to the deadline: for measurements, and for a command line that has nobody
+    /// else to serve.
+    ///
+    /// # Errors
+    /// As [`refusal`](Self::refusal), but never [`Fault::Busy`] for the queue.
+    pub fn refuse_here(
+        &self,
+        policy: &Policy,
+        input: &RefusalInput,
+    ) -> Result<RefusalDecision, Fault> {
+        let answer = policy.refuse(&self.clock, input)?;
+        check_refusal(answer, &AnswerLimits::STANDARD)
+    }
+
     /// Asks whether a step of a reset may be taken.
     ///
     /// # Errors

@@ -11,11 +11,15 @@ use thiserror::Error;
 use wasmtime::Engine;
 use wasmtime::component::{Component, Linker};
 use wit_parser::decoding::{self, DecodedWasm};
-use wit_parser::{Resolve, WorldId, WorldItem, WorldKey};
+use wit_parser::{Resolve, WorldId};
 
 use super::bindings::{COMPONENT_TYPE, PolicyPre};
 use super::guest::Guest;
 use super::manifest::ManifestError;
+
+/// The package in `wit/`, and its version.
+const CONTRACT: (&str, &str) = ("portcullis", "policy");
+const OFFERED: &str = "0.1.0";
 
 /// One thing that the policy finds wrong with its settings.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -54,10 +58,15 @@ pub enum LoadError {
     #[error("module: this component is damaged: {0}")]
     Damaged(String),
     #[error(
-        "module: the policy imports {}; a policy may import nothing but \
-         portcullis:policy/types", .0.join(", ")
+        "module: the policy imports {}; a policy imports nothing at all: build it for the \
+         world of the contract, without WASI", .0.join(", ")
     )]
     Imports(Vec<String>),
+    #[error(
+        "module: the policy was built against portcullis:policy@{found}, this gate speaks \
+         {OFFERED}; build it against that"
+    )]
+    Version { found: String },
     #[error("module: the component does not offer the world portcullis:policy/policy@0.1.0: {0}")]
     World(String),
     #[error("module: the component cannot be compiled: {0}")]
@@ -110,6 +119,7 @@ pub(super) fn compile(
     check_preamble(wasm)?;
     let (resolve, world) = decode(wasm)?;
     check_imports(&resolve, world)?;
+    check_version(&resolve)?;
     check_world(wasm)?;
     let component = Component::new(engine, wasm).map_err(|error| compile_error(&error))?;
     // The empty linker is the whole of what a guest may call.
@@ -142,22 +152,34 @@ fn decode(wasm: &[u8]) -> Result<(Resolve, WorldId), LoadError> {
     }
 }
 
-/// An interface of types asks for nothing; all else is refused by its name.
+/// Whatever is imported is refused by its name, types alone included: the types
+/// of the contract are exported, so that "no import" is a thing one can see.
 fn check_imports(resolve: &Resolve, world: WorldId) -> Result<(), LoadError> {
     let refused: Vec<String> = resolve.worlds[world]
         .imports
-        .iter()
-        .filter(|(_, item)| match item {
-            WorldItem::Interface { id, .. } => !resolve.interfaces[*id].functions.is_empty(),
-            WorldItem::Function(_) => true,
-            WorldItem::Type { .. } => false,
-        })
-        .map(|(key, _): (&WorldKey, _)| resolve.name_world_key(key))
+        .keys()
+        .map(|key| resolve.name_world_key(key))
         .collect();
     if refused.is_empty() {
         Ok(())
     } else {
         Err(LoadError::Imports(refused))
+    }
+}
+
+/// The version stands in the names of what is exported, so one that differs
+/// would come out as everything missing.
+fn check_version(resolve: &Resolve) -> Result<(), LoadError> {
+    let found = resolve
+        .packages
+        .iter()
+        .filter(|(_, package)| (&*package.name.namespace, &*package.name.name) == CONTRACT)
+        .filter_map(|(_, package)| package.name.version.as_ref())
+        .map(ToString::to_string)
+        .find(|version| version != OFFERED);
+    match found {
+        Some(found) => Err(LoadError::Version { found }),
+        None => Ok(()),
     }
 }
 

@@ -195,3 +195,55 @@ fn finish(shared: &Shared, owner: Owner) {
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use std::sync::mpsc;
+    use std::time::{Duration, Instant};
+
+    use super::*;
+
+    fn threads() -> GuestThreads {
+        GuestThreads::start(&HostLimits::default()).unwrap()
+    }
+
+    #[test]
+    fn the_threads_end_with_their_host_once_their_calls_are_done() {
+        let threads = threads();
+        let shared = Arc::downgrade(&threads.0);
+        let (release, held) = mpsc::channel::<()>();
+        let (start, started) = mpsc::channel();
+        let call = threads.run(0, move || {
+            start.send(()).unwrap();
+            Ok(held.recv().is_err())
+        });
+        // The call is queued at the first poll, which here is also the last.
+        let mut call = Box::pin(call);
+        let mut context = std::task::Context::from_waker(std::task::Waker::noop());
+        assert!(call.as_mut().poll(&mut context).is_pending());
+        started.recv().unwrap();
+        drop(call);
+        drop(threads);
+        assert!(shared.upgrade().is_some(), "a call still runs");
+        drop(release);
+        let begun = Instant::now();
+        while shared.upgrade().is_some() {
+            assert!(begun.elapsed() < Duration::from_secs(10), "waited in vain");
+            thread::yield_now();
+        }
+    }
+
+    #[tokio::test]
+    async fn a_call_that_panics_costs_no_thread() {
+        let threads = threads();
+        for _ in 0..5 {
+            #[allow(clippy::panic)]
+            let panicked =
+                threads.run(0, || -> Result<(), Fault> { panic!("a fault of the gate") });
+            assert!(matches!(panicked.await, Err(Fault::Trap(_))));
+        }
+        assert_eq!(threads.run(0, || Ok(1)).await, Ok(1));
+    }
+}

@@ -333,3 +333,7 @@ fn quote(text: &str) -> String {
 fn bad(what: String) -> Fault {
     Fault::BadOutput { what }
 }
+
+#[cfg(test)]
+#[path = "check_tests.rs"]
+mod tests;

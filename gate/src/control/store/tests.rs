@@ -7,7 +7,6 @@ mod disk;
 mod files;
 mod fold;
 mod queries;
-mod speed;
 
 use std::sync::Arc;
 

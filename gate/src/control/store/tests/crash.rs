@@ -54,6 +54,9 @@ struct Told {
 
 #[test]
 fn a_second_process_is_refused_until_the_first_has_ended() {
+    if let Some(folder) = std::env::var_os(FOLDER) {
+        return write_for_ever(&folder);
+    }
     let folder = Folder::fresh();
     let mut child = start(&folder);
     let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
@@ -73,15 +76,10 @@ fn a_second_process_is_refused_until_the_first_has_ended() {
 
 /// Starts the writing process.
 fn start(folder: &Folder) -> Child {
-    let test = "control::store::tests::crash::the_process_that_is_killed";
+    let test =
+        "control::store::tests::crash::a_second_process_is_refused_until_the_first_has_ended";
     Command::new(std::env::current_exe().unwrap())
-        .args([
-            "--exact",
-            test,
-            "--ignored",
-            "--nocapture",
-            "--test-threads=1",
-        ])
+        .args(["--exact", test, "--nocapture", "--test-threads=1"])
         .env(FOLDER, folder.0.path())
         .stdout(Stdio::piped())
         .stderr(Stdio::null())
@@ -172,13 +170,8 @@ fn check(folder: &Folder, acknowledged: u64, sessions: &[u8]) {
     assert_eq!(next.entry.seq, Revision(head.0 + 1));
 }
 
-/// Not a test: run by the test above, in a process of its own.
-#[test]
-#[ignore = "started by the crash test"]
-fn the_process_that_is_killed() {
-    let Some(folder) = std::env::var_os(FOLDER) else {
-        return;
-    };
+/// What the test's own binary does, started again in a process that is killed.
+fn write_for_ever(folder: &std::ffi::OsStr) {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .enable_all()

@@ -1,0 +1,321 @@
+//! One call from its head to its answer: who asks, whether they may, what they
+//! say, and what came of it.
+
+use std::sync::Arc;
+
+use aws_lc_rs::digest;
+use axum::body::Bytes;
+use axum::extract::rejection::RawPathParamsRejection;
+use axum::extract::{FromRequestParts, RawPathParams, Request, State};
+use axum::http::request::Parts;
+use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use portcullis_core::ids::Revision;
+use portcullis_core::limits;
+use serde::Serialize;
+
+use super::access::{Call, permits};
+use super::credential::{self, QueryToken};
+use super::problem::Problem;
+use super::query::Query;
+use super::retry::Answers;
+use super::{AdminState, body};
+use crate::control::command::{Caller, Terms};
+use crate::control::ledger::{IdempotencyKey, ReadError};
+use crate::control::store::SqliteStore;
+
+/// What all calls share.
+pub(super) struct Api {
+    pub(super) state: AdminState,
+    answers: Answers,
+}
+
+impl Api {
+    pub(super) fn new(state: AdminState) -> Arc<Self> {
+        Arc::new(Self {
+            state,
+            answers: Answers::default(),
+        })
+    }
+
+    /// Asks the store, off the threads that serve requests.
+    pub(super) async fn read<T: Send + 'static>(
+        &self,
+        look: impl FnOnce(&SqliteStore) -> Result<T, ReadError> + Send + 'static,
+    ) -> Result<T, Problem> {
+        let store = Arc::clone(self.state.commander.store());
+        let found = tokio::task::spawn_blocking(move || look(&store)).await;
+        Ok(found.map_err(|_| ReadError::Closed)??)
+    }
+}
+
+/// A call that may be made.
+pub(super) struct Ask {
+    pub(super) api: Arc<Api>,
+    pub(super) caller: Caller,
+    /// The `{id}` of the path, decoded once.
+    pub(super) id: String,
+    pub(super) query: Query,
+    pub(super) headers: HeaderMap,
+    pub(super) body: Bytes,
+    retry: Option<Retry>,
+}
+
+/// What makes a call recognisable as the retry of another.
+struct Retry {
+    /// Keeps the keys of different tokens apart, and tells nothing of the token.
+    scope: String,
+    key: String,
+    request: Vec<u8>,
+}
+
+/// An answer of success.
+#[derive(Clone, Debug)]
+pub(super) struct Answer {
+    pub(super) status: StatusCode,
+    pub(super) json: Bytes,
+    pub(super) etag: Option<Revision>,
+}
+
+impl Answer {
+    pub(super) fn ok(body: &impl Serialize) -> Result<Self, Problem> {
+        Self::new(StatusCode::OK, body)
+    }
+
+    pub(super) fn new(status: StatusCode, body: &impl Serialize) -> Result<Self, Problem> {
+        let json = serde_json::to_vec(body).map_err(|_| internal())?;
+        Ok(Self {
+            status,
+            json: json.into(),
+            etag: None,
+        })
+    }
+
+    /// What `If-Match` takes.
+    pub(super) fn at(mut self, revision: Revision) -> Self {
+        self.etag = Some(revision);
+        self
+    }
+}
+
+impl IntoResponse for Answer {
+    fn into_response(self) -> Response {
+        let mut response = (self.status, self.json).into_response();
+        let json = HeaderValue::from_static("application/json");
+        response.headers_mut().insert(header::CONTENT_TYPE, json);
+        if let Some(revision) = self.etag
+            && let Ok(etag) = HeaderValue::from_str(&format!("\"{revision}\""))
+        {
+            response.headers_mut().insert(header::ETAG, etag);
+        }
+        response
+    }
+}
+
+impl Ask {
+    /// For what the path's own row in the table of roles does not cover.
+    pub(super) fn demand(&self, call: Call) -> Result<(), Problem> {
+        demand(&self.caller, call)
+    }
+
+    /// How a change is to be taken. `step` keeps the changes of one call apart.
+    pub(super) fn terms(&self, step: &str, dry_run: bool) -> Result<Terms, Problem> {
+        let idempotency = self.retry.as_ref().map(|retry| {
+            let scope = format!("{}/{step}", retry.scope);
+            IdempotencyKey::new(&scope, &retry.key, &retry.request)
+        });
+        Ok(Terms {
+            at_revision: at_revision(&self.headers)?,
+            idempotency: idempotency
+                .transpose()
+                .map_err(|error| bad_key(&error.to_string()))?,
+            dry_run,
+        })
+    }
+}
+
+/// Answers one call, whatever comes of it.
+pub(super) async fn answer<F, Fut>(
+    State(api): State<Arc<Api>>,
+    request: Request,
+    call: Call,
+    handler: F,
+) -> Response
+where
+    F: Fn(Ask) -> Fut + Send + Sync + 'static,
+    Fut: Future<Output = Result<Answer, Problem>> + Send + 'static,
+{
+    let method = request.method().clone();
+    let work = admit_and_do(api, request, call, handler);
+    let outcome = tokio::time::timeout(limits::ADMIN_REQUEST_WAIT, work).await;
+    let outcome = outcome.unwrap_or_else(|_| {
+        let what = "the call was not done in time, and may yet be";
+        Err(Problem::unavailable("outcome-unknown", what)
+            .mend("repeat it with the same Idempotency-Key, or look at the user"))
+    });
+    match outcome {
+        Ok(response) => {
+            tracing::debug!(%method, ?call, status = response.status().as_u16(), "admin call");
+            response
+        }
+        Err(problem) => {
+            tracing::info!(%method, ?call, status = problem.status().as_u16(), "admin call refused");
+            problem.into_response()
+        }
+    }
+}
+
+async fn admit_and_do<F, Fut>(
+    api: Arc<Api>,
+    request: Request,
+    call: Call,
+    handler: F,
+) -> Result<Response, Problem>
+where
+    F: Fn(Ask) -> Fut + Send + Sync + 'static,
+    Fut: Future<Output = Result<Answer, Problem>> + Send + 'static,
+{
+    let (mut parts, stream) = request.into_parts();
+    let mut query = Query::parse(parts.uri.query())?;
+    let query_token = query_token(&api, call, parts.uri.path());
+    let secret = credential::take(&parts.headers, &mut query, query_token)?;
+    let tokens = &api.state.tokens;
+    let caller = tokens.authenticate(&secret, api.state.commander.now());
+    let caller = caller.ok_or_else(credential::invalid_token)?;
+    demand(&caller, call)?;
+    let id = path_id(&mut parts).await?;
+    // Nothing that reads has a use for a body.
+    let body = match parts.method {
+        Method::GET | Method::HEAD => Bytes::new(),
+        _ => body::read(&parts.headers, stream).await?,
+    };
+    let retry = retry(&parts, &secret, &query, &body)?;
+    let ask = Ask {
+        api: Arc::clone(&api),
+        caller,
+        id,
+        query,
+        headers: parts.headers,
+        body,
+        retry,
+    };
+    // In a task of its own: a client that hangs up must not leave a change half
+    // told, and the retry with its key finds the answer.
+    let work = tokio::spawn(async move {
+        let key = ask.retry.as_ref().map(|retry| {
+            let key = IdempotencyKey::new(&retry.scope, &retry.key, &retry.request);
+            key.map_err(|error| bad_key(&error.to_string()))
+        });
+        let Some(key) = key.transpose()? else {
+            return Ok(handler(ask).await?.into_response());
+        };
+        let now = api.state.commander.now();
+        api.answers.once(key, now, || handler(ask)).await
+    });
+    work.await.map_err(|_| internal())?
+}
+
+fn demand(caller: &Caller, call: Call) -> Result<(), Problem> {
+    if permits(caller.role, call) {
+        Ok(())
+    } else {
+        Err(credential::wrong_role(caller.role.as_str(), call))
+    }
+}
+
+fn query_token(api: &Api, call: Call, path: &str) -> QueryToken {
+    let circularo = matches!(call, Call::ShowUser | Call::PutUser);
+    if !api.state.query_token {
+        QueryToken::Off
+    } else if circularo && path.starts_with("/api/v1/") {
+        QueryToken::Taken
+    } else {
+        QueryToken::NotHere
+    }
+}
+
+async fn path_id(parts: &mut Parts) -> Result<String, Problem> {
+    let params: Result<RawPathParams, RawPathParamsRejection> =
+        RawPathParams::from_request_parts(parts, &()).await;
+    let params = params.map_err(|_| {
+        Problem::field("id", "the path holds bytes that are no text")
+            .mend("percent-encode the id as UTF-8")
+    })?;
+    let id = params.iter().find(|(name, _)| *name == "id");
+    Ok(id.map(|(_, id)| id.to_owned()).unwrap_or_default())
+}
+
+fn retry(
+    parts: &Parts,
+    secret: &str,
+    query: &Query,
+    body: &Bytes,
+) -> Result<Option<Retry>, Problem> {
+    let mut keys = parts.headers.get_all("idempotency-key").iter();
+    let Some(key) = keys.next() else {
+        return Ok(None);
+    };
+    if keys.next().is_some() {
+        return Err(bad_key("there is more than one"));
+    }
+    if matches!(parts.method, Method::GET | Method::HEAD) {
+        return Ok(None);
+    }
+    let key = key.to_str().map_err(|_| bad_key("it is no text"))?;
+    let mut request = Vec::new();
+    let header = |name| {
+        parts
+            .headers
+            .get(name)
+            .map_or(&[][..], HeaderValue::as_bytes)
+    };
+    let (method, path, query) = (&parts.method, parts.uri.path(), query.fingerprint());
+    for part in [
+        method.as_str().as_bytes(),
+        path.as_bytes(),
+        query.as_bytes(),
+        header("x-tenant"),
+        header("if-match"),
+        body,
+    ] {
+        request.extend_from_slice(&part.len().to_be_bytes());
+        request.extend_from_slice(part);
+    }
+    let scope = digest::digest(&digest::SHA256, format!("retries of {secret}").as_bytes());
+    let scope = scope.as_ref().iter().take(16);
+    Ok(Some(Retry {
+        scope: scope.map(|byte| format!("{byte:02x}")).collect(),
+        key: key.to_owned(),
+        request,
+    }))
+}
+
+fn at_revision(headers: &HeaderMap) -> Result<Option<Revision>, Problem> {
+    let mut all = headers.get_all(header::IF_MATCH).iter();
+    let Some(value) = all.next() else {
+        return Ok(None);
+    };
+    let number = value.to_str().ok().and_then(|text| {
+        let digits = text.trim().strip_prefix('"')?.strip_suffix('"')?;
+        let plain = digits.bytes().all(|byte| byte.is_ascii_digit());
+        digits.parse().ok().filter(|_| plain)
+    });
+    match number.filter(|_| all.next().is_none()) {
+        Some(number) => Ok(Some(Revision(number))),
+        None => Err(
+            Problem::field("If-Match", "it is not one revision in quotes")
+                .mend("send the user's `revision` as If-Match: \"7\""),
+        ),
+    }
+}
+
+fn bad_key(what: &str) -> Problem {
+    Problem::field("Idempotency-Key", what)
+        .mend("send one text of your own choice, a new one for a new request")
+}
+
+fn internal() -> Problem {
+    let status = StatusCode::INTERNAL_SERVER_ERROR;
+    Problem::new(status, "internal", "the gate could not work out an answer")
+        .mend("look at the gate's log")
+}

@@ -1,0 +1,79 @@
+//! `GET /api/v1/audit`: the ledger, newest first.
+
+use portcullis_core::ids::{Revision, UserId};
+use portcullis_core::time::Timestamp;
+use serde_json::json;
+
+use super::ask::{Answer, Ask};
+use super::problem::Problem;
+use super::times;
+use super::view::EntryView;
+use crate::control::store::AuditQuery;
+
+const PARAMETERS: [&str; 8] = [
+    "tenant", "user", "actor", "action", "since", "until", "limit", "cursor",
+];
+
+/// As [`portcullis_core::ledger::Event::action`] names them.
+const ACTIONS: [&str; 10] = [
+    "hold_placed",
+    "hold_started",
+    "holds_lifted",
+    "hold_ended",
+    "sessions_revoked",
+    "profile_changed",
+    "deleted",
+    "token_created",
+    "token_revoked",
+    "refused",
+];
+
+pub(super) async fn list(ask: Ask) -> Result<Answer, Problem> {
+    ask.query.refuse_unknown(&PARAMETERS)?;
+    // Whoever acts on all tenants may read of all at once, and of what concerns
+    // none (tokens for all tenants). A user is one tenant's.
+    let user = match ask.query.find("user") {
+        None => None,
+        Some(name) => Some(ask.resolve(&ask.scope()?, "user", name)?),
+    };
+    let scope = match &user {
+        Some(_) => Some(ask.scope()?),
+        None => ask.named_scope()?,
+    };
+    let time = |field| -> Result<Option<Timestamp>, Problem> {
+        let text = ask.query.find(field);
+        text.map(|text| times::time(field, text)).transpose()
+    };
+    let action = ask.query.find("action").map(check_action).transpose()?;
+    let query = AuditQuery {
+        tenant: scope.map(|scope| scope.tenant),
+        user: user.and_then(|key| UserId::parse(key.user()).ok()),
+        actor: ask.query.find("actor").map(str::to_owned),
+        action,
+        since: time("since")?,
+        until: time("until")?,
+        before: ask.query.find("cursor").map(read_cursor).transpose()?,
+        after: None,
+        limit: ask.query.limit()?,
+    };
+    let page = ask.api.read(move |store| store.audit(&query)).await?;
+    let next = page.next.map(|seq| seq.to_string());
+    let entries: Vec<EntryView> = page.entries.into_iter().map(EntryView::of).collect();
+    Answer::ok(&json!({ "entries": entries, "next_cursor": next }))
+}
+
+fn check_action(text: &str) -> Result<String, Problem> {
+    if ACTIONS.contains(&text) {
+        return Ok(text.to_owned());
+    }
+    let what = format!("{text:?} is no action");
+    Err(Problem::field("action", what).mend(format!("use one of {}", ACTIONS.join(", "))))
+}
+
+fn read_cursor(text: &str) -> Result<Revision, Problem> {
+    let seq = text.parse().map(Revision);
+    seq.map_err(|_| {
+        Problem::field("cursor", "it is not one that this API gave out")
+            .mend("send the next_cursor of the page before, as it is")
+    })
+}

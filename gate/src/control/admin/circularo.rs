@@ -1,0 +1,238 @@
+//! `PUT /api/v1/users/{id}`: Circularo's status, and the user's attributes.
+
+use portcullis_core::ids::{HoldName, UserId};
+use portcullis_core::names::NameRule;
+use portcullis_core::user::{Kind, Profile, Source};
+use serde::{Deserialize, Deserializer};
+
+use super::access::Call;
+use super::ask::{Answer, Ask};
+use super::body;
+use super::problem::Problem;
+use super::view::Outcome;
+use crate::control::command::{Caller, CommandError, Done, Note, Restore, Suspend, Terms};
+
+const LOCALE_BYTES_MAX: usize = 35;
+
+/// Absent: leave it. `null`: clear it.
+type Change = Option<Option<String>>;
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Fields {
+    status: Option<NewStatus>,
+    #[serde(default, deserialize_with = "given")]
+    email: Change,
+    #[serde(default, deserialize_with = "given")]
+    phone: Change,
+    #[serde(default, deserialize_with = "given")]
+    username: Change,
+    #[serde(default, deserialize_with = "given")]
+    employee_id: Change,
+    #[serde(default, deserialize_with = "given")]
+    locale: Change,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum NewStatus {
+    Suspended,
+    Active,
+}
+
+fn given<'de, D: Deserializer<'de>>(reader: D) -> Result<Change, D::Error> {
+    Option::<String>::deserialize(reader).map(Some)
+}
+
+pub(super) async fn put(ask: Ask) -> Result<Answer, Problem> {
+    ask.query.refuse_unknown(&["tenant"])?;
+    let scope = ask.scope()?;
+    let key = ask.resolve(&scope, "id", &ask.id)?;
+    let fields: Fields = body::parse(&ask.body)?;
+    let status = fields.status;
+    let edit = Edit::of(fields, scope.names)?;
+    if edit.is_some() {
+        ask.demand(Call::EditUser)?;
+    }
+    let commander = &ask.api.state.commander;
+    let (by, terms) = (caller(&ask.caller, status), ask.terms("profile", false)?);
+    let done = match (edit, status) {
+        (None, None) => {
+            return Err(
+                Problem::bad("nothing-to-change", "the body changes nothing")
+                    .mend("give `status`, or one of email, phone, username, employee_id, locale"),
+            );
+        }
+        (Some(edit), None) => {
+            let change = |profile: &Profile| edit.apply(profile);
+            commander.change_profile(&by, &key, change, terms).await?
+        }
+        (None, Some(status)) => {
+            let terms = ask.terms("status", false)?;
+            set_status(&ask, &by, &key, status, terms).await?
+        }
+        (Some(edit), Some(status)) => {
+            // What would stop the second change stops both.
+            let trial = Terms {
+                dry_run: true,
+                ..terms.clone()
+            };
+            set_status(&ask, &by, &key, status, trial).await?;
+            let change = |profile: &Profile| edit.apply(profile);
+            let first = commander.change_profile(&by, &key, change, terms).await?;
+            let terms = Terms {
+                at_revision: None,
+                ..ask.terms("status", false)?
+            };
+            let mut done = set_status(&ask, &by, &key, status, terms).await?;
+            done.unchanged &= first.unchanged;
+            done
+        }
+    };
+    let mut outcome = Outcome::of(&done, commander.now());
+    outcome.status = Some("SUCCESS");
+    Ok(Answer::ok(&outcome)?.at(done.user.revision))
+}
+
+/// The status is Circularo's word; attributes are our own.
+fn caller(caller: &Caller, status: Option<NewStatus>) -> Caller {
+    let source = status.map_or(caller.source, |_| Source::Circularo);
+    Caller {
+        source,
+        ..caller.clone()
+    }
+}
+
+async fn set_status(
+    ask: &Ask,
+    by: &Caller,
+    key: &portcullis_core::ids::UserKey,
+    status: NewStatus,
+    terms: Terms,
+) -> Result<Done, CommandError> {
+    let commander = &ask.api.state.commander;
+    let note = Note::default();
+    match status {
+        NewStatus::Suspended => {
+            let wanted = Suspend {
+                hold: HoldName::admin(),
+                kind: Kind::Permanent,
+                reason: None,
+                reason_text: None,
+                starts_at: None,
+                ends_at: None,
+                revoke_sessions: true,
+                disable_api_keys: true,
+            };
+            commander.suspend(by, key, &wanted, &note, terms).await
+        }
+        // Active means active: no hold may stay.
+        NewStatus::Active => {
+            let wanted = Restore {
+                hold: None,
+                restore_api_keys: true,
+            };
+            commander.restore(by, key, &wanted, &note, terms).await
+        }
+    }
+}
+
+/// Changes to a profile, checked and in the spelling that names are kept in.
+#[derive(Debug, Default)]
+struct Edit {
+    email: Change,
+    phone: Change,
+    username: Change,
+    employee_id: Change,
+    locale: Change,
+}
+
+impl Edit {
+    /// `None`: no attribute is given.
+    fn of(fields: Fields, rule: NameRule) -> Result<Option<Self>, Problem> {
+        let edit = Self {
+            email: change("email", fields.email, |text| email(text, rule))?,
+            phone: change("phone", fields.phone, |text| {
+                phone(text).ok_or_else(|| "it is no phone number; write +33612345678".to_owned())
+            })?,
+            username: change("username", fields.username, |text| name(text, rule))?,
+            employee_id: change("employee_id", fields.employee_id, |text| name(text, rule))?,
+            locale: change("locale", fields.locale, locale)?,
+        };
+        let given = [
+            &edit.email,
+            &edit.phone,
+            &edit.username,
+            &edit.employee_id,
+            &edit.locale,
+        ];
+        let any = given.into_iter().any(Option::is_some);
+        Ok(any.then_some(edit))
+    }
+
+    fn apply(&self, profile: &Profile) -> Profile {
+        let pick = |change: &Change, old: &Option<String>| match change {
+            Some(new) => new.clone(),
+            None => old.clone(),
+        };
+        Profile {
+            email: pick(&self.email, &profile.email),
+            phone: pick(&self.phone, &profile.phone),
+            username: pick(&self.username, &profile.username),
+            employee_id: pick(&self.employee_id, &profile.employee_id),
+            locale: pick(&self.locale, &profile.locale),
+        }
+    }
+}
+
+fn change(
+    field: &str,
+    change: Change,
+    check: impl Fn(&str) -> Result<String, String>,
+) -> Result<Change, Problem> {
+    let Some(Some(text)) = change else {
+        return Ok(change);
+    };
+    let checked = check(&text).map_err(|what| Problem::field(field, what))?;
+    Ok(Some(Some(checked)))
+}
+
+fn name(text: &str, rule: NameRule) -> Result<String, String> {
+    let name = UserId::canonical(text, rule).map_err(|error| error.to_string())?;
+    Ok(name.as_str().to_owned())
+}
+
+fn email(text: &str, rule: NameRule) -> Result<String, String> {
+    let email = name(text, rule)?;
+    let whole = email
+        .rsplit_once('@')
+        .is_some_and(|(local, domain)| !local.is_empty() && !domain.is_empty());
+    if whole && !email.contains(char::is_whitespace) {
+        Ok(email)
+    } else {
+        Err("it is no email address; write one such as bob@example.com".to_owned())
+    }
+}
+
+/// Digits, and the plus in front of them; what people write between is dropped.
+pub(super) fn phone(text: &str) -> Option<String> {
+    let text = text.trim();
+    let between = |c: char| c.is_ascii_digit() || " -./()\u{a0}".contains(c);
+    let (plus, rest) = match text.strip_prefix('+') {
+        Some(rest) => ("+", rest),
+        None => ("", text),
+    };
+    let digits: String = rest.chars().filter(char::is_ascii_digit).collect();
+    let fits = (1..=20).contains(&digits.len()) && rest.chars().all(between);
+    fits.then(|| format!("{plus}{digits}"))
+}
+
+/// A language tag (RFC 5646), as far as its alphabet goes.
+fn locale(text: &str) -> Result<String, String> {
+    let fits = |b: u8| b.is_ascii_alphanumeric() || b == b'-';
+    if (2..=LOCALE_BYTES_MAX).contains(&text.len()) && text.bytes().all(fits) {
+        Ok(text.to_owned())
+    } else {
+        Err("it is no language tag; write one such as fr or pt-BR".to_owned())
+    }
+}

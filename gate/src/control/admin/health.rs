@@ -1,0 +1,87 @@
+//! What needs no token: whether the gate lives and works, a few numbers, and a
+//! page for whoever opens the listener in a browser.
+
+use std::fmt::Write;
+use std::sync::Arc;
+
+use axum::extract::State;
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::{Html, IntoResponse, Response};
+
+use super::ask::Api;
+use super::problem::Problem;
+use crate::control::ledger::Ledger;
+
+pub(super) async fn healthz() -> &'static str {
+    "ok\n"
+}
+
+pub(super) async fn readyz(State(api): State<Arc<Api>>) -> Response {
+    let lacks = if api.state.live.is_blind() {
+        Err("the ledger can't be followed".to_owned())
+    } else {
+        (api.state.ready)()
+    };
+    match lacks {
+        Ok(()) => "ready\n".into_response(),
+        Err(what) => Problem::unavailable("not-ready", format!("the gate is not ready: {what}"))
+            .into_response(),
+    }
+}
+
+/// Prometheus' text format, version 0.0.4.
+pub(super) async fn metrics(State(api): State<Arc<Api>>) -> Response {
+    let live = &api.state.live;
+    let gauges = [
+        (
+            "sessions_known",
+            "Sessions that the gate has learnt",
+            live.sessions().count() as u64,
+        ),
+        (
+            "requests_under_way",
+            "Requests that name a user and are not done",
+            live.connections().count() as u64,
+        ),
+        (
+            "ledger_head",
+            "Number of the newest entry of the ledger",
+            api.state.commander.store().head().0,
+        ),
+        (
+            "tenants",
+            "Tenants that the gate serves",
+            live.tenants().all().len() as u64,
+        ),
+    ];
+    let mut text = String::new();
+    for (name, help, value) in gauges {
+        let _ = writeln!(
+            text,
+            "# HELP portcullis_{name} {help}.\n# TYPE portcullis_{name} gauge\nportcullis_{name} {value}"
+        );
+    }
+    let kind = "text/plain; version=0.0.4; charset=utf-8";
+    (StatusCode::OK, [(header::CONTENT_TYPE, kind)], text).into_response()
+}
+
+const PAGE: &str = "<!doctype html>
+<html lang=\"en\">
+<meta charset=\"utf-8\">
+<title>Portcullis, admin listener</title>
+<h1>Portcullis</h1>
+<p>This is the admin listener of a gate: programs and the <code>portcullis</code> command suspend
+and restore users here. There is nothing to click yet.</p>
+<p>The API is under <code>/api/v1/</code> and is described in <code>docs/admin-api.md</code>.
+<a href=\"/readyz\">/readyz</a> says whether the gate is ready, <a href=\"/metrics\">/metrics</a>
+gives a few numbers.</p>
+</html>
+";
+
+pub(super) async fn page() -> Response {
+    let mut response = Html(PAGE).into_response();
+    let nothing = HeaderValue::from_static("default-src 'none'; frame-ancestors 'none'");
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_SECURITY_POLICY, nothing);
+    response
+}

@@ -1,0 +1,206 @@
+//! Errors as RFC 9457 problems: what is wrong, in which field, and the mend.
+
+use axum::http::{HeaderName, HeaderValue, Method, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use portcullis_core::plan::PlanError;
+use serde::Serialize;
+
+use crate::control::command::CommandError;
+use crate::control::ledger::{AppendError, ReadError};
+use crate::control::tokens::TokenError;
+
+/// Seconds until a retry makes sense where the store or the ledger is in the way.
+const RETRY_AFTER_SECONDS: &str = "1";
+
+/// An answer of failure.
+#[derive(Clone, Debug)]
+pub(super) struct Problem {
+    status: StatusCode,
+    code: &'static str,
+    what: String,
+    field: Option<String>,
+    mend: Option<String>,
+    headers: Vec<(HeaderName, String)>,
+}
+
+/// As it is sent. `code`, `field` and `mend` are the extension members.
+#[derive(Serialize)]
+struct Body<'a> {
+    r#type: &'static str,
+    title: &'a str,
+    status: u16,
+    detail: String,
+    code: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    field: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    mend: Option<&'a str>,
+}
+
+impl Problem {
+    pub(super) fn new(status: StatusCode, code: &'static str, what: impl Into<String>) -> Self {
+        Self {
+            status,
+            code,
+            what: what.into(),
+            field: None,
+            mend: None,
+            headers: Vec::new(),
+        }
+    }
+
+    pub(super) fn bad(code: &'static str, what: impl Into<String>) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, code, what)
+    }
+
+    /// A field, parameter or header that holds what it can't hold.
+    pub(super) fn field(field: impl Into<String>, what: impl Into<String>) -> Self {
+        Self::bad("invalid-field", what).of(field)
+    }
+
+    pub(super) fn not_found(what: impl Into<String>) -> Self {
+        Self::new(StatusCode::NOT_FOUND, "not-found", what)
+    }
+
+    pub(super) fn conflict(code: &'static str, what: impl Into<String>) -> Self {
+        Self::new(StatusCode::CONFLICT, code, what)
+    }
+
+    pub(super) fn unavailable(code: &'static str, what: impl Into<String>) -> Self {
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, code, what)
+            .with(header::RETRY_AFTER, RETRY_AFTER_SECONDS)
+    }
+
+    pub(super) fn wrong_method(method: &Method, path: &str) -> Self {
+        let what = format!("{method} is nothing that can be done with {path}");
+        Self::new(StatusCode::METHOD_NOT_ALLOWED, "wrong-method", what)
+            .mend("use one of those that the header Allow lists")
+    }
+
+    pub(super) fn deleted() -> Self {
+        let what = PlanError::Deleted.to_string();
+        Self::new(StatusCode::GONE, "deleted", what)
+    }
+
+    pub(super) fn of(mut self, field: impl Into<String>) -> Self {
+        self.field = Some(field.into());
+        self
+    }
+
+    pub(super) fn mend(mut self, mend: impl Into<String>) -> Self {
+        self.mend = Some(mend.into());
+        self
+    }
+
+    pub(super) fn with(mut self, name: HeaderName, value: impl Into<String>) -> Self {
+        self.headers.push((name, value.into()));
+        self
+    }
+
+    pub(super) fn status(&self) -> StatusCode {
+        self.status
+    }
+}
+
+impl IntoResponse for Problem {
+    fn into_response(self) -> Response {
+        let mut detail = self.what;
+        if let Some(mend) = &self.mend {
+            detail = format!("{detail}; {mend}");
+        }
+        let body = Body {
+            r#type: "about:blank",
+            title: self.status.canonical_reason().unwrap_or("Error"),
+            status: self.status.as_u16(),
+            detail,
+            code: self.code,
+            field: self.field.as_deref(),
+            mend: self.mend.as_deref(),
+        };
+        let text = serde_json::to_string(&body).unwrap_or_default();
+        let mut response = (self.status, text).into_response();
+        let headers = response.headers_mut();
+        let problem = HeaderValue::from_static("application/problem+json");
+        headers.insert(header::CONTENT_TYPE, problem);
+        for (name, value) in self.headers {
+            if let Ok(value) = HeaderValue::from_str(&value) {
+                headers.append(name, value);
+            }
+        }
+        response
+    }
+}
+
+impl From<PlanError> for Problem {
+    fn from(error: PlanError) -> Self {
+        let what = error.to_string();
+        match error {
+            PlanError::Deleted => Self::deleted(),
+            PlanError::NoSuchHold(_) => Self::new(StatusCode::NOT_FOUND, "no-such-hold", what)
+                .of("hold")
+                .mend("name one that the user's `holds` list, or none to lift all"),
+            PlanError::EndsBeforeStart => {
+                Self::field("ends_at", what).mend("name a time after `starts_at`")
+            }
+            PlanError::EndsInThePast => {
+                Self::field("ends_at", what).mend("name a time that is to come, or leave it out")
+            }
+        }
+    }
+}
+
+impl From<AppendError> for Problem {
+    fn from(error: AppendError) -> Self {
+        let what = error.to_string();
+        match error {
+            AppendError::Conflict { .. } => Self::conflict("conflict", what),
+            AppendError::KeyReused => {
+                let status = StatusCode::UNPROCESSABLE_ENTITY;
+                Self::new(status, "idempotency-key-reused", what).of("Idempotency-Key")
+            }
+            AppendError::AliasTaken { .. } => Self::conflict("alias-taken", what),
+            AppendError::TokenTaken => Self::conflict("token-taken", what),
+            AppendError::TooLarge { .. } => {
+                Self::new(StatusCode::PAYLOAD_TOO_LARGE, "too-large", what)
+            }
+            AppendError::Nameless => Self::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", what),
+            AppendError::Unavailable(_) => Self::unavailable("unavailable", what),
+            AppendError::Unknown => Self::unavailable("outcome-unknown", what),
+        }
+    }
+}
+
+impl From<ReadError> for Problem {
+    fn from(error: ReadError) -> Self {
+        Self::unavailable("unavailable", error.to_string())
+    }
+}
+
+impl From<CommandError> for Problem {
+    fn from(error: CommandError) -> Self {
+        let what = error.to_string();
+        match error {
+            CommandError::Plan(error) => error.into(),
+            CommandError::Append(error) => error.into(),
+            CommandError::Read(error) => error.into(),
+            CommandError::Stale { .. } => {
+                Self::new(StatusCode::PRECONDITION_FAILED, "stale-revision", what).of("If-Match")
+            }
+            CommandError::Oneself => Self::conflict("oneself", what),
+            CommandError::NotInForce => Self::unavailable("not-in-force", what),
+        }
+    }
+}
+
+impl From<TokenError> for Problem {
+    fn from(error: TokenError) -> Self {
+        let what = error.to_string();
+        match error {
+            TokenError::Randomness => Self::unavailable("unavailable", what),
+            TokenError::NeedsTenant(_) | TokenError::NeedsNoTenant => Self::field("tenant", what),
+            TokenError::ExpiresInThePast => Self::field("expires", what),
+            TokenError::Append(error) => error.into(),
+            TokenError::Read(error) => error.into(),
+        }
+    }
+}

@@ -1,0 +1,203 @@
+//! `POST …/suspend` and `POST …/restore`.
+
+use portcullis_core::ids::{HoldName, ReasonKey, Revision};
+use portcullis_core::ledger::Event;
+use portcullis_core::time::Timestamp;
+use portcullis_core::user::Kind;
+use serde::Deserialize;
+
+use super::ask::{Answer, Ask};
+use super::problem::Problem;
+use super::view::Outcome;
+use super::{body, times};
+use crate::control::command::{Done, Note, Restore, Suspend};
+use crate::control::ledger::Ledger;
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct SuspendFields {
+    reason: Option<String>,
+    suspension_reason: Option<String>,
+    kind: Option<Kind>,
+    allow_password_reset: Option<bool>,
+    revoke_sessions: Option<bool>,
+    disable_api_keys: Option<bool>,
+    starts_at: Option<String>,
+    ends_at: Option<String>,
+    hold: Option<String>,
+    approver: Option<String>,
+    ticket: Option<String>,
+    comment: Option<String>,
+    notify: Option<bool>,
+    dry_run: Option<bool>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RestoreFields {
+    hold: Option<String>,
+    reason: Option<String>,
+    approver: Option<String>,
+    ticket: Option<String>,
+    comment: Option<String>,
+    restore_api_keys: Option<bool>,
+    dry_run: Option<bool>,
+}
+
+pub(super) async fn suspend(ask: Ask) -> Result<Answer, Problem> {
+    ask.query.refuse_unknown(&["tenant"])?;
+    let key = ask.user_key()?;
+    let fields: SuspendFields = body::parse(&ask.body)?;
+    if fields.notify == Some(true) {
+        return Err(Problem::field("notify", "notifications are not built yet")
+            .mend("leave it out, or say false"));
+    }
+    let commander = &ask.api.state.commander;
+    let now = commander.now();
+    let kind = kind(fields.kind, fields.allow_password_reset)?;
+    let (reason, reason_text) = reasons(fields.reason, fields.suspension_reason)?;
+    let moment = |field, text: Option<String>| -> Result<Option<Timestamp>, Problem> {
+        text.map(|text| times::moment(field, &text, now))
+            .transpose()
+    };
+    let wanted = Suspend {
+        hold: body::hold_name(fields.hold.as_deref())?.unwrap_or_else(HoldName::admin),
+        kind,
+        reason,
+        reason_text,
+        starts_at: moment("starts_at", fields.starts_at)?,
+        ends_at: moment("ends_at", fields.ends_at)?,
+        revoke_sessions: fields.revoke_sessions.unwrap_or(true),
+        disable_api_keys: fields.disable_api_keys.unwrap_or(true),
+    };
+    let note = note(fields.approver, fields.ticket, fields.comment)?;
+    let terms = ask.terms("suspend", fields.dry_run.unwrap_or(false))?;
+    let done = commander
+        .suspend(&ask.caller, &key, &wanted, &note, terms)
+        .await?;
+    Ok(Answer::ok(&Outcome::of(&done, commander.now()))?.at(done.user.revision))
+}
+
+pub(super) async fn restore(ask: Ask) -> Result<Answer, Problem> {
+    ask.query.refuse_unknown(&["tenant"])?;
+    let key = ask.user_key()?;
+    let fields: RestoreFields = body::parse(&ask.body)?;
+    let wanted = Restore {
+        hold: body::hold_name(fields.hold.as_deref())?,
+        restore_api_keys: fields.restore_api_keys.unwrap_or(true),
+    };
+    // The ledger has one place for words: both stand there, a line each.
+    let said = [
+        body::text("reason", fields.reason)?,
+        body::text("comment", fields.comment)?,
+    ];
+    let said: Vec<String> = said.into_iter().flatten().collect();
+    let comment = (!said.is_empty()).then(|| said.join("\n"));
+    let note = Note {
+        comment,
+        ..note(fields.approver, fields.ticket, None)?
+    };
+    let dry_run = fields.dry_run.unwrap_or(false);
+    let terms = ask.terms("restore", dry_run)?;
+    let commander = &ask.api.state.commander;
+    let before = commander.read(&key).await?;
+    let done = commander
+        .restore(&ask.caller, &key, &wanted, &note, terms)
+        .await?;
+    let mut outcome = Outcome::of(&done, commander.now());
+    let left: Vec<String> = names(done.user.holds.iter().map(|hold| &hold.name));
+    let lifted = match lifted(&ask, &done).await? {
+        Some(lifted) => lifted,
+        None => {
+            let mut names = names(before.holds.iter().map(|hold| &hold.name));
+            names.retain(|name| !left.contains(name));
+            names
+        }
+    };
+    outcome.holds_lifted = Some(lifted);
+    outcome.holds_left = Some(left);
+    Ok(Answer::ok(&outcome)?.at(done.user.revision))
+}
+
+/// What the entry says was lifted; `None` where none was written.
+async fn lifted(ask: &Ask, done: &Done) -> Result<Option<Vec<String>>, Problem> {
+    if done.unchanged || done.dry_run {
+        return Ok(None);
+    }
+    let before = Revision(done.receipt.revision.0.saturating_sub(1));
+    let entries = ask.api.state.commander.store().read(before, 1).await?;
+    let event = entries.into_iter().next().map(|entry| entry.draft.event);
+    Ok(match event {
+        Some(Event::HoldsLifted { holds, .. }) => Some(names(holds.iter())),
+        Some(
+            Event::HoldPlaced { .. }
+            | Event::HoldStarted { .. }
+            | Event::HoldEnded { .. }
+            | Event::SessionsRevoked
+            | Event::ProfileChanged { .. }
+            | Event::Deleted
+            | Event::TokenCreated { .. }
+            | Event::TokenRevoked { .. }
+            | Event::Refused { .. },
+        )
+        | None => None,
+    })
+}
+
+fn names<'a>(holds: impl Iterator<Item = &'a HoldName>) -> Vec<String> {
+    holds.map(|name| name.as_str().to_owned()).collect()
+}
+
+/// Who asks for nothing special lets nobody in by oversight: permanent.
+pub(super) fn kind(kind: Option<Kind>, reset: Option<bool>) -> Result<Kind, Problem> {
+    let by_reset = reset.map(|allowed| match allowed {
+        true => Kind::Temporary,
+        false => Kind::Permanent,
+    });
+    match (kind, by_reset) {
+        (Some(kind), Some(other)) if kind != other => {
+            let what = format!(
+                "a {} suspension and allow_password_reset contradict each other",
+                kind.as_str()
+            );
+            Err(Problem::field("allow_password_reset", what)
+                .mend("give one of the two: a reset is allowed where the kind is temporary"))
+        }
+        (Some(kind), _) | (None, Some(kind)) => Ok(kind),
+        (None, None) => Ok(Kind::Permanent),
+    }
+}
+
+/// A `reason` that reads as a key is one.
+fn reasons(
+    reason: Option<String>,
+    key: Option<String>,
+) -> Result<(Option<ReasonKey>, Option<String>), Problem> {
+    let key = key
+        .map(|key| body::reason_key("suspension_reason", &key))
+        .transpose()?;
+    let text = body::text("reason", reason)?;
+    let as_key = text.as_deref().and_then(|text| ReasonKey::parse(text).ok());
+    match (key, as_key) {
+        (Some(key), Some(other)) if key != other => {
+            let what = format!("it is the key {other}, and suspension_reason is {key}");
+            Err(Problem::field("reason", what).mend("give one key"))
+        }
+        (Some(key), Some(_)) => Ok((Some(key), None)),
+        (key @ Some(_), None) => Ok((key, text)),
+        (None, as_key @ Some(_)) => Ok((as_key, None)),
+        (None, None) => Ok((None, text)),
+    }
+}
+
+pub(super) fn note(
+    approver: Option<String>,
+    ticket: Option<String>,
+    comment: Option<String>,
+) -> Result<Note, Problem> {
+    Ok(Note {
+        approver: body::text("approver", approver)?,
+        ticket: body::text("ticket", ticket)?,
+        comment: body::text("comment", comment)?,
+    })
+}

@@ -1,0 +1,269 @@
+//! Users, receipts and entries as the API shows them.
+
+use portcullis_core::ids::UserKey;
+use portcullis_core::ledger::{Entry, Event};
+use portcullis_core::time::Timestamp;
+use portcullis_core::user::{Hold, Profile, Status, User};
+use serde::Serialize;
+use serde_json::{Value, json};
+
+use super::times;
+use crate::control::command::{Done, Receipt};
+
+/// A user, in the words of the admin API.
+#[derive(Debug, Serialize)]
+pub(super) struct UserView {
+    tenant: String,
+    id: String,
+    status: &'static str,
+    email: Option<String>,
+    phone: Option<String>,
+    username: Option<String>,
+    employee_id: Option<String>,
+    locale: Option<String>,
+    suspension_status: Option<&'static str>,
+    suspension_information: Option<SuspensionView>,
+    holds: Vec<HoldView>,
+    sessions_not_before: Option<String>,
+    last_seen_at: Option<String>,
+    revision: u64,
+    created_at: Option<String>,
+    updated_at: Option<String>,
+}
+
+/// The hold that speaks for the suspension.
+#[derive(Debug, Serialize)]
+struct SuspensionView {
+    status: &'static str,
+    reason: Option<String>,
+    reason_text: Option<String>,
+    since: String,
+    until: Option<String>,
+    by: String,
+}
+
+#[derive(Debug, Serialize)]
+struct HoldView {
+    name: String,
+    kind: &'static str,
+    reason: Option<String>,
+    reason_text: Option<String>,
+    source: &'static str,
+    actor: String,
+    approver: Option<String>,
+    ticket: Option<String>,
+    comment: Option<String>,
+    placed_at: String,
+    starts_at: String,
+    ends_at: Option<String>,
+    disable_api_keys: bool,
+    revoke_sessions: bool,
+}
+
+impl UserView {
+    pub(super) fn of(key: &UserKey, user: &User, now: Timestamp) -> Self {
+        let status = user.status(now);
+        let hold = user
+            .leading_hold(now)
+            .filter(|_| status == Status::Suspended);
+        let profile = user.profile.clone();
+        let known = |at: Timestamp| (at.0 > 0).then(|| times::text(at));
+        Self {
+            tenant: key.tenant().to_owned(),
+            id: key.user().to_owned(),
+            status: status.as_str(),
+            email: profile.email,
+            phone: profile.phone,
+            username: profile.username,
+            employee_id: profile.employee_id,
+            locale: profile.locale,
+            suspension_status: hold.map(|hold| hold.kind.as_str()),
+            suspension_information: hold.map(SuspensionView::of),
+            holds: user.holds.iter().map(HoldView::of).collect(),
+            sessions_not_before: user.sessions_not_before.map(times::text),
+            // The data path writes nothing down for it yet.
+            last_seen_at: None,
+            revision: user.revision.0,
+            created_at: known(user.created_at),
+            updated_at: known(user.updated_at),
+        }
+    }
+}
+
+impl SuspensionView {
+    fn of(hold: &Hold) -> Self {
+        Self {
+            status: hold.kind.as_str(),
+            reason: hold.reason.clone().map(String::from),
+            reason_text: hold.reason_text.clone(),
+            since: times::text(hold.starts_at),
+            until: hold.ends_at.map(times::text),
+            by: hold.actor.clone(),
+        }
+    }
+}
+
+impl HoldView {
+    fn of(hold: &Hold) -> Self {
+        Self {
+            name: hold.name.clone().into(),
+            kind: hold.kind.as_str(),
+            reason: hold.reason.clone().map(String::from),
+            reason_text: hold.reason_text.clone(),
+            source: hold.source.as_str(),
+            actor: hold.actor.clone(),
+            approver: hold.approver.clone(),
+            ticket: hold.ticket.clone(),
+            comment: hold.comment.clone(),
+            placed_at: times::text(hold.placed_at),
+            starts_at: times::text(hold.starts_at),
+            ends_at: hold.ends_at.map(times::text),
+            disable_api_keys: hold.disables_api_keys,
+            revoke_sessions: hold.revokes_sessions,
+        }
+    }
+}
+
+#[derive(Debug, Serialize)]
+pub(super) struct ReceiptView {
+    revision: u64,
+    sessions_revoked: u64,
+    connections_cut: u64,
+    api_keys_disabled: u64,
+    notifications_queued: u64,
+    gates: GatesView,
+    in_force_at: Option<String>,
+}
+
+#[derive(Debug, Serialize)]
+struct GatesView {
+    total: u64,
+    in_force: u64,
+}
+
+impl ReceiptView {
+    fn of(receipt: &Receipt) -> Self {
+        Self {
+            revision: receipt.revision.0,
+            sessions_revoked: receipt.sessions_revoked,
+            connections_cut: receipt.connections_cut,
+            api_keys_disabled: receipt.api_keys_disabled,
+            notifications_queued: receipt.notifications_queued,
+            gates: GatesView {
+                total: receipt.gates_total,
+                in_force: receipt.gates_in_force,
+            },
+            in_force_at: receipt.in_force_at.map(times::text),
+        }
+    }
+}
+
+/// What a change came to.
+#[derive(Debug, Serialize)]
+pub(super) struct Outcome {
+    /// Circularo's word of success, where its call was made.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) status: Option<&'static str>,
+    pub(super) user: UserView,
+    pub(super) receipt: ReceiptView,
+    /// Whether the call changed anything (a dry run: would have).
+    pub(super) changed: bool,
+    #[serde(skip_serializing_if = "is_false")]
+    pub(super) unchanged: bool,
+    #[serde(skip_serializing_if = "is_false")]
+    pub(super) dry_run: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) holds_lifted: Option<Vec<String>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) holds_left: Option<Vec<String>>,
+}
+
+impl Outcome {
+    pub(super) fn of(done: &Done, now: Timestamp) -> Self {
+        Self {
+            status: None,
+            user: UserView::of(&done.key, &done.user, now),
+            receipt: ReceiptView::of(&done.receipt),
+            changed: !done.unchanged,
+            unchanged: done.unchanged,
+            dry_run: done.dry_run,
+            holds_lifted: None,
+            holds_left: None,
+        }
+    }
+}
+
+fn is_false(flag: &bool) -> bool {
+    !flag
+}
+
+#[derive(Debug, Serialize)]
+pub(super) struct EntryView {
+    seq: u64,
+    at: String,
+    tenant: Option<String>,
+    user: Option<String>,
+    actor: String,
+    source: &'static str,
+    action: &'static str,
+    approver: Option<String>,
+    ticket: Option<String>,
+    comment: Option<String>,
+    detail: Value,
+}
+
+impl EntryView {
+    pub(super) fn of(entry: Entry) -> Self {
+        let draft = entry.draft;
+        Self {
+            seq: entry.seq.0,
+            at: times::text(draft.at),
+            tenant: draft.tenant.map(String::from),
+            user: draft.user.map(String::from),
+            actor: draft.actor,
+            source: draft.source.as_str(),
+            action: draft.event.action(),
+            approver: draft.approver,
+            ticket: draft.ticket,
+            comment: draft.comment,
+            detail: detail(&draft.event),
+        }
+    }
+}
+
+/// The fields of the event itself.
+fn detail(event: &Event) -> Value {
+    match event {
+        Event::HoldPlaced { hold } => json!({ "hold": HoldView::of(hold) }),
+        Event::HoldStarted { hold } | Event::HoldEnded { hold } => json!({ "hold": hold }),
+        Event::HoldsLifted {
+            holds,
+            restores_api_keys,
+        } => json!({ "holds": holds, "restore_api_keys": restores_api_keys }),
+        Event::ProfileChanged { profile } => json!({ "profile": profile_view(profile) }),
+        Event::SessionsRevoked | Event::Deleted => json!({}),
+        Event::TokenCreated {
+            token_id,
+            role,
+            expires_at,
+        } => {
+            json!({ "token_id": token_id, "role": role, "expires_at": expires_at.map(times::text) })
+        }
+        Event::TokenRevoked { token_id } => json!({ "token_id": token_id }),
+        Event::Refused {
+            error_id,
+            code,
+            policy,
+        } => json!({ "error_id": error_id, "code": code, "policy": policy }),
+    }
+}
+
+fn profile_view(profile: &Profile) -> Value {
+    json!({
+        "email": profile.email,
+        "phone": profile.phone,
+        "username": profile.username,
+        "employee_id": profile.employee_id,
+        "locale": profile.locale,
+    })
+}
