@@ -14,16 +14,30 @@ use crate::texts::{
     TEMPORARY_TITLE, find, pick,
 };
 
+/// The attribute by which the gate says whether it can run a reset.
+const RESET_OFFERED: &str = "reset-offered";
+
 /// One language for the whole answer: the first that the reader prefers and
 /// that has words for the reason; where no language has, the first that has
 /// texts.
 pub fn decide(request: &RefusalRequest) -> RefusalDecision {
     let settings = Settings(&request.settings);
     let resettable = is_resettable(settings, request.suspension.kind);
-    let (title, message) = if resettable {
-        (TEMPORARY_TITLE, TEMPORARY_MESSAGE)
+    let title = if resettable {
+        TEMPORARY_TITLE
     } else {
-        (PERMANENT_TITLE, PERMANENT_MESSAGE)
+        PERMANENT_TITLE
+    };
+    // A way back is spoken of only where there is one.
+    let offered = !request
+        .attributes
+        .iter()
+        .any(|(key, value)| key == RESET_OFFERED && value == "no");
+    let resettable = resettable && offered;
+    let message = if resettable {
+        TEMPORARY_MESSAGE
+    } else {
+        PERMANENT_MESSAGE
     };
     let reason = request
         .suspension

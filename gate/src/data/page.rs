@@ -16,7 +16,12 @@ main{background:#1c222b}a{color:#7db3ff}.id{color:#9aa}}";
 /// What a suspended user's browser shows.
 pub(super) fn refusal(prepared: &Prepared) -> String {
     let mut main = format!("<h1>{}</h1>", escape(&prepared.title));
-    if let Some(words) = &prepared.words {
+    // Most policies say the words within their message; twice would be shouting.
+    let apart = prepared
+        .words
+        .as_ref()
+        .filter(|words| !prepared.message.contains(words.as_str()));
+    if let Some(words) = apart {
         let _ = write!(main, "<p class=\"words\">{}</p>", escape(words));
     }
     let _ = write!(main, "<p>{}</p>", escape(&prepared.message));

@@ -106,7 +106,8 @@ fn input(
         locales: asked.locales.clone(),
         surface: asked.surface,
         occasion: user.occasion,
-        attributes: Vec::new(),
+        // No reset can be run yet, and a promise that can't be kept is not made.
+        attributes: vec![("reset-offered".into(), "no".into())],
     }
 }
 

@@ -1,5 +1,7 @@
 //! How a case is written in TOML.
 
+use std::collections::BTreeMap;
+
 use portcullis_core::policy::{
     Audience, Channel, NotificationInput, Occasion, ReactivationInput, RefusalInput, ResetStep,
     Surface, Suspension, SuspensionKind, UserEvent,
@@ -27,6 +29,8 @@ pub(super) struct RefusalText {
     suspension: SuspensionText,
     #[serde(default)]
     locales: Vec<String>,
+    #[serde(default)]
+    attributes: BTreeMap<String, String>,
     #[serde(default)]
     surface: SurfaceText,
     #[serde(default)]
@@ -155,7 +159,7 @@ impl From<RefusalText> for RefusalInput {
                 OccasionText::Request => Occasion::Request,
                 OccasionText::Login => Occasion::Login,
             },
-            attributes: Vec::new(),
+            attributes: text.attributes.into_iter().collect(),
         }
     }
 }
