@@ -1,3 +1,14 @@
-//! What the tests share.
+//! What the tests share: a gate as a child process, apps behind it, and clients
+//! in front of it.
 
+pub mod admin;
+pub mod browser;
+pub mod client;
+pub mod demo;
+pub mod gate;
 pub mod guests;
+pub mod origin;
+pub mod patience;
+pub mod program;
+pub mod raw;
+pub mod socket;

@@ -1,0 +1,141 @@
+//! A gate with a configuration of its own, in a folder of its own, on free ports.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+use std::fs;
+use std::net::SocketAddr;
+use std::path::Path;
+
+use serde_json::Value;
+use tempfile::TempDir;
+
+use crate::admin::Admin;
+use crate::program::{Ended, Program, run};
+
+/// Both listeners on free ports, the state beside the file.
+const LISTENERS: &str = "[data]\nlisten = \"127.0.0.1:0\"\nworkers = 2\n\n\
+     [admin]\nlisten = \"127.0.0.1:0\"\nquery_token = true\n\n\
+     [store]\nfolder = \"state\"\n\n\
+     [log]\nlevel = \"debug\"\n\n";
+
+/// A folder with a configuration, and no gate yet.
+pub struct Plan {
+    folder: TempDir,
+}
+
+impl Plan {
+    /// `tenants`: the configuration after the listeners. It may hold
+    /// `[data.deadlines]` too.
+    pub fn new(tenants: &str) -> Self {
+        Self::whole(&format!("{LISTENERS}{tenants}"))
+    }
+
+    /// The whole configuration as it stands.
+    pub fn whole(config: &str) -> Self {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        fs::write(folder.path().join("portcullis.toml"), config).expect("a configuration");
+        Self { folder }
+    }
+
+    /// Puts another file into the folder.
+    #[must_use]
+    pub fn with(self, name: &str, bytes: impl AsRef<[u8]>) -> Self {
+        let path = self.folder.path().join(name);
+        fs::create_dir_all(path.parent().expect("a folder")).expect("a folder");
+        fs::write(path, bytes).expect("a file");
+        self
+    }
+
+    pub fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// Runs `portcullis` here, to its end.
+    pub fn run(&self, arguments: &[&str]) -> Ended {
+        run(self.folder(), arguments, &[])
+    }
+
+    /// Starts the gate.
+    pub fn start(self) -> Gate {
+        let token = self.token("global-admin", &[]);
+        let (program, addresses) = Program::start(self.folder(), &["run"], &[]);
+        Gate {
+            program,
+            data: address(&addresses, "data"),
+            admin: address(&addresses, "admin"),
+            token,
+            plan: self,
+        }
+    }
+
+    /// A new admin token; the gate must not be running.
+    pub fn token(&self, role: &str, more: &[&str]) -> String {
+        let arguments = [&["token", "create", "--role", role], more].concat();
+        let made = self.run(&arguments);
+        assert_eq!(made.code, 0, "{}", made.err);
+        made.out.trim().to_owned()
+    }
+}
+
+/// A running gate.
+pub struct Gate {
+    program: Program,
+    pub data: SocketAddr,
+    pub admin: SocketAddr,
+    pub token: String,
+    plan: Plan,
+}
+
+impl Gate {
+    /// See [`Plan::new`].
+    pub fn start(tenants: &str) -> Self {
+        Plan::new(tenants).start()
+    }
+
+    /// Stops it in order and starts it again on what it has stored.
+    pub fn restart(&mut self) {
+        self.program.stop();
+        self.start_again();
+    }
+
+    /// Ends it as a crash would.
+    pub fn kill_9(&mut self) {
+        self.program.kill_9();
+    }
+
+    pub fn start_again(&mut self) {
+        let (program, addresses) = Program::start(self.plan.folder(), &["run"], &[]);
+        self.program = program;
+        self.data = address(&addresses, "data");
+        self.admin = address(&addresses, "admin");
+    }
+
+    /// The admin API, with the global token.
+    pub fn admin(&self) -> Admin {
+        Admin::new(self.admin, &self.token)
+    }
+
+    pub fn log(&self) -> String {
+        self.program.log()
+    }
+
+    pub fn plan(&self) -> &Plan {
+        &self.plan
+    }
+}
+
+pub(crate) fn address(addresses: &Value, name: &str) -> SocketAddr {
+    let text = addresses[name].as_str().expect("an address");
+    text.parse().expect("an address")
+}
+
+/// A tenant of [`Origin`](crate::origin::Origin)'s kind: a form login, the
+/// session cookie `sid`, and a logout.
+pub fn tenant(id: &str, upstream: SocketAddr) -> String {
+    format!(
+        "[[tenants]]\nid = \"{id}\"\nhosts = [\"{id}.localhost\"]\nupstream = \"http://{upstream}\"\n\n\
+         [[tenants.session_cookies]]\nname = \"sid\"\n\n\
+         [[tenants.logins]]\npath = \"/login\"\n\n\
+         [tenants.logout]\npath = \"/logout\"\n\n"
+    )
+}
