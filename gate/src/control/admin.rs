@@ -24,6 +24,9 @@ mod tokens;
 mod users;
 mod view;
 
+#[cfg(test)]
+mod tests;
+
 use std::sync::Arc;
 
 use axum::Router;

@@ -86,6 +86,10 @@ fn wrong(error: &serde_path_to_error::Error<serde_json::Error>) -> Problem {
         let mend = format!("leave it out ({expected})");
         return Problem::bad("unknown-field", what).of(name).mend(mend);
     }
+    if let Some(name) = what.strip_prefix("duplicate field `") {
+        let name = name.trim_end_matches('`');
+        return Problem::field(name, format!("`{name}` is there twice")).mend("give it once");
+    }
     let path = error.path().to_string();
     let problem = Problem::bad("invalid-field", what);
     if path == "." {
