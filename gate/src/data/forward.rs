@@ -92,6 +92,9 @@ impl Exchange<'_> {
             self.drop_dead_cookies(&mut parts.headers, named);
         }
         let mut sent = HeaderMap::new();
+        if let Some(cookies) = parts.headers.get(header::COOKIE) {
+            sent.insert(header::COOKIE, cookies.clone());
+        }
         sent.insert(header::HOST, host);
         sent
     }

@@ -8,7 +8,7 @@ use http::{HeaderMap, HeaderValue, Request, Response, header};
 use http_body_util::{BodyExt, Full};
 use hyper::body::{Body, Incoming};
 use portcullis_core::decide::{Attempt, Permitted, Question, decide};
-use portcullis_core::identify::{SetCookie, set_cookies};
+use portcullis_core::identify::{Credential, SetCookie, credentials, set_cookies};
 use portcullis_core::ids::{Revision, UserKey};
 use portcullis_core::limits;
 use portcullis_core::login::{BodyFormat, LoginFault, LoginRoute, form_field};
@@ -163,11 +163,17 @@ pub(super) async fn settle(
         if !login.route.accepted(response.status(), !set.is_empty()) {
             return Ok(());
         }
+        let kept = kept_sessions(worker, tenant, sent, &set)?;
         if let Err(refusal) = still_welcome(worker, login, permitted) {
-            end_session(worker, tenant, sent, response.headers()).await;
+            let cookies = cookies_to_end(response.headers(), sent, !kept.is_empty());
+            for cookie in kept {
+                // Older than any revocation: it may not come alive with the user.
+                learn(worker, tenant, &login.name, Revision(0), cookie).await?;
+            }
+            end_session(worker, tenant, sent, cookies).await;
             return Err(refusal);
         }
-        for cookie in set {
+        for cookie in set.into_iter().chain(kept) {
             learn(worker, tenant, &login.name, judged_at, cookie).await?;
         }
         return Ok(());
@@ -194,6 +200,35 @@ pub(super) async fn settle(
         .await?;
     }
     Ok(())
+}
+
+/// The session cookies that the request brought and the app went on with: some
+/// give an anonymous visitor a session and only write the user into it at login.
+/// A session that is known already stays its user's.
+fn kept_sessions(
+    worker: &WorkerRef,
+    tenant: &Tenant,
+    sent: &HeaderMap,
+    set: &[SetCookie],
+) -> Result<Vec<SetCookie>, Refusal> {
+    let sources = &tenant.config.sources;
+    let brought = credentials(sent, sources)?.into_iter();
+    let brought = brought.filter_map(|credential| match credential {
+        Credential::Session { cookie, value } => Some((cookie, value)),
+        Credential::Token { .. } | Credential::ApiKey { .. } => None,
+    });
+    let is_new = |(cookie, value): &(usize, Vec<u8>)| {
+        let hash = sessions::hash(tenant.id(), &sources.session_cookies[*cookie], value);
+        worker.live.sessions().find(&hash).is_none() && !set.iter().any(|set| set.cookie == *cookie)
+    };
+    let kept = brought.filter(is_new).map(|(cookie, value)| SetCookie {
+        cookie,
+        value,
+        path: None,
+        domain: None,
+        expires: false,
+    });
+    Ok(kept.collect())
 }
 
 /// Judges the user again: a suspension may have come while the app checked the
@@ -242,18 +277,28 @@ async fn learn(
     })
 }
 
+/// The `Cookie` header of the session that a withheld login made: the cookies that
+/// the app set, or those that it kept.
+fn cookies_to_end(answer: &HeaderMap, sent: &HeaderMap, kept: bool) -> Vec<u8> {
+    let set = answer.get_all(header::SET_COOKIE).iter();
+    let set = set.filter_map(|cookie| cookie.as_bytes().split(|b| *b == b';').next());
+    let brought = sent.get(header::COOKIE).filter(|_| kept);
+    let all: Vec<&[u8]> = brought
+        .map(HeaderValue::as_bytes)
+        .into_iter()
+        .chain(set)
+        .collect();
+    all.join(&b"; "[..])
+}
+
 /// Ends, in the app, the session of a login that is withheld. Its cookie never
-/// leaves the gate, so a failure here leaves a session that nobody can use.
-async fn end_session(worker: &WorkerRef, tenant: &Tenant, sent: &HeaderMap, answer: &HeaderMap) {
+/// leaves the gate, or is known as a suspended user's, so a failure here leaves a
+/// session that nobody can use.
+async fn end_session(worker: &WorkerRef, tenant: &Tenant, sent: &HeaderMap, cookies: Vec<u8>) {
     let Some(logout) = &tenant.config.logout else {
         return;
     };
-    let cookies: Vec<&[u8]> = answer
-        .get_all(header::SET_COOKIE)
-        .iter()
-        .filter_map(|cookie| cookie.as_bytes().split(|b| *b == b';').next())
-        .collect();
-    let Ok(cookies) = HeaderValue::from_bytes(&cookies.join(&b"; "[..])) else {
+    let Ok(cookies) = HeaderValue::from_bytes(&cookies) else {
         return;
     };
     let mut request = Request::new(Upload::Whole(Full::default()));
