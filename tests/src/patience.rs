@@ -34,8 +34,16 @@ pub fn until<T>(name: &str, mut thing: impl FnMut() -> Option<T>) -> T {
             started.elapsed() < LONG,
             "{name}: did not come within {LONG:?}"
         );
-        std::thread::sleep(LOOK_AGAIN);
+        pause();
     }
+}
+
+#[expect(
+    clippy::disallowed_methods,
+    reason = "between two looks at another process, on a thread that waits for nothing else"
+)]
+fn pause() {
+    std::thread::sleep(LOOK_AGAIN);
 }
 
 /// As [`until`], for tests whose own runtime has to go on meanwhile.

@@ -250,6 +250,38 @@ async fn refused(caller: &Admin, path: &str, body: &Value, status: u16, word: &s
     );
 }
 
+/// What is no JSON, no JSON object that can be read one way, or too long.
+async fn unreadable_bodies_are_refused(gate: &Gate) {
+    const SUSPEND: &str = "/api/v1/users/bob/suspend";
+    let raw = |media_type: &str, body: &'static str| {
+        let ask = Ask::post(&format!("{SUSPEND}?tenant=acme"))
+            .host(&gate.admin.to_string())
+            .header("authorization", &format!("Bearer {}", gate.token))
+            .header("content-type", media_type);
+        ask.body(body).send(gate.admin)
+    };
+    for (status, media_type, body) in [
+        (400, "application/json", "{\"reason\": "),
+        (
+            400,
+            "application/json",
+            "{\"reason\": \"a\", \"reason\": \"b\"}",
+        ),
+        (415, "text/plain", "{}"),
+    ] {
+        let answer = raw(media_type, body).await;
+        assert_eq!(answer.status, status, "{body}: {}", answer.text());
+        assert_eq!(answer.header("content-type"), "application/problem+json");
+    }
+    let long = json!({"comment": "a".repeat(512 * 1024)});
+    let answer = gate
+        .admin()
+        .of("acme")
+        .ask(Method::POST, SUSPEND, Some(&long))
+        .await;
+    assert_eq!(answer.status, 413);
+}
+
 #[tokio::test]
 async fn a_call_that_is_not_allowed_or_not_understood_changes_nothing() {
     const SUSPEND: &str = "/api/v1/users/bob/suspend";
@@ -318,29 +350,7 @@ async fn a_call_that_is_not_allowed_or_not_understood_changes_nothing() {
     .await;
     refused(&admin, SUSPEND, &json!(["bob"]), 400, "object").await;
 
-    let raw = |media_type: &str, body: &'static str| {
-        let ask = Ask::post(&format!("{SUSPEND}?tenant=acme"))
-            .host(&gate.admin.to_string())
-            .header("authorization", &format!("Bearer {}", gate.token))
-            .header("content-type", media_type);
-        ask.body(body).send(gate.admin)
-    };
-    for (status, media_type, body) in [
-        (400, "application/json", "{\"reason\": "),
-        (
-            400,
-            "application/json",
-            "{\"reason\": \"a\", \"reason\": \"b\"}",
-        ),
-        (415, "text/plain", "{}"),
-    ] {
-        let answer = raw(media_type, body).await;
-        assert_eq!(answer.status, status, "{body}: {}", answer.text());
-        assert_eq!(answer.header("content-type"), "application/problem+json");
-    }
-    let long = json!({"comment": "a".repeat(512 * 1024)});
-    let answer = admin.ask(Method::POST, SUSPEND, Some(&long)).await;
-    assert_eq!(answer.status, 413);
+    unreadable_bodies_are_refused(&gate).await;
 
     let unheard = support.ask(Method::GET, "/api/v1/users/bob", None).await;
     assert_eq!(

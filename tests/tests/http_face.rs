@@ -40,14 +40,12 @@ async fn an_unknown_host_gets_421_and_a_reserved_path_404_and_neither_reaches_th
     assert_eq!(origin.bytes(), 0);
 }
 
-/// Each is refused with its status, the connection is closed, and the app gets
-/// not one byte.
-#[tokio::test]
-async fn what_two_servers_could_read_differently_is_refused_before_the_app_hears_of_it() {
-    let (gate, origin) = gate().await;
+/// Heads that two servers could read differently, or that no proxy should take,
+/// each with the status of its refusal.
+fn doubtful_heads() -> Vec<(u16, String)> {
     let post = |head: &str| format!("POST /a HTTP/1.1\r\nHost: {HOST}\r\n{head}\r\n\r\n0\r\n\r\n");
     let get = |target: &str| format!("GET {target} HTTP/1.1\r\nHost: {HOST}\r\n\r\n");
-    let mut cases = vec![
+    vec![
         (400, post("Transfer-Encoding: gzip, chunked")),
         (
             400,
@@ -98,7 +96,11 @@ async fn what_two_servers_could_read_differently_is_refused_before_the_app_hears
         (400, get("admin")),
         (400, get("*")),
         (414, get(&format!("/{}", "a".repeat(20_000)))),
-    ];
+    ]
+}
+
+/// Paths that two servers could resolve differently.
+fn doubtful_paths() -> Vec<(u16, String)> {
     let paths = [
         "/public/../admin",
         "/public/%2e%2e/admin",
@@ -110,7 +112,17 @@ async fn what_two_servers_could_read_differently_is_refused_before_the_app_hears
         "/admin%00.png",
         "/admin/.",
     ];
-    cases.extend(paths.map(|path| (400, get(path))));
+    paths
+        .map(|path| (400, format!("GET {path} HTTP/1.1\r\nHost: {HOST}\r\n\r\n")))
+        .to_vec()
+}
+
+/// Each is refused with its status, the connection is closed, and the app gets
+/// not one byte.
+#[tokio::test]
+async fn what_two_servers_could_read_differently_is_refused_before_the_app_hears_of_it() {
+    let (gate, origin) = gate().await;
+    let cases = doubtful_heads().into_iter().chain(doubtful_paths());
     for (expected, bytes) in cases {
         let answer = exchange(gate.data, &bytes).await;
         assert_eq!(status(&answer), expected, "{bytes:?} -> {answer}");
@@ -333,4 +345,20 @@ async fn one_client_connection_serves_many_requests_and_so_does_one_to_the_app()
     raw.send(format!("{one}{one}{last}")).await;
     let answers = raw.read_to_close().await;
     assert_eq!(answers.matches("HTTP/1.1 200").count(), 3, "{answers}");
+}
+
+#[tokio::test]
+async fn a_client_that_waits_for_100_continue_is_told_to_go_on() {
+    let (gate, origin) = gate().await;
+    let mut raw = Raw::open(gate.data).await;
+    let head = format!(
+        "POST /a HTTP/1.1\r\nHost: {HOST}\r\nContent-Length: 3\r\nExpect: 100-continue\r\nConnection: close\r\n\r\n"
+    );
+    raw.send(head).await;
+    raw.read_until("HTTP/1.1 100 Continue\r\n\r\n").await;
+    raw.send("abc").await;
+    assert_eq!(status(&raw.read_to_close().await), 200);
+    let seen = origin.take_one();
+    assert_eq!(seen.body.as_deref(), Some(&b"abc"[..]));
+    assert!(!seen.headers.contains_key("expect"));
 }
