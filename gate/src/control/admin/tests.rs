@@ -187,7 +187,9 @@ impl Gate {
         for (name, value) in headers {
             request = request.header(*name, *value);
         }
-        let request = request.body(Full::<bytes::Bytes>::from(body.to_owned())).unwrap();
+        let request = request
+            .body(Full::<bytes::Bytes>::from(body.to_owned()))
+            .unwrap();
         let client = Client::builder(TokioExecutor::new()).build_http();
         let (parts, body) = client.request(request).await.unwrap().into_parts();
         let bytes = body.collect().await.unwrap().to_bytes();
