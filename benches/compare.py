@@ -193,8 +193,8 @@ def measure(options, peer, path, cookie, expect) -> dict:
     return {
         "rate": float(re.search(r"Requests/sec:\s+([\d.]+)", said)[1]),
         "cpu": spent / requests * 1e6,
-        "p50": milliseconds(re.search(r"50%\s+(\S+)", said)[1]),
-        "p99": milliseconds(re.search(r"99%\s+(\S+)", said)[1]),
+        "p50": milliseconds(re.search(r"^\s+50%\s+(\S+)", said, re.M)[1]),
+        "p99": milliseconds(re.search(r"^\s+99%\s+(\S+)", said, re.M)[1]),
     }
 
 

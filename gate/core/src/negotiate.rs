@@ -1,25 +1,25 @@
 //! What the client would like to be answered with: a page or data, and in which
 //! language (RFC 9110 §12.5).
 
-use http::{HeaderMap, header};
+use http::HeaderValue;
 
 const LOCALES_MAX: usize = 5;
 const LOCALE_BYTES_MAX: usize = 35;
 
 /// Whether the client is a browser that shows a page. Only one that asks for HTML
 /// by name is: `*/*` is what programs send.
-pub fn wants_page(headers: &HeaderMap) -> bool {
-    weighted(headers, &header::ACCEPT)
+pub fn wants_page(accept: Option<&HeaderValue>) -> bool {
+    weighted(accept)
         .any(|(media_type, weight)| weight > 0 && media_type.eq_ignore_ascii_case("text/html"))
 }
 
 /// The client's languages (BCP 47), best first, lower case.
-pub fn locales(headers: &HeaderMap) -> Vec<String> {
+pub fn locales(accept_language: Option<&HeaderValue>) -> Vec<String> {
     let plain = |tag: &str| {
         (1..=LOCALE_BYTES_MAX).contains(&tag.len())
             && tag.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-')
     };
-    let mut wanted: Vec<(String, u16)> = weighted(headers, &header::ACCEPT_LANGUAGE)
+    let mut wanted: Vec<(String, u16)> = weighted(accept_language)
         .filter(|(tag, weight)| *weight > 0 && plain(tag))
         .map(|(tag, weight)| (tag.to_ascii_lowercase(), weight))
         .take(4 * LOCALES_MAX)
@@ -30,14 +30,10 @@ pub fn locales(headers: &HeaderMap) -> Vec<String> {
 }
 
 /// The items of a header with their weights in thousandths.
-fn weighted<'a>(
-    headers: &'a HeaderMap,
-    name: &header::HeaderName,
-) -> impl Iterator<Item = (&'a str, u16)> {
-    headers
-        .get_all(name)
-        .iter()
-        .filter_map(|value| value.to_str().ok())
+fn weighted(header: Option<&HeaderValue>) -> impl Iterator<Item = (&str, u16)> {
+    header
+        .and_then(|value| value.to_str().ok())
+        .into_iter()
         .flat_map(|value| value.split(','))
         .map(|item| {
             let mut parts = item.split(';');
@@ -61,25 +57,20 @@ fn thousandths(weight: &str) -> u16 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use http::HeaderValue;
-
-    fn headers(name: header::HeaderName, value: &'static str) -> HeaderMap {
-        HeaderMap::from_iter([(name, HeaderValue::from_static(value))])
-    }
 
     #[test]
     fn browsers_get_pages_and_programs_get_data() {
-        let page = |accept| wants_page(&headers(header::ACCEPT, accept));
+        let page = |accept| wants_page(Some(&HeaderValue::from_static(accept)));
         assert!(page("text/html,application/xhtml+xml,*/*;q=0.8"));
         assert!(!page("*/*"));
         assert!(!page("application/json"));
         assert!(!page("text/html;q=0, application/json"));
-        assert!(!wants_page(&HeaderMap::new()));
+        assert!(!wants_page(None));
     }
 
     #[test]
     fn languages_come_best_first_and_bounded() {
-        let wanted = |value| locales(&headers(header::ACCEPT_LANGUAGE, value));
+        let wanted = |value| locales(Some(&HeaderValue::from_static(value)));
         assert_eq!(
             wanted("en;q=0.8, de-CH, fr;q=0.9, *;q=0.1"),
             ["de-ch", "fr", "en"]

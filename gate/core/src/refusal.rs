@@ -169,7 +169,8 @@ impl Refusal {
     pub const fn log_level(&self) -> LogLevel {
         match self.fault() {
             Fault::Client => LogLevel::Debug,
-            Fault::Account => LogLevel::Info,
+            Fault::Account if self.user().is_some() => LogLevel::Info,
+            Fault::Account => LogLevel::Debug,
             Fault::Origin => LogLevel::Warn,
             Fault::Gate => LogLevel::Error,
         }

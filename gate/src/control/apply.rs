@@ -36,6 +36,8 @@ pub struct Effects {
     kept: Arc<Mutex<BTreeMap<Revision, Effect>>>,
     changed: watch::Receiver<u64>,
     live: Reader,
+    /// Entries up to here were in force before this gate began to follow.
+    loaded: Revision,
 }
 
 impl Effects {
@@ -51,6 +53,12 @@ impl Effects {
                     return Some(effect.clone());
                 }
                 // Repeated long after: the effects are history, the entry stands.
+                if seq <= self.loaded {
+                    return Some(Effect {
+                        seq,
+                        ..Effect::default()
+                    });
+                }
                 if kept
                     .first_key_value()
                     .is_some_and(|(first, _)| seq < *first)
@@ -139,6 +147,7 @@ impl Applier {
             kept: Arc::clone(&kept),
             changed,
             live: self.live.reader(),
+            loaded: self.tail.after(),
         };
         tokio::spawn(async move {
             let told = Arc::new(told);

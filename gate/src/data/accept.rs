@@ -12,7 +12,8 @@ use std::time::Duration;
 use portcullis_core::limits;
 use tokio::sync::watch;
 
-use super::worker::{self, Handle, Parts};
+use super::connection::Slot;
+use super::worker::{self, Arrival, Handle, Parts};
 use crate::config::DataConfig;
 use crate::live::Reader;
 use crate::policy::PolicyHost;
@@ -115,5 +116,11 @@ fn hand_out(workers: &[Handle], stream: tokio::net::TcpStream, address: SocketAd
     let (Some(worker), Ok(stream)) = (workers.iter().min_by_key(load), stream.into_std()) else {
         return;
     };
-    let _ = worker.connections.send((stream, address));
+    // Counted here, not when the worker gets to it: a burst would all go to one.
+    let slot = Slot::take(&worker.open);
+    let _ = worker.connections.send(Arrival {
+        stream,
+        address,
+        slot,
+    });
 }

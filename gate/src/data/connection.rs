@@ -79,10 +79,9 @@ pub(super) async fn serve(
     worker: WorkerRef,
     stream: TcpStream,
     address: SocketAddr,
-    open: Arc<AtomicUsize>,
+    slot: Slot,
     draining: watch::Receiver<bool>,
 ) {
-    let _slot = Slot::take(&open);
     if stream.set_nodelay(true).is_err() {
         return;
     }
@@ -95,7 +94,7 @@ pub(super) async fn serve(
         address,
         scheme: "http",
         cuts: Rc::clone(&cuts),
-        open,
+        open: Arc::clone(&slot.0),
     };
     tokio::select! {
         () = speak(worker, protocol, stream, client, draining) => {}

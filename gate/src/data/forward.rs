@@ -140,7 +140,6 @@ impl Exchange<'_> {
             None => Upload::stream(body, idle, &state),
         };
         let request = outgoing(parts, upload);
-        let authority: Rc<str> = self.tenant.config.upstream.authority().as_str().into();
         let cut = self.ticket.cut();
         let answer = tokio::select! {
             biased;
@@ -148,7 +147,7 @@ impl Exchange<'_> {
                 cut.obey();
                 return Err(Unanswered::Cut);
             }
-            answer = upstream::send(self.worker, &authority, request) => answer,
+            answer = upstream::send(self.worker, &self.tenant.upstream, request) => answer,
             () = self.too_slow(&state) => Err(Refusal::UpstreamSlow),
         };
         let (response, connection) =

@@ -1,7 +1,5 @@
 //! Login attempts: read before they are judged, settled when the app has answered.
 
-use std::rc::Rc;
-
 use bytes::{Bytes, BytesMut};
 use http::request::Parts;
 use http::{HeaderMap, HeaderValue, Request, Response, header};
@@ -311,8 +309,7 @@ async fn end_session(worker: &WorkerRef, tenant: &Tenant, sent: &HeaderMap, cook
     request
         .headers_mut()
         .insert(header::CONTENT_LENGTH, HeaderValue::from_static("0"));
-    let authority: Rc<str> = tenant.config.upstream.authority().as_str().into();
-    let sending = upstream::send(worker, &authority, request);
+    let sending = upstream::send(worker, &tenant.upstream, request);
     match tokio::time::timeout(limits::UPSTREAM_CONNECT_WAIT, sending).await {
         Ok(Ok((answer, _))) if answer.status().as_u16() < 400 => {}
         Ok(Ok((answer, _))) => {

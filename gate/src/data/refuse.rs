@@ -16,32 +16,44 @@ use crate::config::OnFailure;
 use crate::live::refusals::{Key, Prepared};
 use crate::live::tenants::Tenant;
 
-/// The answer and its error id.
-pub(super) async fn suspended(
-    worker: &WorkerRef,
-    asked: &Asked,
-    user: &SuspendedUser,
-) -> (Response<Answer>, String) {
-    let prepared = match &asked.tenant {
+/// What was answered.
+pub(super) struct Told {
+    pub response: Response<Answer>,
+    pub error_id: String,
+    /// The error id is new.
+    pub first: bool,
+}
+
+pub(super) async fn suspended(worker: &WorkerRef, asked: &Asked, user: &SuspendedUser) -> Told {
+    let (prepared, first) = match &asked.tenant {
         Some(tenant) => prepare(worker, asked, tenant, user).await,
-        None => None,
+        None => (None, true),
     };
     match prepared {
-        Some(prepared) => (render(asked, &prepared), prepared.error_id.clone()),
+        Some(prepared) => Told {
+            response: render(asked, &prepared),
+            error_id: prepared.error_id.clone(),
+            first,
+        },
         None => {
             let error_id = respond::new_error_id();
             let refusal = Refusal::CannotKnow("the policy gave no answer");
-            (respond::problem(asked, &refusal, &error_id), error_id)
+            Told {
+                response: respond::problem(asked, &refusal, &error_id),
+                error_id,
+                first,
+            }
         }
     }
 }
 
+/// The answer, and whether it was made just now.
 async fn prepare(
     worker: &WorkerRef,
     asked: &Asked,
     tenant: &Tenant,
     user: &SuspendedUser,
-) -> Option<Arc<Prepared>> {
+) -> (Option<Arc<Prepared>>, bool) {
     let key = Key {
         user: user.user.clone(),
         revision: user.revision,
@@ -52,11 +64,11 @@ async fn prepare(
         policy: tenant.policy.digest().into(),
         generation: tenant.generation,
         occasion: user.occasion,
-        surface: asked.surface,
-        locales: asked.locales.clone(),
+        surface: asked.surface(),
+        locales: asked.locales(),
     };
     if let Some(kept) = worker.live.refusals().find(&key) {
-        return kept;
+        return (kept, false);
     }
     let (prepared, failed) = match &user.suspension {
         // Nobody is left to speak to: the policy is not asked about the deleted.
@@ -81,7 +93,7 @@ async fn prepare(
     };
     let prepared = prepared.map(Arc::new);
     worker.live.refusals().keep(key, prepared.clone(), failed);
-    prepared
+    (prepared, true)
 }
 
 fn input(
@@ -103,8 +115,8 @@ fn input(
                 .map(portcullis_core::time::Timestamp::seconds),
             source: suspension.source.as_str().to_owned(),
         },
-        locales: asked.locales.clone(),
-        surface: asked.surface,
+        locales: asked.locales(),
+        surface: asked.surface(),
         occasion: user.occasion,
         // No reset can be run yet, and a promise that can't be kept is not made.
         attributes: vec![("reset-offered".into(), "no".into())],
@@ -147,7 +159,7 @@ fn builtin(user: &SuspendedUser) -> Prepared {
 }
 
 fn render(asked: &Asked, prepared: &Prepared) -> Response<Answer> {
-    let mut response = match asked.surface {
+    let mut response = match asked.surface() {
         Surface::Page => respond::body(asked, "text/html; charset=utf-8", page::refusal(prepared)),
         Surface::Api => {
             let object = json!({

@@ -8,7 +8,7 @@ use base64::Engine;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use bytes::Bytes;
 use http::header::{self, HeaderName, HeaderValue};
-use http::{Method, Request, Response, StatusCode};
+use http::{Method, Request, Response, StatusCode, Uri};
 use hyper::body::Incoming;
 use portcullis_core::ids::UserKey;
 use portcullis_core::negotiate;
@@ -23,13 +23,14 @@ use super::{WorkerRef, page, refuse};
 use crate::live::sessions::Session;
 use crate::live::tenants::Tenant;
 
-/// What an answer needs to know of its request.
+/// What an answer needs to know of its request. Taken for every request and read
+/// only for refusals, so it holds what is cheap to hold and works it out later.
 pub(super) struct Asked {
-    pub surface: Surface,
-    pub locales: Vec<String>,
     pub tenant: Option<Arc<Tenant>>,
+    accept: Option<HeaderValue>,
+    accept_language: Option<HeaderValue>,
     method: Method,
-    path: String,
+    uri: Uri,
     peer: IpAddr,
     wants_upgrade: bool,
     /// The sessions that came with the request, by the index of their cookie.
@@ -39,25 +40,28 @@ pub(super) struct Asked {
 impl Asked {
     pub(super) fn of(request: &Request<Incoming>, client: &Client) -> Self {
         let headers = request.headers();
-        let page = negotiate::wants_page(headers);
         Self {
-            surface: if page { Surface::Page } else { Surface::Api },
-            locales: Vec::new(),
             tenant: None,
+            accept: headers.get(header::ACCEPT).cloned(),
+            accept_language: headers.get(header::ACCEPT_LANGUAGE).cloned(),
             method: request.method().clone(),
-            path: String::new(),
+            uri: request.uri().clone(),
             peer: client.address.ip(),
             wants_upgrade: headers.contains_key(header::UPGRADE),
             sessions: Vec::new(),
         }
-        .with_details(request)
     }
 
-    /// The query stays out: it may hold secrets, and this is what is logged.
-    fn with_details(mut self, request: &Request<Incoming>) -> Self {
-        self.locales = negotiate::locales(request.headers());
-        request.uri().path().clone_into(&mut self.path);
-        self
+    pub(super) fn surface(&self) -> Surface {
+        if negotiate::wants_page(self.accept.as_ref()) {
+            Surface::Page
+        } else {
+            Surface::Api
+        }
+    }
+
+    pub(super) fn locales(&self) -> Vec<String> {
+        negotiate::locales(self.accept_language.as_ref())
     }
 
     pub(super) fn remember_sessions(&mut self, named: &[Named]) {
@@ -84,9 +88,12 @@ pub(super) async fn refuse(
     asked: &Asked,
     refusal: Refusal,
 ) -> Response<Answer> {
-    let as_page = asked.surface == Surface::Page && !asked.wants_upgrade;
+    let as_page = asked.surface() == Surface::Page && !asked.wants_upgrade;
+    let mut first = true;
     let (mut response, error_id) = if let Refusal::Suspended(user) = &refusal {
-        refuse::suspended(worker, asked, user).await
+        let told = refuse::suspended(worker, asked, user).await;
+        first = told.first;
+        (told.response, told.error_id)
     } else {
         let error_id = new_error_id();
         let response = if refusal == Refusal::SessionEnded && as_page {
@@ -112,11 +119,13 @@ pub(super) async fn refuse(
     if refusal.closes() {
         headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
     }
-    log(asked, &refusal, &response, &error_id);
+    log(asked, &refusal, &response, &error_id, first);
     response
 }
 
-fn log(asked: &Asked, refusal: &Refusal, response: &Response<Answer>, error_id: &str) {
+/// One line for each error id: who hammers on is not worth a line each time. The
+/// query stays out, since it may hold secrets.
+fn log(asked: &Asked, refusal: &Refusal, response: &Response<Answer>, error_id: &str, first: bool) {
     let tenant = asked
         .tenant
         .as_ref()
@@ -125,13 +134,17 @@ fn log(asked: &Asked, refusal: &Refusal, response: &Response<Answer>, error_id: 
     macro_rules! line {
         ($level:ident) => {
             tracing::$level!(
-                error_id, tenant, user, method = %asked.method, path = asked.path,
+                error_id, tenant, user, method = %asked.method, path = asked.uri.path(),
                 peer = %asked.peer, status = response.status().as_u16(),
                 code = refusal.code(), fault = ?refusal.fault(), "refused: {refusal}"
             )
         };
     }
-    match refusal.log_level() {
+    match if first {
+        refusal.log_level()
+    } else {
+        LogLevel::Debug
+    } {
         LogLevel::Debug => line!(debug),
         LogLevel::Info => line!(info),
         LogLevel::Warn => line!(warn),
@@ -159,7 +172,7 @@ pub(super) fn problem(asked: &Asked, refusal: &Refusal, error_id: &str) -> Respo
     let status = refusal.status();
     let title = status.canonical_reason().unwrap_or("Error");
     let detail = refusal.to_string();
-    let mut response = match asked.surface {
+    let mut response = match asked.surface() {
         Surface::Page => {
             let text = page::problem(title, &detail, error_id);
             body(asked, "text/html; charset=utf-8", text)

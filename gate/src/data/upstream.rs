@@ -5,6 +5,7 @@
 
 use std::collections::HashMap;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use http::{Request, Response};
@@ -20,7 +21,7 @@ use super::body::Upload;
 
 #[derive(Default)]
 pub(super) struct Pool {
-    idle: HashMap<Rc<str>, Vec<Idle>>,
+    idle: HashMap<Arc<str>, Vec<Idle>>,
 }
 
 struct Idle {
@@ -31,7 +32,7 @@ struct Idle {
 /// A connection that goes back to the pool once its exchange is over.
 pub(super) struct Borrowed {
     worker: WorkerRef,
-    authority: Rc<str>,
+    authority: Arc<str>,
     sender: SendRequest<Upload>,
 }
 
@@ -79,7 +80,7 @@ impl Pool {
 /// that may have been seen is never sent twice.
 pub(super) async fn send(
     worker: &WorkerRef,
-    authority: &Rc<str>,
+    authority: &Arc<str>,
     request: Request<Upload>,
 ) -> Result<(Response<Incoming>, Borrowed), Refusal> {
     let mut request = request;
@@ -103,10 +104,10 @@ pub(super) async fn send(
     Ok((response, borrowed(worker, authority, sender)))
 }
 
-fn borrowed(worker: &WorkerRef, authority: &Rc<str>, sender: SendRequest<Upload>) -> Borrowed {
+fn borrowed(worker: &WorkerRef, authority: &Arc<str>, sender: SendRequest<Upload>) -> Borrowed {
     Borrowed {
         worker: Rc::clone(worker),
-        authority: Rc::clone(authority),
+        authority: Arc::clone(authority),
         sender,
     }
 }

@@ -10,6 +10,7 @@ use std::time::Duration;
 use tokio::sync::{mpsc, watch};
 use tokio::task::LocalSet;
 
+use super::connection::Slot;
 use super::{Worker, connection, upstream, wall_clock};
 use crate::config::Deadlines;
 use crate::live::Reader;
@@ -23,10 +24,17 @@ pub(super) struct Parts {
     pub deadlines: Deadlines,
 }
 
+/// A connection on its way to its worker, already counted.
+pub(super) struct Arrival {
+    pub stream: TcpStream,
+    pub address: SocketAddr,
+    pub slot: Slot,
+}
+
 /// The acceptor's end of a worker.
 pub(super) struct Handle {
     pub open: Arc<AtomicUsize>,
-    pub connections: mpsc::UnboundedSender<(TcpStream, SocketAddr)>,
+    pub connections: mpsc::UnboundedSender<Arrival>,
     pub thread: std::thread::JoinHandle<()>,
 }
 
@@ -56,7 +64,7 @@ pub(super) fn spawn(
 
 async fn run(
     parts: Parts,
-    mut arriving: mpsc::UnboundedReceiver<(TcpStream, SocketAddr)>,
+    mut arriving: mpsc::UnboundedReceiver<Arrival>,
     open: Arc<AtomicUsize>,
     draining: watch::Receiver<bool>,
 ) {
@@ -68,17 +76,17 @@ async fn run(
         pool: RefCell::new(upstream::Pool::default()),
         clock: wall_clock,
     });
-    while let Some((stream, address)) = arriving.recv().await {
+    while let Some(Arrival {
+        stream,
+        address,
+        slot,
+    }) = arriving.recv().await
+    {
         let Ok(stream) = tokio::net::TcpStream::from_std(stream) else {
             continue;
         };
-        let serving = connection::serve(
-            Rc::clone(&worker),
-            stream,
-            address,
-            Arc::clone(&open),
-            draining.clone(),
-        );
+        let serving =
+            connection::serve(Rc::clone(&worker), stream, address, slot, draining.clone());
         tokio::task::spawn_local(serving);
     }
     // The acceptor has gone: what is under way may end by itself, for a while.

@@ -19,6 +19,8 @@ pub struct Tenant {
     pub generation: u64,
     /// `verifiers[i]` judges what stands at `config.sources.tokens[i]`.
     pub verifiers: Vec<TokenVerifier>,
+    /// `host:port` of the app.
+    pub upstream: Arc<str>,
     login_page: Option<CheckedPath>,
 }
 
@@ -26,11 +28,13 @@ impl Tenant {
     pub fn new(config: TenantConfig, policy: Arc<Policy>) -> Self {
         let verifiers = config.jwts.iter().map(TokenVerifier::new).collect();
         let login_page = CheckedPath::parse(config.login_page.path()).ok();
+        let upstream = format!("{}:{}", config.upstream.host(), config.upstream.port());
         Self {
             config,
             policy,
             generation: 0,
             verifiers,
+            upstream: upstream.into(),
             login_page,
         }
     }
