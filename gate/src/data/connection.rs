@@ -85,8 +85,13 @@ pub(super) async fn serve(
     if stream.set_nodelay(true).is_err() {
         return;
     }
-    let Some((protocol, stream)) = preface::detect(stream, worker.deadlines.first_bytes).await
-    else {
+    let mut stopping = draining.clone();
+    let detected = tokio::select! {
+        detected = preface::detect(stream, worker.deadlines.first_bytes) => detected,
+        // Nothing was asked yet, so nothing is owed.
+        _ = stopping.wait_for(|draining| *draining) => None,
+    };
+    let Some((protocol, stream)) = detected else {
         return;
     };
     let cuts = Rc::new(ConnectionCuts::default());

@@ -20,7 +20,7 @@ use tokio::time::Instant;
 use super::WorkerRef;
 use super::body::{Answer, Upload, UploadState};
 use super::connection::Client;
-use super::identify::{Named, Proof};
+use super::identify::{Found, Proof};
 use super::tunnel;
 use super::upstream::{self, Borrowed};
 use crate::live::connections::Ticket;
@@ -65,13 +65,14 @@ impl From<Refusal> for Unanswered {
 }
 
 impl Exchange<'_> {
-    /// Makes the head what the app gets; returns a copy of its headers' Host and
-    /// cookies for what follows the answer.
+    /// Makes the head what the app gets; returns, for a login, its Host and cookies
+    /// for what follows the answer.
     pub(super) fn prepare(
         &self,
         parts: &mut Parts,
         permitted: &Permitted,
-        named: &[Named],
+        found: &Found,
+        login: bool,
     ) -> HeaderMap {
         let host = HeaderValue::from_str(
             parts
@@ -88,10 +89,13 @@ impl Exchange<'_> {
         };
         let keys = &self.tenant.config.sources.api_key_headers;
         rules::request_headers(&mut parts.headers, &client, keys, self.head.websocket);
-        if permitted.without_dead_cookies() {
-            self.drop_dead_cookies(&mut parts.headers, named);
+        if permitted.without_dead_cookies() || !found.spoilt.is_empty() {
+            self.drop_dead_cookies(&mut parts.headers, found);
         }
         let mut sent = HeaderMap::new();
+        if !login {
+            return sent;
+        }
         if let Some(cookies) = parts.headers.get(header::COOKIE) {
             sent.insert(header::COOKIE, cookies.clone());
         }
@@ -99,25 +103,41 @@ impl Exchange<'_> {
         sent
     }
 
-    fn drop_dead_cookies(&self, headers: &mut HeaderMap, named: &[Named]) {
-        let dead: Vec<_> = named
+    fn drop_dead_cookies(&self, headers: &mut HeaderMap, found: &Found) {
+        let dead_ones = || {
+            found
+                .named
+                .iter()
+                .filter(|named| named.judged(&self.worker.live).dead)
+        };
+        let dead_tokens = dead_ones().filter_map(|named| match &named.proof {
+            Proof::Token { cookie, .. } => cookie.as_deref(),
+            Proof::Session { .. } | Proof::ApiKey => None,
+        });
+        let tokens: Vec<&str> = found
+            .spoilt
             .iter()
-            .filter(|named| named.judged(&self.worker.live).dead)
+            .map(String::as_str)
+            .chain(dead_tokens)
+            .collect();
+        let dead: Vec<_> = dead_ones()
             .filter_map(|named| match &named.proof {
                 Proof::Session { hash, cookie, .. } => Some((*cookie, *hash)),
-                Proof::Token(_) | Proof::ApiKey => None,
+                Proof::Token { .. } | Proof::ApiKey => None,
             })
             .collect();
         let names = &self.tenant.config.sources.session_cookies;
         rules::without_cookies(headers, |name, value| {
-            dead.iter().any(|(cookie, hash)| {
-                names[*cookie].as_bytes() == name
-                    && sessions::hash(
-                        self.tenant.id(),
-                        &names[*cookie],
-                        &canonical_cookie_value(value),
-                    ) == *hash
-            })
+            let is_token = tokens.iter().any(|token| token.as_bytes() == name);
+            is_token
+                || dead.iter().any(|(cookie, hash)| {
+                    names[*cookie].as_bytes() == name
+                        && sessions::hash(
+                            self.tenant.id(),
+                            &names[*cookie],
+                            &canonical_cookie_value(value),
+                        ) == *hash
+                })
         });
     }
 

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use http::HeaderMap;
 use portcullis_core::decide::{Carrier, Identity};
-use portcullis_core::identify::{Credential, credentials};
+use portcullis_core::identify::{Credential, TokenPlace, credentials};
 use portcullis_core::ids::{Revision, UserKey};
 use portcullis_core::refusal::Refusal;
 use portcullis_core::time::Timestamp;
@@ -29,21 +29,33 @@ pub(super) enum Proof {
         cookie: usize,
         session: Arc<Session>,
     },
-    Token(Arc<Claims>),
+    /// `cookie`: the token's own cookie, where it did not come in a header.
+    Token {
+        claims: Arc<Claims>,
+        cookie: Option<String>,
+    },
     ApiKey,
 }
 
-/// Everyone whom the request names. A credential that nobody knows names nobody:
+/// Everyone whom the request names, and the token cookies that can't be verified.
+pub(super) struct Found {
+    pub named: Vec<Named>,
+    pub spoilt: Vec<String>,
+}
+
+/// Looks up what the request carries. A credential that nobody knows names nobody:
 /// the app fronts users whom the gate has never heard of. A token is different,
-/// since it says who it is from: one that can't be verified is refused.
+/// since it says who it is from: one that can't be verified is refused, or, where
+/// a browser sent it by itself, taken back.
 pub(super) fn identify(
     tenant: &Tenant,
     live: &Reader,
     headers: &HeaderMap,
     now: Timestamp,
-) -> Result<Vec<Named>, Refusal> {
+) -> Result<Found, Refusal> {
     let found = credentials(headers, &tenant.config.sources)?;
     let mut named = Vec::with_capacity(found.len());
+    let mut spoilt = Vec::new();
     for credential in found {
         match credential {
             Credential::Session { cookie, value } => {
@@ -62,16 +74,21 @@ pub(super) fn identify(
                 }
             }
             Credential::Token { source, text } => {
-                let claims = tenant.verifiers[source]
-                    .verify(&text, now)
-                    .map_err(Refusal::TokenInvalid)?;
-                let user = tenant
-                    .user_key(&claims.user)
-                    .ok_or(Refusal::TokenInvalid("its user name is not valid"))?;
-                named.push(Named {
-                    user: live.resolve(user),
-                    proof: Proof::Token(claims),
-                });
+                let cookie = match &tenant.config.sources.tokens[source] {
+                    TokenPlace::Bearer => None,
+                    TokenPlace::Cookie(name) => Some(name.clone()),
+                };
+                match (verified(tenant, source, &text, now), cookie) {
+                    (Ok((user, claims)), cookie) => {
+                        let proof = Proof::Token { claims, cookie };
+                        named.push(Named {
+                            user: live.resolve(user),
+                            proof,
+                        });
+                    }
+                    (Err(_), Some(name)) => spoilt.push(name),
+                    (Err(reason), None) => return Err(Refusal::TokenInvalid(reason)),
+                }
             }
             Credential::ApiKey { source, value } => {
                 let users = &tenant.config.api_keys[source].users;
@@ -85,7 +102,20 @@ pub(super) fn identify(
             }
         }
     }
-    Ok(named)
+    Ok(Found { named, spoilt })
+}
+
+fn verified(
+    tenant: &Tenant,
+    source: usize,
+    text: &str,
+    now: Timestamp,
+) -> Result<(UserKey, Arc<Claims>), &'static str> {
+    let claims = tenant.verifiers[source].verify(text, now)?;
+    let user = tenant
+        .user_key(&claims.user)
+        .ok_or("its user name is not valid")?;
+    Ok((user, claims))
 }
 
 impl Named {
@@ -96,7 +126,15 @@ impl Named {
             Proof::Session { session, .. } => {
                 (Carrier::Session, standing.killed_session(session.learnt_at))
             }
-            Proof::Token(claims) => (Carrier::Token, standing.killed_token(claims.issued_at)),
+            Proof::Token {
+                claims,
+                cookie: None,
+            } => (Carrier::Token, standing.killed_token(claims.issued_at)),
+            // A cookie is sent by the browser itself: it is taken back like a session.
+            Proof::Token {
+                claims,
+                cookie: Some(_),
+            } => (Carrier::Session, standing.killed_token(claims.issued_at)),
             Proof::ApiKey => (Carrier::ApiKey, false),
         };
         Identity {
@@ -112,7 +150,7 @@ impl Named {
     pub(super) fn known_since(&self, live: &Reader) -> Revision {
         match &self.proof {
             Proof::Session { session, .. } => session.learnt_at,
-            Proof::Token(_) | Proof::ApiKey => live.standing(&self.user).revision,
+            Proof::Token { .. } | Proof::ApiKey => live.standing(&self.user).revision,
         }
     }
 }

@@ -185,7 +185,7 @@ pub(super) async fn settle(
     }
     let owner = match &first.proof {
         Proof::Session { session, .. } => session.user.clone(),
-        Proof::Token(_) | Proof::ApiKey => first.user.clone(),
+        Proof::Token { .. } | Proof::ApiKey => first.user.clone(),
     };
     for cookie in set {
         learn(

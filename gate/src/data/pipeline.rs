@@ -60,18 +60,23 @@ async fn pass(
         return Err(Refusal::ReservedPath);
     }
     let live = &worker.live;
-    let named = identify(&tenant, live, &parts.headers, (worker.clock)())?;
-    asked.remember_sessions(&named);
+    let found = identify(&tenant, live, &parts.headers, (worker.clock)())?;
+    let named = &found.named;
+    asked.remember_sessions(named);
+    let at_login = tenant.is_login(&head.path);
+    if !found.spoilt.is_empty() && !at_login {
+        return Err(Refusal::SessionEnded);
+    }
     let login = login::read(&tenant, live, &head, &parts, &mut body).await?;
 
     // Registered before it is judged, so that a suspension finds it either way.
-    let at_stake = users(&named, login.as_ref().map(|login| &login.user));
+    let at_stake = users(named, login.as_ref().map(|login| &login.user));
     let ticket = live.register(&at_stake, client.cuts_of(&at_stake));
     client.watch(&ticket);
     let question = || Question {
         identities: named.iter().map(|named| named.judged(live)).collect(),
         attempt: login.as_ref().map(|login| login.attempt(live)),
-        at_login: tenant.is_login(&head.path),
+        at_login,
     };
     let asked_first = question();
     let permitted = decide(&asked_first, (worker.clock)())?;
@@ -84,7 +89,7 @@ async fn pass(
         head: &head,
         ticket: &ticket,
     };
-    let sent = exchange.prepare(&mut parts, &permitted, &named);
+    let sent = exchange.prepare(&mut parts, &permitted, &found, login.is_some());
     let answered = exchange.send(&permitted, parts, upload, body).await;
     let answered = match answered {
         Ok(answered) => answered,
@@ -98,7 +103,7 @@ async fn pass(
     };
     let attempt = login.as_ref().zip(asked_first.attempt.as_ref());
     let attempt = attempt.map(|(login, attempt)| (login, attempt.standing.revision, &permitted));
-    login::settle(worker, &tenant, attempt, &named, &sent, answered.response()).await?;
+    login::settle(worker, &tenant, attempt, named, &sent, answered.response()).await?;
     Ok(forward::relay(worker, answered, ticket))
 }
 

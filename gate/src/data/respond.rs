@@ -7,9 +7,10 @@ use aws_lc_rs::rand::SecureRandom;
 use base64::Engine;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use bytes::Bytes;
-use http::header::{self, HeaderName, HeaderValue};
+use http::header::{self, HeaderValue};
 use http::{Method, Request, Response, StatusCode, Uri};
 use hyper::body::Incoming;
+use portcullis_core::identify::TokenPlace;
 use portcullis_core::ids::UserKey;
 use portcullis_core::negotiate;
 use portcullis_core::policy::Surface;
@@ -70,7 +71,7 @@ impl Asked {
                 Proof::Session {
                     cookie, session, ..
                 } => Some((*cookie, Arc::clone(session))),
-                Proof::Token(_) | Proof::ApiKey => None,
+                Proof::Token { .. } | Proof::ApiKey => None,
             }));
     }
 }
@@ -215,15 +216,16 @@ pub(super) fn body(asked: &Asked, media_type: &'static str, text: String) -> Res
     response
 }
 
-/// Takes the tenant's session cookies back: at the root, and in the scope in
-/// which each was seen to be set.
+/// Takes the tenant's session and token cookies back: at the root, and in the scope
+/// in which each was seen to be set.
 fn expire_cookies(asked: &Asked, headers: &mut http::HeaderMap) {
     let Some(tenant) = &asked.tenant else { return };
-    for (index, name) in tenant.config.sources.session_cookies.iter().enumerate() {
-        let mut scopes = vec![(Some("/"), None)];
+    let sources = &tenant.config.sources;
+    for (index, name) in sources.session_cookies.iter().enumerate() {
+        let mut scopes = vec![("/", None)];
         for (_, session) in asked.sessions.iter().filter(|(cookie, _)| *cookie == index) {
             let scope = (
-                session.path.as_deref().or(Some("/")),
+                session.path.as_deref().unwrap_or("/"),
                 session.domain.as_deref(),
             );
             if !scopes.contains(&scope) {
@@ -231,24 +233,30 @@ fn expire_cookies(asked: &Asked, headers: &mut http::HeaderMap) {
             }
         }
         for (path, domain) in scopes {
-            let path = path
-                .map(|path| format!("; Path={path}"))
-                .unwrap_or_default();
-            let domain = domain
-                .map(|domain| format!("; Domain={domain}"))
-                .unwrap_or_default();
-            // Browsers take a prefixed name only with the attribute it promises.
-            let secure = if name.starts_with("__") {
-                "; Secure"
-            } else {
-                ""
-            };
-            let cookie = format!(
-                "{name}=; Max-Age=0; Expires=Thu, 01 Jan 1970 00:00:00 GMT{path}{domain}; HttpOnly{secure}"
-            );
-            if let Ok(value) = HeaderValue::from_str(&cookie) {
-                headers.append(HeaderName::from_static("set-cookie"), value);
-            }
+            expire_cookie(headers, name, path, domain);
         }
+    }
+    for place in &sources.tokens {
+        if let TokenPlace::Cookie(name) = place {
+            expire_cookie(headers, name, "/", None);
+        }
+    }
+}
+
+fn expire_cookie(headers: &mut http::HeaderMap, name: &str, path: &str, domain: Option<&str>) {
+    let domain = domain
+        .map(|domain| format!("; Domain={domain}"))
+        .unwrap_or_default();
+    // Browsers take a prefixed name only with the attribute it promises.
+    let secure = if name.starts_with("__") {
+        "; Secure"
+    } else {
+        ""
+    };
+    let cookie = format!(
+        "{name}=; Max-Age=0; Expires=Thu, 01 Jan 1970 00:00:00 GMT; Path={path}{domain}; HttpOnly{secure}"
+    );
+    if let Ok(value) = HeaderValue::from_str(&cookie) {
+        headers.append(header::SET_COOKIE, value);
     }
 }
