@@ -98,7 +98,16 @@ async fn pass(
     };
     let attempt = login.as_ref().zip(asked_first.attempt.as_ref());
     let attempt = attempt.map(|(login, attempt)| (login, attempt.standing.revision, &permitted));
-    login::settle(worker, &tenant, attempt, &named, &sent, answered.response()).await?;
+    let identities = (&*named, &*asked_first.identities);
+    login::settle(
+        worker,
+        &tenant,
+        attempt,
+        identities,
+        &sent,
+        answered.response(),
+    )
+    .await?;
     Ok(forward::relay(worker, answered, ticket))
 }
 
