@@ -57,6 +57,7 @@ fn status(status: Status) -> UserFilter {
     }
 }
 
+#[expect(clippy::too_many_lines, reason = "a table of searches")]
 #[tokio::test]
 async fn users_are_found_by_what_holds_them_now_in_full_pages() {
     let folder = Folder::fresh();
