@@ -107,6 +107,21 @@ impl Ask {
         Wire::open(to).await.send(self).await
     }
 
+    /// Sends it on a connection of its own, which may be cut.
+    ///
+    /// # Errors
+    /// Where no whole answer came.
+    pub async fn try_send(self, to: SocketAddr) -> hyper::Result<Answer> {
+        let request = self.into_request();
+        let (parts, body) = Wire::open(to).await.exchange(request).await?.into_parts();
+        let body = within(LONG, "the rest of the answer", body.collect()).await?;
+        Ok(Answer {
+            status: parts.status.as_u16(),
+            headers: parts.headers,
+            body: body.to_bytes(),
+        })
+    }
+
     /// Sends it on a connection of its own; the body of the answer is still to come.
     pub async fn begin(self, to: SocketAddr) -> Response<Incoming> {
         Wire::open(to).await.begin(self).await

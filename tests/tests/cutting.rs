@@ -257,8 +257,12 @@ async fn from_the_acknowledgement_to_the_restore_no_request_passes() {
     let admin = gate.admin();
     for round in 0..20 {
         let bob = Browser::signed_in(gate.data, HOST, "bob").await;
-        let mut clicking = bob.clone();
-        let clicks = tokio::spawn(async move { while clicking.api("/me").await.status == 200 {} });
+        let (clicking, data) = (bob.clone(), gate.data);
+        // Until it is refused, or cut with the answer half-way.
+        let clicks = tokio::spawn(async move {
+            let click = || clicking.ask(Method::GET, "/me").try_send(data);
+            while click().await.is_ok_and(|answer| answer.status == 200) {}
+        });
         admin.suspend("bob", &json!({})).await;
         origin.take_seen();
         for _ in 0..5 {

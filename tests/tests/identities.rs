@@ -241,3 +241,56 @@ async fn the_sessions_of_others_are_none_of_the_gates_business() {
     assert_eq!(stranger.send(gate.data).await.status, 200);
     assert_eq!(origin.take_seen()[1].header("cookie"), "sid=never-seen");
 }
+
+/// Nobody gets a cookie out of the gate's sight by carrying somebody else's key.
+#[tokio::test]
+async fn a_cookie_that_is_renewed_beside_anothers_key_stays_its_users() {
+    // The hash of `alices-key`.
+    const HASH: &str = "78cb25670068db732b666acc160a6fc90b66ba60ec2e2a2b6119771c89d81957";
+    let origin = Origin::start().await;
+    let keys = format!(
+        "[[tenants.api_keys]]\nheader = \"X-API-Key\"\nkeys = [{{ hash = \"sha256:{HASH}\", user = \"alice\" }}]\n"
+    );
+    let gate = Gate::start(&format!("{}{keys}", tenant("acme", origin.address)));
+    let mut bob = Browser::signed_in(gate.data, HOST, "bob").await;
+    let rotate = bob
+        .ask(Method::GET, "/rotate")
+        .header("x-api-key", "alices-key");
+    assert_eq!(bob.send(rotate).await.status, 200);
+    assert_eq!(bob.api("/me").await.text(), "bob");
+    gate.admin().suspend("bob", &json!({})).await;
+    assert_eq!(bob.clone().api("/me").await.status, 403);
+}
+
+/// Where two sessions come and one is renewed, the gate cannot know whose it is.
+#[tokio::test]
+async fn a_cookie_that_is_renewed_beside_anothers_session_is_withheld() {
+    let origin = Origin::start().await;
+    let gate = Gate::start(&tenant("acme", origin.address));
+    let bob = Browser::signed_in(gate.data, HOST, "bob").await;
+    let alice = Browser::signed_in(gate.data, HOST, "alice").await;
+    let both = format!("{}; {}", bob.cookies(), alice.cookies());
+    let rotate = Ask::get("/rotate").host(HOST).cookie(&both);
+    let answer = rotate.send(gate.data).await;
+    assert_eq!(answer.status, 503, "{}", answer.text());
+    assert!(answer.set_cookies().is_empty());
+}
+
+#[tokio::test]
+async fn a_dead_cookie_keeps_nobody_from_logging_in_anew() {
+    let origin = Origin::start().await;
+    let gate = Gate::start(&tenant("acme", origin.address));
+    let mut bob = Browser::signed_in(gate.data, HOST, "bob").await;
+    let old = bob.cookies();
+    gate.admin().suspend("bob", &json!({})).await;
+    gate.admin().restore("bob").await;
+    origin.take_seen();
+    assert_eq!(bob.sign_in("bob", "demo").await.status, 303);
+    assert_eq!(
+        origin.take_one().header("cookie"),
+        "",
+        "the dead cookie went along"
+    );
+    assert_ne!(bob.cookies(), old);
+    assert_eq!(bob.api("/me").await.text(), "bob");
+}

@@ -112,3 +112,22 @@ async fn a_withheld_login_does_not_let_in_by_the_cookie_that_was_there_before() 
         assert_eq!(bob.clone().api("/").await.status, 401, "logout: {logout}");
     }
 }
+
+/// The form that is fetched with a dead cookie comes with a fresh session, which
+/// holds what the form needs: it is not dead with the old one.
+#[tokio::test]
+async fn the_session_that_comes_with_the_login_form_is_not_the_dead_one() {
+    let app = app().await;
+    let gate = gate(&app, true);
+    let mut bob = visitor(&gate).await;
+    bob.sign_in("bob", "demo").await;
+    let dead = bob.cookies();
+    gate.admin().suspend("bob", &json!({})).await;
+    gate.admin().restore("bob").await;
+    assert_eq!(bob.page("/login").await.status, 200);
+    let fresh = bob.cookies();
+    assert_ne!(fresh, dead);
+    assert_eq!(bob.sign_in("bob", "demo").await.status, 303);
+    assert_eq!(bob.cookies(), fresh);
+    assert_eq!(bob.api("/").await.text(), "bob");
+}

@@ -5,7 +5,7 @@ use http::request::Parts;
 use http::{HeaderMap, HeaderValue, Request, Response, header};
 use http_body_util::{BodyExt, Full};
 use hyper::body::{Body, Incoming};
-use portcullis_core::decide::{Attempt, Permitted, Question, decide};
+use portcullis_core::decide::{Attempt, Identity, Permitted, Question, decide};
 use portcullis_core::identify::{Credential, SetCookie, credentials, set_cookies};
 use portcullis_core::ids::{Revision, UserKey};
 use portcullis_core::limits;
@@ -149,7 +149,7 @@ pub(super) async fn settle(
     worker: &WorkerRef,
     tenant: &Tenant,
     login: Option<(&Login<'_>, Revision, &Permitted)>,
-    named: &[Named],
+    (named, judged): (&[Named], &[Identity]),
     sent: &HeaderMap,
     response: &Response<Incoming>,
 ) -> Result<(), Refusal> {
@@ -157,10 +157,12 @@ pub(super) async fn settle(
         .into_iter()
         .filter(|cookie| !cookie.expires)
         .collect();
-    if let Some((login, judged_at, permitted)) = login {
-        if !login.route.accepted(response.status(), !set.is_empty()) {
-            return Ok(());
-        }
+    if login.is_none() && set.is_empty() {
+        return Ok(());
+    }
+    let accepted =
+        login.filter(|(login, ..)| login.route.accepted(response.status(), !set.is_empty()));
+    if let Some((login, judged_at, permitted)) = accepted {
         let kept = kept_sessions(worker, tenant, sent, &set)?;
         if let Err(refusal) = still_welcome(worker, login, permitted) {
             let cookies = cookies_to_end(response.headers(), sent, !kept.is_empty());
@@ -176,28 +178,42 @@ pub(super) async fn settle(
         }
         return Ok(());
     }
-    // The app gave a signed-in user another cookie: it is the same session.
-    let Some(first) = named.first() else {
-        return Ok(());
+    // Dead sessions were taken out of the request: what the app sets is not theirs.
+    let alive = named.iter().zip(judged).filter(|(_, judged)| !judged.dead);
+    let alive: Vec<&Named> = alive.map(|(named, _)| named).collect();
+    for cookie in set {
+        if let Some((owner, since)) = renewed(worker, &alive, cookie.cookie)? {
+            learn(worker, tenant, &owner, since, cookie).await?;
+        }
+    }
+    Ok(())
+}
+
+/// Whose session a cookie is that the app sets for a request that is no login, and
+/// since when it counts: the one that came by the same name, else whoever the
+/// request is from. Nobody's on a request that names nobody.
+fn renewed(
+    worker: &WorkerRef,
+    named: &[&Named],
+    cookie: usize,
+) -> Result<Option<(UserKey, Revision)>, Refusal> {
+    let same_name = |named: &&&Named| matches!(&named.proof, Proof::Session { cookie: brought, .. } if *brought == cookie);
+    let mut owners: Vec<&Named> = named.iter().filter(same_name).copied().collect();
+    if owners.is_empty() {
+        owners = named.to_vec();
+    }
+    let Some(first) = owners.first() else {
+        return Ok(None);
     };
-    if set.is_empty() || named.iter().any(|other| other.user != first.user) {
-        return Ok(());
+    if owners.iter().any(|other| other.user != first.user) {
+        return Err(Refusal::CannotKnow("whose session the app renewed"));
     }
     let owner = match &first.proof {
         Proof::Session { session, .. } => session.user.clone(),
         Proof::Token { .. } | Proof::ApiKey => first.user.clone(),
     };
-    for cookie in set {
-        learn(
-            worker,
-            tenant,
-            &owner,
-            first.known_since(&worker.live),
-            cookie,
-        )
-        .await?;
-    }
-    Ok(())
+    let since = owners.iter().map(|owner| owner.known_since(&worker.live));
+    Ok(since.min().map(|since| (owner, since)))
 }
 
 /// The session cookies that the request brought and the app went on with: some

@@ -4,12 +4,13 @@
 use std::convert::Infallible;
 use std::sync::Arc;
 
+use http::request::Parts;
 use http::{Request, Response};
 use hyper::body::{Body, Incoming};
 use portcullis_core::decide::{Question, decide};
 use portcullis_core::ids::UserKey;
 use portcullis_core::refusal::Refusal;
-use portcullis_core::request;
+use portcullis_core::request::{self, CheckedHead};
 
 use super::body::Answer;
 use super::connection::Client;
@@ -17,6 +18,7 @@ use super::forward::{self, Exchange, Unanswered};
 use super::identify::{Named, Proof, identify};
 use super::respond::{self, Asked};
 use super::{WorkerRef, login};
+use crate::live::tenants::Tenant;
 
 pub(super) async fn handle(
     worker: WorkerRef,
@@ -37,28 +39,7 @@ async fn pass(
     asked: &mut Asked,
 ) -> Result<Response<Answer>, Refusal> {
     let (mut parts, mut body) = request.into_parts();
-    let has_body = !body.is_end_stream();
-    let head = request::check(
-        &parts.method,
-        &parts.uri,
-        parts.version,
-        &parts.headers,
-        has_body,
-    )?;
-    if worker.live.is_blind() {
-        return Err(Refusal::CannotKnow("the ledger can't be followed"));
-    }
-    let tenant = Arc::clone(
-        worker
-            .live
-            .tenants()
-            .of_host(&head.host)
-            .ok_or(Refusal::UnknownHost)?,
-    );
-    asked.tenant = Some(Arc::clone(&tenant));
-    if head.path.is_reserved() {
-        return Err(Refusal::ReservedPath);
-    }
+    let (head, tenant) = admit(worker, &parts, !body.is_end_stream(), asked)?;
     let live = &worker.live;
     let found = identify(&tenant, live, &parts.headers, (worker.clock)())?;
     let named = &found.named;
@@ -103,8 +84,43 @@ async fn pass(
     };
     let attempt = login.as_ref().zip(asked_first.attempt.as_ref());
     let attempt = attempt.map(|(login, attempt)| (login, attempt.standing.revision, &permitted));
-    login::settle(worker, &tenant, attempt, named, &sent, answered.response()).await?;
+    let identities = (named.as_slice(), asked_first.identities.as_slice());
+    login::settle(
+        worker,
+        &tenant,
+        attempt,
+        identities,
+        &sent,
+        answered.response(),
+    )
+    .await?;
     Ok(forward::relay(worker, answered, ticket))
+}
+
+/// The rules that need no user: a head with one meaning, for a tenant of this gate.
+fn admit(
+    worker: &WorkerRef,
+    parts: &Parts,
+    has_body: bool,
+    asked: &mut Asked,
+) -> Result<(CheckedHead, Arc<Tenant>), Refusal> {
+    let head = request::check(
+        &parts.method,
+        &parts.uri,
+        parts.version,
+        &parts.headers,
+        has_body,
+    )?;
+    if worker.live.is_blind() {
+        return Err(Refusal::CannotKnow("the ledger can't be followed"));
+    }
+    let tenants = worker.live.tenants();
+    let tenant = Arc::clone(tenants.of_host(&head.host).ok_or(Refusal::UnknownHost)?);
+    asked.tenant = Some(Arc::clone(&tenant));
+    if head.path.is_reserved() {
+        return Err(Refusal::ReservedPath);
+    }
+    Ok((head, tenant))
 }
 
 /// Everyone whose suspension would end this request, each once; `true` where only
