@@ -49,6 +49,8 @@ pub enum LoginFault {
     NoUser(String),
     #[error("the login body has the field '{0}' more than once")]
     ManyUsers(String),
+    #[error("the user name of a login belongs in its body, not in the query ('{0}')")]
+    InQuery(String),
     #[error("the user name in the login body is not valid")]
     BadUser,
     #[error("the login body is too large")]

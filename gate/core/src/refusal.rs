@@ -115,6 +115,7 @@ impl Refusal {
                 LoginFault::Unreadable(_)
                 | LoginFault::NoUser(_)
                 | LoginFault::ManyUsers(_)
+                | LoginFault::InQuery(_)
                 | LoginFault::BadUser => StatusCode::BAD_REQUEST,
             },
             Self::UnknownHost => StatusCode::MISDIRECTED_REQUEST,

@@ -48,19 +48,21 @@ pub(super) async fn read<'a>(
     parts: &Parts,
     body: &mut Incoming,
 ) -> Result<Option<Login<'a>>, Refusal> {
-    let route = tenant
-        .config
-        .logins
-        .iter()
-        .find(|login| login.takes(&parts.method, &head.path));
-    let Some(route) = route else { return Ok(None) };
-    route.check_media_type(&parts.headers)?;
-    // An app that merges query and body would see a user whom the gate did not.
+    let at_route = |login: &&LoginRoute| login.path.is_route(&head.path);
+    let Some(route) = tenant.config.logins.iter().find(at_route) else {
+        return Ok(None);
+    };
+    // An app that merges query and body, or reads the query of a GET, would see a
+    // user whom the gate did not.
     let query = parts.uri.query().unwrap_or_default();
     match form_field(query.as_bytes(), &route.user_field) {
         Err(LoginFault::NoUser(_)) => {}
-        Ok(_) | Err(_) => return Err(LoginFault::ManyUsers(route.user_field.clone()).into()),
+        Ok(_) | Err(_) => return Err(LoginFault::InQuery(route.user_field.clone()).into()),
     }
+    if !route.takes(&parts.method, &head.path) {
+        return Ok(None);
+    }
+    route.check_media_type(&parts.headers)?;
     let collected = tokio::time::timeout(limits::LOGIN_BODY_WAIT, collect(body)).await;
     let body = collected.map_err(|_| Refusal::SlowBody)??;
     let name = match route.body {
