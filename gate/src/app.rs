@@ -2,6 +2,7 @@
 //! nothing; it puts the parts together in the order that makes the promise true.
 
 mod check;
+mod descriptors;
 mod gate;
 mod log;
 

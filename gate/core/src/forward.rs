@@ -26,21 +26,23 @@ const CONNECTION_RELICS: [&str; 2] = ["proxy-connection", "http2-settings"];
 
 /// What only the gate may say. Apps read `_` and `.` as `-` in header names (CGI
 /// and its heirs), so every spelling counts.
-const MANAGED: [&str; 12] = [
+const MANAGED: [&str; 13] = [
     "forwarded",
+    "front-end-https",
+    // A CGI reads it as HTTP_PROXY.
+    "proxy",
+    "remote-user",
+    "true-client-ip",
     "via",
-    "x-real-ip",
-    "x-forwarded-for",
-    "x-forwarded-host",
-    "x-forwarded-port",
-    "x-forwarded-prefix",
-    "x-forwarded-proto",
-    "x-forwarded-server",
-    "x-forwarded-uri",
+    "x-client-ip",
+    "x-cluster-client-ip",
+    "x-host",
+    "x-original-host",
     "x-original-url",
+    "x-real-ip",
     "x-rewrite-url",
 ];
-const MANAGED_PREFIX: &str = "x-portcullis-";
+const MANAGED_PREFIXES: [&str; 3] = ["x-portcullis-", "x-forwarded-", "x-envoy-"];
 
 /// Headers that the gate judges by: an alias of one must not reach the app.
 const JUDGED: [&str; 7] = [
@@ -134,8 +136,9 @@ fn drop_claims(headers: &mut HeaderMap, api_key_headers: &[HeaderName]) {
 
 fn is_claim(name: &HeaderName, api_key_headers: &[HeaderName]) -> bool {
     let name = name.as_str();
-    // Managed names begin with one of four letters: most headers are done here.
-    let may_be_managed = matches!(name.as_bytes().first(), Some(b'x' | b'f' | b'v'));
+    // Managed names begin with one of few letters: most headers are done here.
+    let first = name.as_bytes().first();
+    let may_be_managed = matches!(first, Some(b'x' | b'f' | b'v' | b'p' | b'r' | b't'));
     let aliased = name.bytes().any(|b| b == b'_' || b == b'.');
     if !may_be_managed && !aliased {
         return false;
@@ -148,7 +151,9 @@ fn is_claim(name: &HeaderName, api_key_headers: &[HeaderName]) -> bool {
         name
     };
     MANAGED.contains(&read_as)
-        || read_as.starts_with(MANAGED_PREFIX)
+        || MANAGED_PREFIXES
+            .iter()
+            .any(|prefix| read_as.starts_with(prefix))
         || (aliased
             && (JUDGED.contains(&read_as)
                 || api_key_headers
@@ -222,6 +227,9 @@ mod tests {
                 ("x_forwarded_for", "127.0.0.1"),
                 ("forwarded", "for=127.0.0.1"),
                 ("x-original-url", "/admin"),
+                ("x-forwarded-user", "admin"),
+                ("remote_user", "admin"),
+                ("proxy", "http://evil.test"),
                 ("x_api_key", "demo-key-bob"),
                 ("co_okie", "kept"),
                 ("x-other", "kept"),

@@ -65,14 +65,20 @@ pub fn credentials(headers: &HeaderMap, sources: &Sources) -> Result<Vec<Credent
         if *place == TokenPlace::Bearer
             && let Some(text) = headers.get(AUTHORIZATION).and_then(bearer)
         {
-            found.push(Credential::Token {
-                source,
-                text: text.to_owned(),
-            });
+            found.push(Credential::Token { source, text });
         }
     }
     for (source, name) in sources.api_key_headers.iter().enumerate() {
         for value in headers.get_all(name) {
+            // An app might trim what the gate does not.
+            if !value
+                .as_bytes()
+                .trim_ascii()
+                .iter()
+                .all(u8::is_ascii_graphic)
+            {
+                return Err(HeadFault::OddApiKey);
+            }
             found.push(Credential::ApiKey {
                 source,
                 value: value.as_bytes().trim_ascii().to_vec(),
@@ -125,11 +131,22 @@ pub fn canonical_cookie_value(value: &[u8]) -> Vec<u8> {
     percent_encoding::percent_decode(bare).collect()
 }
 
-/// The token of `Bearer TOKEN`, the scheme in any case.
-fn bearer(value: &HeaderValue) -> Option<&str> {
-    let text = value.to_str().ok()?;
-    let (scheme, token) = text.split_once(' ')?;
-    scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
+/// The token of `Bearer TOKEN` (RFC 6750 §2.1), the scheme in any case. What an app
+/// might take for a bearer token and is none by the grammar comes out as an empty
+/// one, which nothing verifies.
+fn bearer(value: &HeaderValue) -> Option<String> {
+    let bytes = value.as_bytes();
+    let start = bytes.iter().position(u8::is_ascii_alphanumeric)?;
+    let (scheme, rest) = bytes[start..].split_at_checked(6)?;
+    if !scheme.eq_ignore_ascii_case(b"bearer") {
+        return None;
+    }
+    let spaces = rest.iter().take_while(|b| **b == b' ').count();
+    let token = rest[spaces..].trim_ascii_end();
+    let token68 = |b: &u8| b.is_ascii_alphanumeric() || b"-._~+/=".contains(b);
+    let exact = start == 0 && spaces > 0 && token.iter().all(token68);
+    let token = if exact { token } else { &[] };
+    Some(String::from_utf8_lossy(token).into_owned())
 }
 
 /// A cookie that a response sets (RFC 6265 §5.2), as far as the gate needs it.
@@ -254,6 +271,23 @@ mod tests {
             let found = credentials(&headers(&[("cookie", spelling)]), &sources()).unwrap();
             assert_eq!(found, [session("a.b")], "{spelling}");
         }
+    }
+
+    #[test]
+    fn a_bearer_token_that_is_none_by_the_grammar_is_not_overlooked() {
+        let text = |value: &[u8]| bearer(&HeaderValue::from_bytes(value).unwrap());
+        assert_eq!(text(b"Bearer  a.b.c"), Some("a.b.c".into()));
+        for odd in [
+            &b"Bearer\ta.b.c"[..],
+            b"Bearer a.b.c \xa0",
+            b"Bearer \xa0a",
+            b"bearer\xa0a",
+            b"\xa0Bearer a",
+            b"Bearer a b",
+        ] {
+            assert_eq!(text(odd), Some(String::new()), "{odd:?}");
+        }
+        assert_eq!(text(b"Basic abc"), None);
     }
 
     #[test]

@@ -19,6 +19,8 @@ pub const UPSTREAM_CONNECT_WAIT: Duration = Duration::from_secs(5);
 pub const UPSTREAM_HEAD_WAIT: Duration = Duration::from_secs(60);
 /// Between two pieces of a response body (an event stream should tick sooner).
 pub const RESPONSE_BODY_IDLE: Duration = Duration::from_secs(600);
+/// A client that takes no byte of its answer for this long is given up.
+pub const CLIENT_WRITE_STALL: Duration = Duration::from_secs(60);
 /// Without a byte either way on an upgraded connection.
 pub const UPGRADED_IDLE: Duration = Duration::from_secs(3600);
 /// An idle upstream connection is kept this long: shorter than the usual 60 to 75 s
@@ -39,7 +41,11 @@ pub const HTTP2_STREAM_WINDOW_BYTES: u32 = 256 * 1024;
 pub const HTTP2_CONNECTION_WINDOW_BYTES: u32 = 1024 * 1024;
 pub const HTTP2_PING_EVERY: Duration = Duration::from_secs(20);
 pub const HTTP2_PING_WAIT: Duration = Duration::from_secs(10);
-/// Open client connections of a gate; over it, new ones are closed at once.
+/// Descriptors kept back from clients: for the admin listener, the store and the
+/// log, so that a flood of clients can't shut an administrator out.
+pub const DESCRIPTORS_RESERVED: u64 = 256;
+/// Open client connections of a gate; over it, new ones are closed at once. Fewer
+/// where the system allows fewer descriptors.
 pub const CONNECTIONS_MAX: usize = 16_384;
 /// Idle connections kept to one upstream by one worker.
 pub const UPSTREAM_IDLE_CONNECTIONS_MAX: usize = 256;

@@ -53,6 +53,8 @@ pub enum LoginFault {
     InQuery(String),
     #[error("the user name in the login body is not valid")]
     BadUser,
+    #[error("a login is a POST with a body: this method and what it carries would be two things")]
+    HiddenAttempt,
     #[error("the login body is too large")]
     TooLarge,
 }
@@ -72,6 +74,17 @@ impl LoginRoute {
     pub fn takes(&self, method: &Method, path: &CheckedPath) -> bool {
         let safe = matches!(*method, Method::GET | Method::HEAD | Method::OPTIONS);
         !safe && self.path.is_route(path)
+    }
+
+    /// Whether a request that is no attempt by its method could still be one to the
+    /// app: a GET with a body, or one that asks to be taken for a POST.
+    pub fn is_hidden_attempt(headers: &HeaderMap, has_body: bool) -> bool {
+        const OVERRIDES: [&str; 3] = [
+            "x-http-method-override",
+            "x-http-method",
+            "x-method-override",
+        ];
+        has_body || OVERRIDES.iter().any(|name| headers.contains_key(*name))
     }
 
     /// Refuses a body that is not in the declared format: an app that also reads
@@ -112,16 +125,50 @@ impl LoginRoute {
 
 /// The value of `field` in a form body (WHATWG URL §5.1).
 pub fn form_field(body: &[u8], field: &str) -> Result<String, LoginFault> {
-    let mut found = None;
+    // Some split at ';' as well; browsers write it as %3B.
+    if body.contains(&b';') {
+        return Err(LoginFault::Unreadable("a form"));
+    }
+    let mut entries = Vec::new();
     for pair in body.split(|b| *b == b'&') {
         let mut halves = pair.splitn(2, |b| *b == b'=');
         let name = unescape(halves.next().unwrap_or_default())?;
-        let value = unescape(halves.next().unwrap_or_default())?;
-        if name == field && found.replace(value).is_some() {
-            return Err(LoginFault::ManyUsers(field.to_owned()));
-        }
+        entries.push((name, unescape(halves.next().unwrap_or_default())?));
     }
-    found.ok_or_else(|| LoginFault::NoUser(field.to_owned()))
+    one_field(entries, field)
+}
+
+/// The one value named `field`. A name that some app would read as that field, and
+/// is not it to the letter, makes the body one with two readings.
+pub fn one_field<T>(
+    entries: impl IntoIterator<Item = (String, T)>,
+    field: &str,
+) -> Result<T, LoginFault> {
+    let wanted = folded(field);
+    let mut alike = entries
+        .into_iter()
+        .filter(|(name, _)| folded(name) == wanted);
+    match (alike.next(), alike.next()) {
+        (None, _) => Err(LoginFault::NoUser(field.to_owned())),
+        (Some((name, value)), None) if name == field => Ok(value),
+        (Some(_), _) => Err(LoginFault::ManyUsers(field.to_owned())),
+    }
+}
+
+/// A field's name as the most lenient of apps would read it: PHP trims, cuts at a
+/// NUL and turns punctuation into `_`; Go and .NET look at no case.
+fn folded(name: &str) -> String {
+    let until_nul = name.split('\0').next().unwrap_or_default();
+    let fold = |c: char| match c {
+        '.' | '[' | ' ' | '+' => '_',
+        other => other,
+    };
+    until_nul
+        .trim()
+        .chars()
+        .map(fold)
+        .flat_map(char::to_lowercase)
+        .collect()
 }
 
 /// Strict where the usual decoders are lenient: an escape that is none, or bytes
@@ -180,6 +227,22 @@ mod tests {
         assert_eq!(read("username=alice&username=bob"), Err(twice.clone()));
         assert_eq!(read("username=alice&user%6eame=bob"), Err(twice));
         assert_eq!(read("user=bob"), Err(LoginFault::NoUser("username".into())));
+        for odd in [
+            "username=alice;username=bob",
+            "username=alice&+username=bob",
+            "username=alice&%20username=bob",
+            "username=alice&username%00x=bob",
+            "username=alice&Username=bob",
+            "Username=bob",
+        ] {
+            assert!(
+                matches!(
+                    read(odd),
+                    Err(LoginFault::ManyUsers(_) | LoginFault::Unreadable(_))
+                ),
+                "{odd}"
+            );
+        }
         assert_eq!(read("username=%zz"), Err(LoginFault::Unreadable("a form")));
         assert_eq!(read("username=%ff"), Err(LoginFault::Unreadable("a form")));
     }

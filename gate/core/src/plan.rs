@@ -25,6 +25,10 @@ pub enum PlanError {
     EndsBeforeStart,
     #[error("the hold would end in the past")]
     EndsInThePast,
+    #[error(
+        "the hold '{0}' is in force, and this would start it later or end it sooner; restore it first, or name another hold"
+    )]
+    WouldLetIn(HoldName),
 }
 
 /// Places `hold`, or finds that one of the same name and effect is there.
@@ -36,6 +40,17 @@ pub fn suspend(user: &User, hold: Hold, now: Timestamp) -> Result<Plan, PlanErro
         }
         if end <= now {
             return Err(PlanError::EndsInThePast);
+        }
+    }
+    // To suspend is never a way in: only restoring is.
+    if let Some(old) = user.hold(&hold.name).filter(|old| old.in_force(now)) {
+        let sooner = match (old.ends_at, hold.ends_at) {
+            (None, Some(_)) => true,
+            (Some(old), Some(new)) => new < old,
+            (_, None) => false,
+        };
+        if sooner || hold.starts_at > now {
+            return Err(PlanError::WouldLetIn(hold.name));
         }
     }
     let standing_already = user.hold(&hold.name).is_some_and(|other| {
@@ -205,6 +220,18 @@ mod tests {
         assert_eq!(ends_early, Err(PlanError::EndsBeforeStart));
         let over = suspend(&fresh, hold("admin", 10, Some(90)), NOW);
         assert_eq!(over, Err(PlanError::EndsInThePast));
+        let held = after(
+            &fresh,
+            NOW,
+            suspend(&fresh, hold("admin", 100, None), NOW).unwrap(),
+        );
+        for weaker in [hold("admin", 500, None), hold("admin", 100, Some(150))] {
+            let name = HoldName::parse("admin").unwrap();
+            assert_eq!(
+                suspend(&held, weaker, NOW),
+                Err(PlanError::WouldLetIn(name))
+            );
+        }
         let name = HoldName::parse("hr").unwrap();
         assert_eq!(
             restore(&fresh, Some(&name), true),

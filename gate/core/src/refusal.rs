@@ -116,6 +116,7 @@ impl Refusal {
                 | LoginFault::NoUser(_)
                 | LoginFault::ManyUsers(_)
                 | LoginFault::InQuery(_)
+                | LoginFault::HiddenAttempt
                 | LoginFault::BadUser => StatusCode::BAD_REQUEST,
             },
             Self::UnknownHost => StatusCode::MISDIRECTED_REQUEST,
@@ -235,6 +236,7 @@ const fn head_status(fault: HeadFault) -> StatusCode {
         | HeadFault::BadPath(_)
         | HeadFault::TransferCoding
         | HeadFault::Upgrade
+        | HeadFault::OddApiKey
         | HeadFault::ManyAuthorizations => StatusCode::BAD_REQUEST,
     }
 }

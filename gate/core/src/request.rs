@@ -35,6 +35,8 @@ pub enum HeadFault {
     ManyCookies,
     #[error("the request carries more than one Authorization header")]
     ManyAuthorizations,
+    #[error("the API key has a character that is not printable ASCII")]
+    OddApiKey,
     #[error(
         "the request carries more than {} credentials",
         limits::CREDENTIALS_MAX

@@ -3,7 +3,7 @@
 
 use crate::ids::{ReasonKey, Revision};
 use crate::time::Timestamp;
-use crate::user::{Hold, Kind, Source, User};
+use crate::user::{Hold, Kind, Source, User, lasts};
 
 /// One hold, as far as a refusal needs it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -70,7 +70,13 @@ impl Standing {
             return Verdict::Deleted;
         }
         let in_force = || self.holds.iter().filter(|hold| hold.in_force(now));
-        let leading = in_force().min_by_key(|hold| (std::cmp::Reverse(hold.kind), hold.starts_at));
+        let leading = in_force().min_by_key(|hold| {
+            (
+                std::cmp::Reverse(hold.kind),
+                std::cmp::Reverse(lasts(hold.ends_at)),
+                hold.starts_at,
+            )
+        });
         let Some(leading) = leading else {
             return Verdict::Active;
         };

@@ -119,6 +119,14 @@ impl Hold {
     }
 }
 
+/// Until when a hold lasts, for comparing: one without an end lasts longest.
+pub(crate) const fn lasts(ends_at: Option<Timestamp>) -> u64 {
+    match ends_at {
+        Some(end) => end.0,
+        None => u64::MAX,
+    }
+}
+
 /// What is known about the person; each of the first four is an alias of the user.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Profile {
@@ -180,13 +188,19 @@ impl User {
         }
     }
 
-    /// The hold that speaks for the suspension: the strictest in force, the
-    /// oldest among equals.
+    /// The hold that speaks for the suspension: the strictest in force, among
+    /// equals the one that lasts longest, then the oldest.
     pub fn leading_hold(&self, now: Timestamp) -> Option<&Hold> {
         self.holds
             .iter()
             .filter(|hold| hold.in_force(now))
-            .min_by_key(|hold| (std::cmp::Reverse(hold.kind), hold.starts_at))
+            .min_by_key(|hold| {
+                (
+                    std::cmp::Reverse(hold.kind),
+                    std::cmp::Reverse(lasts(hold.ends_at)),
+                    hold.starts_at,
+                )
+            })
     }
 
     pub fn hold(&self, name: &HoldName) -> Option<&Hold> {

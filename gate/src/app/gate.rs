@@ -10,7 +10,7 @@ use tokio::runtime::Runtime;
 use tokio::sync::{mpsc, watch};
 
 use super::check::load_policy;
-use super::{READY_FILE, StartError, wall_clock};
+use super::{READY_FILE, StartError, descriptors, wall_clock};
 use crate::config::Config;
 use crate::control::admin::{self, AdminState};
 use crate::control::apply::Applier;
@@ -40,6 +40,7 @@ impl Gate {
     /// then the store, then everything that it holds into `live`, and only then is
     /// the first request accepted.
     pub fn start(config: Config) -> Result<Self, StartError> {
+        let connections_max = descriptors::client_connections_max();
         let data_listener = bind("data.listen", config.data.listen)?;
         let admin_listener = bind("admin.listen", config.admin.listen)?;
         let admin_address = local(&admin_listener)?;
@@ -78,8 +79,14 @@ impl Gate {
             ready: Arc::new(readiness(reader.clone(), store)),
         };
         spawn_admin(admin_listener, state, stopping).map_err(StartError::Runtime)?;
-        let data = data::start(&config.data, data_listener, reader, policies)
-            .map_err(StartError::Runtime)?;
+        let data = data::start(
+            &config.data,
+            data_listener,
+            connections_max,
+            reader,
+            policies,
+        )
+        .map_err(StartError::Runtime)?;
         drop(_inside);
         let data_address = data.address;
         Ok(Self {

@@ -285,7 +285,15 @@ impl Commander {
     async fn done(&self, key: &UserKey, seq: Revision) -> Result<Done, CommandError> {
         let effect = self.effects.of(seq).await.ok_or(CommandError::NotInForce)?;
         let user = self.read(key).await?;
-        let receipt = Receipt::of(&effect);
+        let mut receipt = Receipt::of(&effect);
+        let waits = user
+            .holds
+            .iter()
+            .any(|hold| hold.placed_at == user.updated_at && !hold.begun);
+        if waits {
+            receipt.gates_in_force = 0;
+            receipt.in_force_at = None;
+        }
         Ok(Done {
             key: key.clone(),
             user,

@@ -9,7 +9,6 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use portcullis_core::limits;
 use tokio::sync::watch;
 
 use super::connection::Slot;
@@ -38,6 +37,7 @@ pub fn bind(address: SocketAddr) -> io::Result<TcpListener> {
 pub fn start(
     config: &DataConfig,
     listener: TcpListener,
+    connections_max: usize,
     live: Reader,
     policies: Arc<PolicyHost>,
 ) -> io::Result<DataWing> {
@@ -57,7 +57,7 @@ pub fn start(
     let acceptor = std::thread::Builder::new()
         .name("data-accept".into())
         .spawn(move || {
-            let threads = runtime.block_on(accept(listener, workers, stopping));
+            let threads = runtime.block_on(accept(listener, workers, connections_max, stopping));
             for thread in threads {
                 let _ = thread.join();
             }
@@ -84,6 +84,7 @@ impl DataWing {
 async fn accept(
     listener: TcpListener,
     workers: Vec<Handle>,
+    connections_max: usize,
     mut stopping: watch::Receiver<bool>,
 ) -> Vec<std::thread::JoinHandle<()>> {
     let Ok(listener) = tokio::net::TcpListener::from_std(listener) else {
@@ -96,7 +97,7 @@ async fn accept(
             _ = stopping.wait_for(|stopping| *stopping) => break,
         };
         match accepted {
-            Ok((stream, address)) => hand_out(&workers, stream, address),
+            Ok((stream, address)) => hand_out(&workers, connections_max, stream, address),
             Err(error) => {
                 tracing::warn!(%error, "a connection could not be accepted");
                 tokio::time::sleep(ACCEPT_ERROR_WAIT).await;
@@ -106,10 +107,15 @@ async fn accept(
     workers.into_iter().map(|worker| worker.thread).collect()
 }
 
-fn hand_out(workers: &[Handle], stream: tokio::net::TcpStream, address: SocketAddr) {
+fn hand_out(
+    workers: &[Handle],
+    connections_max: usize,
+    stream: tokio::net::TcpStream,
+    address: SocketAddr,
+) {
     let load = |worker: &&Handle| worker.open.load(Ordering::Relaxed);
     let all: usize = workers.iter().map(|worker| load(&worker)).sum();
-    if all >= limits::CONNECTIONS_MAX {
+    if all >= connections_max {
         tracing::warn!(%address, "at the limit of connections; this one is closed");
         return;
     }

@@ -97,10 +97,17 @@ pub(super) enum Upload {
 pub(super) struct Idle {
     timer: IdleTimer,
     state: Rc<UploadState>,
+    /// Kept until the last piece has gone: an app may answer early and read on.
+    ticket: Rc<Ticket>,
 }
 
 impl Upload {
-    pub(super) fn stream(body: Incoming, wait: Duration, state: &Rc<UploadState>) -> Self {
+    pub(super) fn stream(
+        body: Incoming,
+        wait: Duration,
+        state: &Rc<UploadState>,
+        ticket: &Rc<Ticket>,
+    ) -> Self {
         if body.is_end_stream() {
             return Self::Empty;
         }
@@ -108,6 +115,7 @@ impl Upload {
         let idle = Idle {
             timer: IdleTimer::new(wait),
             state: Rc::clone(state),
+            ticket: Rc::clone(ticket),
         };
         Self::Stream {
             body,
@@ -130,6 +138,10 @@ impl Body for Upload {
                 .poll_frame(context)
                 .map_err(|never: Infallible| match never {}),
             Self::Stream { body, idle } => loop {
+                if idle.ticket.cut().poll_fired_for_upload(context).is_ready() {
+                    idle.ticket.cut().obey();
+                    return Poll::Ready(Some(Err(BodyError::Cut)));
+                }
                 match Pin::new(&mut *body).poll_frame(context) {
                     Poll::Ready(Some(Ok(frame))) if frame.is_trailers() => {}
                     Poll::Ready(Some(Ok(frame))) => {
@@ -178,7 +190,7 @@ pub(super) enum Answer {
 
 pub(super) struct Relayed {
     body: Incoming,
-    ticket: Ticket,
+    ticket: Rc<Ticket>,
     idle: IdleTimer,
     connection: Option<Borrowed>,
 }
@@ -190,7 +202,7 @@ impl Answer {
 
     pub(super) fn relayed(
         body: Incoming,
-        ticket: Ticket,
+        ticket: Rc<Ticket>,
         wait: Duration,
         connection: Borrowed,
     ) -> Self {

@@ -10,6 +10,7 @@ use http::{HeaderMap, Request, Response, StatusCode, Uri, Version};
 use http_body_util::Full;
 use hyper::body::{Body, Incoming};
 use hyper::upgrade::OnUpgrade;
+use portcullis_core::cookies;
 use portcullis_core::decide::Permitted;
 use portcullis_core::forward as rules;
 use portcullis_core::identify::canonical_cookie_value;
@@ -33,7 +34,7 @@ pub(super) struct Exchange<'a> {
     pub tenant: &'a Tenant,
     pub client: &'a Client,
     pub head: &'a CheckedHead,
-    pub ticket: &'a Ticket,
+    pub ticket: &'a Rc<Ticket>,
 }
 
 /// The app's answer, its body still to come.
@@ -89,6 +90,12 @@ impl Exchange<'_> {
         };
         let keys = &self.tenant.config.sources.api_key_headers;
         rules::request_headers(&mut parts.headers, &client, keys, self.head.websocket);
+        let sources = &self.tenant.config.sources;
+        cookies::drop_unjudged(&mut parts.headers, sources, |cookie, value| {
+            let name = &sources.session_cookies[cookie];
+            let hash = sessions::hash(self.tenant.id(), name, value);
+            self.worker.live.sessions().find(&hash).is_some()
+        });
         if permitted.without_dead_cookies() || !found.spoilt.is_empty() {
             self.drop_dead_cookies(&mut parts.headers, found);
         }
@@ -157,7 +164,7 @@ impl Exchange<'_> {
         let idle = self.worker.deadlines.request_body_idle;
         let upload = match login_body {
             Some(whole) => Upload::Whole(Full::new(whole)),
-            None => Upload::stream(body, idle, &state),
+            None => Upload::stream(body, idle, &state, self.ticket),
         };
         let request = outgoing(parts, upload);
         let cut = self.ticket.cut();
@@ -231,7 +238,11 @@ fn outgoing(mut parts: Parts, upload: Upload) -> Request<Upload> {
 }
 
 /// Relays the answer; the ticket goes with its body, or with the tunnel.
-pub(super) fn relay(worker: &WorkerRef, answered: Answered, ticket: Ticket) -> Response<Answer> {
+pub(super) fn relay(
+    worker: &WorkerRef,
+    answered: Answered,
+    ticket: Rc<Ticket>,
+) -> Response<Answer> {
     let Answered {
         mut response,
         connection,

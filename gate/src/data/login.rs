@@ -9,7 +9,7 @@ use portcullis_core::decide::{Attempt, Identity, Permitted, Question, decide};
 use portcullis_core::identify::{Credential, SetCookie, credentials, set_cookies};
 use portcullis_core::ids::{Revision, UserKey};
 use portcullis_core::limits;
-use portcullis_core::login::{BodyFormat, LoginFault, LoginRoute, form_field};
+use portcullis_core::login::{BodyFormat, LoginFault, LoginRoute, form_field, one_field};
 use portcullis_core::refusal::Refusal;
 use portcullis_core::request::CheckedHead;
 
@@ -60,7 +60,11 @@ pub(super) async fn read<'a>(
         Ok(_) | Err(_) => return Err(LoginFault::InQuery(route.user_field.clone()).into()),
     }
     if !route.takes(&parts.method, &head.path) {
-        return Ok(None);
+        return if LoginRoute::is_hidden_attempt(&parts.headers, !body.is_end_stream()) {
+            Err(LoginFault::HiddenAttempt.into())
+        } else {
+            Ok(None)
+        };
     }
     route.check_media_type(&parts.headers)?;
     let collected = tokio::time::timeout(limits::LOGIN_BODY_WAIT, collect(body)).await;
@@ -102,16 +106,13 @@ async fn collect(body: &mut Incoming) -> Result<Bytes, Refusal> {
 fn json_field(body: &[u8], field: &str) -> Result<String, LoginFault> {
     let unreadable = |_| LoginFault::Unreadable("JSON");
     let Entries(entries) = serde_json::from_slice(body).map_err(unreadable)?;
-    let mut values = entries
-        .into_iter()
-        .filter(|(key, _)| key == field)
-        .map(|(_, value)| value);
-    match (values.next(), values.next()) {
-        (None, _) => Err(LoginFault::NoUser(field.to_owned())),
-        (Some(_), Some(_)) => Err(LoginFault::ManyUsers(field.to_owned())),
-        (Some(serde_json::Value::String(name)), None) => Ok(name),
-        (Some(serde_json::Value::Number(number)), None) => Ok(number.to_string()),
-        (Some(_), None) => Err(LoginFault::BadUser),
+    match one_field(entries, field)? {
+        serde_json::Value::String(name) => Ok(name),
+        serde_json::Value::Number(number) => Ok(number.to_string()),
+        serde_json::Value::Null
+        | serde_json::Value::Bool(_)
+        | serde_json::Value::Array(_)
+        | serde_json::Value::Object(_) => Err(LoginFault::BadUser),
     }
 }
 

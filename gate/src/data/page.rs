@@ -52,7 +52,7 @@ fn document(language: &str, title: &str, main: &str, error_id: &str) -> String {
         "<!doctype html><html lang=\"{}\"><head><meta charset=\"utf-8\">\
          <meta name=\"viewport\" content=\"width=device-width,initial-scale=1\">\
          <meta name=\"robots\" content=\"noindex\"><title>{}</title><style>{STYLE}</style></head>\
-         <body><main>{main}<p class=\"id\">{}</p></main></body></html>\n",
+         <body><main>{main}<p class=\"id\">Ref. {}</p></main></body></html>\n",
         escape(language),
         escape(title),
         escape(error_id),

@@ -2,6 +2,7 @@
 //! refuse. The inner function returns refusals; the outer alone answers and logs.
 
 use std::convert::Infallible;
+use std::rc::Rc;
 use std::sync::Arc;
 
 use http::request::Parts;
@@ -52,7 +53,7 @@ async fn pass(
 
     // Registered before it is judged, so that a suspension finds it either way.
     let at_stake = users(named, login.as_ref().map(|login| &login.user));
-    let ticket = live.register(&at_stake, client.cuts_of(&at_stake));
+    let ticket = Rc::new(live.register(&at_stake, client.cuts_of(&at_stake)));
     client.watch(&ticket);
     let question = || Question {
         identities: named.iter().map(|named| named.judged(live)).collect(),

@@ -7,7 +7,9 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::{Buf, Bytes};
+use portcullis_core::limits;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf};
+use tokio::time::Sleep;
 
 const HTTP2_PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
@@ -46,15 +48,40 @@ where
         Replayed {
             seen: seen.into(),
             stream,
+            stall: None,
         },
     ))
 }
 
-/// A stream whose first bytes were read already and are given again.
+/// A stream whose first bytes were read already and are given again, and which
+/// fails when its peer takes nothing for long: hyper waits for a writable socket
+/// without a bound, and holds the app's connection meanwhile.
 #[derive(Debug)]
 pub(super) struct Replayed<S> {
     seen: Bytes,
     stream: S,
+    stall: Option<Pin<Box<Sleep>>>,
+}
+
+impl<S> Replayed<S> {
+    /// Passes progress on and bounds the lack of it.
+    fn watch<T>(
+        &mut self,
+        context: &mut Context<'_>,
+        progress: Poll<io::Result<T>>,
+    ) -> Poll<io::Result<T>> {
+        if progress.is_ready() {
+            self.stall = None;
+            return progress;
+        }
+        let stall = self
+            .stall
+            .get_or_insert_with(|| Box::pin(tokio::time::sleep(limits::CLIENT_WRITE_STALL)));
+        match stall.as_mut().poll(context) {
+            Poll::Ready(()) => Poll::Ready(Err(io::ErrorKind::TimedOut.into())),
+            Poll::Pending => Poll::Pending,
+        }
+    }
 }
 
 impl<S: AsyncRead + Unpin> AsyncRead for Replayed<S> {
@@ -78,7 +105,8 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Replayed<S> {
         context: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write(context, bytes)
+        let progress = Pin::new(&mut self.stream).poll_write(context, bytes);
+        self.watch(context, progress)
     }
 
     fn poll_write_vectored(
@@ -86,7 +114,8 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Replayed<S> {
         context: &mut Context<'_>,
         slices: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write_vectored(context, slices)
+        let progress = Pin::new(&mut self.stream).poll_write_vectored(context, slices);
+        self.watch(context, progress)
     }
 
     fn is_write_vectored(&self) -> bool {
@@ -136,6 +165,15 @@ mod tests {
             Some((Protocol::Http2, h2.clone()))
         );
         assert_eq!(told(&[]).await, None);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_client_that_takes_nothing_is_not_written_to_for_ever() {
+        let (mut client, server) = duplex(16);
+        client.write_all(b"GET ").await.unwrap();
+        let (_, mut stream) = detect(server, Duration::from_secs(1)).await.unwrap();
+        let error = stream.write_all(&[0; 64]).await.unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::TimedOut);
     }
 
     #[tokio::test(start_paused = true)]

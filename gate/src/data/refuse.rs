@@ -70,20 +70,21 @@ async fn prepare(
     if let Some(kept) = worker.live.refusals().find(&key) {
         return (kept, false);
     }
+    let (error_id, new) = worker.live.refusals().incident(&key, respond::new_error_id);
     let (prepared, failed) = match &user.suspension {
         // Nobody is left to speak to: the policy is not asked about the deleted.
-        None => (Some(builtin(user)), false),
+        None => (Some(builtin(user, error_id)), false),
         Some(suspension) => {
             let input = input(asked, tenant, user, suspension);
             match worker.policies.refusal(&tenant.policy, input).await {
-                Ok(decision) => (Some(decided(user, tenant, decision)), false),
+                Ok(decision) => (Some(decided(user, tenant, decision, error_id)), false),
                 Err(fault) => {
                     tracing::error!(
                         tenant = %tenant.id(), policy = tenant.policy.digest(), %fault,
                         "the policy gave no answer to a refusal"
                     );
                     let fallback = match tenant.config.policy.on_failure {
-                        OnFailure::BuiltinAnswer => Some(builtin(user)),
+                        OnFailure::BuiltinAnswer => Some(builtin(user, error_id)),
                         OnFailure::Unavailable => None,
                     };
                     (fallback, true)
@@ -92,8 +93,11 @@ async fn prepare(
         }
     };
     let prepared = prepared.map(Arc::new);
-    worker.live.refusals().keep(key, prepared.clone(), failed);
-    (prepared, true)
+    worker
+        .live
+        .refusals()
+        .keep(key, prepared.clone(), new, failed);
+    (prepared, new)
 }
 
 fn input(
@@ -123,9 +127,14 @@ fn input(
     }
 }
 
-fn decided(user: &SuspendedUser, tenant: &Tenant, decision: RefusalDecision) -> Prepared {
+fn decided(
+    user: &SuspendedUser,
+    tenant: &Tenant,
+    decision: RefusalDecision,
+    error_id: String,
+) -> Prepared {
     Prepared {
-        error_id: respond::new_error_id(),
+        error_id,
         key: user.message_key(),
         status: decision.status,
         language: decision.language,
@@ -139,13 +148,13 @@ fn decided(user: &SuspendedUser, tenant: &Tenant, decision: RefusalDecision) -> 
 }
 
 /// The gate's own words: plain, true, and without a promise.
-fn builtin(user: &SuspendedUser) -> Prepared {
+fn builtin(user: &SuspendedUser, error_id: String) -> Prepared {
     let message = match &user.suspension {
         Some(_) => "Your account has been suspended. Please contact your administrator.",
         None => "This account no longer exists.",
     };
     Prepared {
-        error_id: respond::new_error_id(),
+        error_id,
         key: user.message_key(),
         status: StatusCode::FORBIDDEN,
         language: "en".into(),

@@ -3,6 +3,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::io;
+use std::rc::Rc;
 use std::time::Duration;
 
 use hyper::upgrade::OnUpgrade;
@@ -21,7 +22,7 @@ const CLOSE_WAIT: Duration = Duration::from_millis(500);
 pub(super) async fn run(
     client: OnUpgrade,
     app: OnUpgrade,
-    ticket: Ticket,
+    ticket: Rc<Ticket>,
     idle: Duration,
     slot: Option<Slot>,
 ) {

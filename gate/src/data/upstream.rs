@@ -86,7 +86,7 @@ pub(super) async fn send(
     let mut request = request;
     let pooled = worker.pool.borrow_mut().take(authority);
     if let Some(mut sender) = pooled
-        && sender.ready().await.is_ok()
+        && is_free(&mut sender).await
     {
         match sender.try_send_request(request).await {
             Ok(response) => return Ok((response, borrowed(worker, authority, sender))),
@@ -102,6 +102,17 @@ pub(super) async fn send(
         .await
         .map_err(|error| broken(&error))?;
     Ok((response, borrowed(worker, authority, sender)))
+}
+
+/// Whether a pooled connection can take a request now. One whose last request is
+/// still being sent (the app answered early) is left to end by itself.
+async fn is_free(sender: &mut SendRequest<Upload>) -> bool {
+    const SETTLES_WITHIN: Duration = Duration::from_millis(20);
+    sender.is_ready()
+        || matches!(
+            tokio::time::timeout(SETTLES_WITHIN, sender.ready()).await,
+            Ok(Ok(()))
+        )
 }
 
 fn borrowed(worker: &WorkerRef, authority: &Arc<str>, sender: SendRequest<Upload>) -> Borrowed {

@@ -37,6 +37,8 @@ pub struct Cut {
     ended: AtomicBool,
     has_ended: Notify,
     waker: AtomicWaker,
+    /// The request's own body may go on after its answer has ended, on another task.
+    upload_waker: AtomicWaker,
     /// Wakes whoever owns the client's connection, should the request be stuck
     /// behind a client that reads nothing.
     connection: Option<Arc<Notify>>,
@@ -147,6 +149,7 @@ impl Cut {
     fn fire(&self) {
         self.fired.store(true, Ordering::Release);
         self.waker.wake();
+        self.upload_waker.wake();
         if let Some(connection) = &self.connection {
             connection.notify_one();
         }
@@ -171,6 +174,19 @@ impl Cut {
             return Poll::Ready(());
         }
         self.waker.register(context.waker());
+        if self.has_fired() {
+            Poll::Ready(())
+        } else {
+            Poll::Pending
+        }
+    }
+
+    /// The same, for the task that sends the request's body.
+    pub fn poll_fired_for_upload(&self, context: &mut Context<'_>) -> Poll<()> {
+        if self.has_fired() {
+            return Poll::Ready(());
+        }
+        self.upload_waker.register(context.waker());
         if self.has_fired() {
             Poll::Ready(())
         } else {

@@ -56,8 +56,14 @@ pub struct Record {
 /// `None`: neither the policy nor the gate has an answer; the client gets a 503.
 type Kept = (Option<Arc<Prepared>>, Duration);
 
+/// What one error id stands for: a user met on an occasion, within a minute. The
+/// reader's language and surface are not part of it, or a suspended user could
+/// fill the ledger by asking in a thousand languages.
+type Incident = (UserKey, Revision, Occasion);
+
 pub struct Refusals {
     prepared: Cache<Key, Kept>,
+    incidents: Cache<Incident, String>,
     record: Box<dyn Fn(Record) + Send + Sync>,
 }
 
@@ -75,17 +81,34 @@ impl Refusals {
             .max_capacity(limits::REFUSAL_CACHE_ENTRIES_MAX)
             .expire_after(KeptFor)
             .build();
-        Self { prepared, record }
+        let incidents = Cache::builder()
+            .max_capacity(limits::REFUSAL_CACHE_ENTRIES_MAX)
+            .time_to_live(limits::REFUSAL_KEPT)
+            .build();
+        Self {
+            prepared,
+            incidents,
+            record,
+        }
     }
 
     pub fn find(&self, key: &Key) -> Option<Option<Arc<Prepared>>> {
         self.prepared.get(key).map(|(prepared, _)| prepared)
     }
 
-    /// Keeps an answer and puts it on record. `failed`: the policy gave none, so
+    /// The error id of a refusal: that of its incident, or `fresh` for a new one.
+    /// `true`: it is new, and to be put on record.
+    pub fn incident(&self, key: &Key, fresh: impl FnOnce() -> String) -> (String, bool) {
+        let incident = (key.user.clone(), key.revision, key.occasion);
+        let entry = self.incidents.entry(incident).or_insert_with(fresh);
+        let new = entry.is_fresh();
+        (entry.into_value(), new)
+    }
+
+    /// Keeps an answer; `new` puts it on record. `failed`: the policy gave none, so
     /// that this one is kept for a moment only.
-    pub fn keep(&self, key: Key, prepared: Option<Arc<Prepared>>, failed: bool) {
-        if let Some(prepared) = &prepared {
+    pub fn keep(&self, key: Key, prepared: Option<Arc<Prepared>>, new: bool, failed: bool) {
+        if let Some(prepared) = prepared.as_ref().filter(|_| new) {
             (self.record)(Record {
                 user: key.user.clone(),
                 error_id: prepared.error_id.clone(),

@@ -139,6 +139,7 @@ impl From<PlanError> for Problem {
             PlanError::NoSuchHold(_) => Self::new(StatusCode::NOT_FOUND, "no-such-hold", what)
                 .of("hold")
                 .mend("name one that the user's `holds` list, or none to lift all"),
+            PlanError::WouldLetIn(_) => Self::conflict("would-let-in", what).of("hold"),
             PlanError::EndsBeforeStart => {
                 Self::field("ends_at", what).mend("name a time after `starts_at`")
             }
