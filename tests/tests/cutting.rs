@@ -309,3 +309,47 @@ async fn the_apps_end_of_a_cut_stream_is_closed() {
     })
     .await;
 }
+
+/// An app may answer early and go on reading: the upload is the user's still.
+#[tokio::test]
+async fn an_upload_that_outlives_its_answer_is_cut_and_counted() {
+    let ended = Arc::new(Notify::new());
+    let told = Arc::clone(&ended);
+    let origin = Origin::answering(move |request| {
+        let told = Arc::clone(&told);
+        async move {
+            let login = request.uri().path() == "/login";
+            let mut answer = say(StatusCode::OK, "early");
+            if login {
+                *answer.status_mut() = StatusCode::SEE_OTHER;
+                let cookie = "sid=any; Path=/".parse().unwrap();
+                answer.headers_mut().insert("set-cookie", cookie);
+            } else {
+                tokio::spawn(async move {
+                    let mut body = request.into_body();
+                    while let Some(Ok(_)) = body.frame().await {}
+                    told.notify_one();
+                });
+            }
+            answer
+        }
+    })
+    .await;
+    let gate = Gate::start(&tenant("acme", origin.address));
+    let bob = Browser::signed_in(gate.data, HOST, "bob").await;
+    let (tell, body) = pieces();
+    tell.send("one".into()).await.unwrap();
+    let mut wire = Wire2::open(gate.data).await;
+    let answer = wire
+        .upload(bob.ask(Method::POST, "/up"), body)
+        .await
+        .unwrap();
+    assert_eq!(
+        answer.into_body().collect().await.unwrap().to_bytes(),
+        "early"
+    );
+    tell.send("two".into()).await.unwrap();
+    let receipt = gate.admin().suspend("bob", &json!({})).await;
+    assert_eq!(receipt["connections_cut"], 1, "{receipt}");
+    within(LONG, "the end of what the app reads", ended.notified()).await;
+}
