@@ -37,7 +37,7 @@ Examples:
   portcullis user list --filter 'suspension_status==\"permanent\"'
   portcullis user restore bob --reason \"false alarm\"
 
-Exit codes: 0 done, 1 failed, 2 wrong usage or configuration.";
+Exit codes: 0 done, 1 the gate refused or it failed, 2 wrong arguments or configuration.";
 
 /// An edge gate for accounts: once a user is suspended, that user is out.
 #[derive(Debug, Parser)]

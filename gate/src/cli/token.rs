@@ -93,7 +93,7 @@ pub(super) fn execute(
     };
     writeln!(
         surroundings.err,
-        "Token {id} ({}) is good until {until}. It is shown this once: keep it, or export PORTCULLIS_TOKEN={token}",
+        "Token {id} ({}) is good until {until}. It is shown this once: keep it safe; commands read it from PORTCULLIS_TOKEN.",
         role.as_str()
     )?;
     Ok(())

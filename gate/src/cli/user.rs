@@ -138,13 +138,15 @@ pub(super) fn execute(
             let path = path(&suspend.id, "/suspend", suspend.call.tenant.as_deref())?;
             let what = format!("suspend {}", suspend.id);
             let answer = api.call(&what, Method::POST, &path, Some(&suspend.body()))?;
-            print_outcome(&answer, &suspend.call, suspend.dry_run, surroundings)
+            let words = words::suspension(&answer.json, suspend.dry_run);
+            print_outcome(&answer, &suspend.call, &words, surroundings)
         }
         UserCommand::Restore(restore) => {
             let path = path(&restore.id, "/restore", restore.call.tenant.as_deref())?;
             let what = format!("restore {}", restore.id);
             let answer = api.call(&what, Method::POST, &path, Some(&restore.body()))?;
-            print_outcome(&answer, &restore.call, false, surroundings)
+            let words = words::restoration(&answer.json, &restore.id);
+            print_outcome(&answer, &restore.call, &words, surroundings)
         }
         UserCommand::Show { id, call } => {
             let path = path(&id, "", call.tenant.as_deref())?;
@@ -258,17 +260,13 @@ fn path(id: &str, deed: &str, tenant: Option<&str>) -> Result<String, Failure> {
 fn print_outcome(
     answer: &Answer,
     call: &Call,
-    dry_run: bool,
+    words: &str,
     surroundings: &mut Surroundings<'_>,
 ) -> Result<(), Failure> {
     if call.json {
         return print_json(answer, surroundings);
     }
-    Ok(writeln!(
-        surroundings.out,
-        "{}",
-        words::outcome(&answer.json, dry_run)
-    )?)
+    Ok(writeln!(surroundings.out, "{words}")?)
 }
 
 fn print_json(answer: &Answer, surroundings: &mut Surroundings<'_>) -> Result<(), Failure> {

@@ -28,23 +28,126 @@ fn standing(user: &Value, would: bool) -> String {
     format!("{id} {verb} {status}")
 }
 
-/// What a change came to: the user's standing and the receipt.
-pub(super) fn outcome(answer: &Value, dry_run: bool) -> String {
+/// What a suspension came to: the user's standing and the receipt.
+pub(super) fn suspension(answer: &Value, dry_run: bool) -> String {
     let user = answer.get("user").unwrap_or(answer);
     let standing = standing(user, dry_run);
+    let lead = lead(user);
     if dry_run {
-        return format!(
-            "Dry run, nothing was changed: {standing}.{}",
-            receipt(answer, true)
-        );
+        let receipt = receipt(answer, Tone::Would);
+        return format!("Dry run, nothing was changed: {standing}{lead}{receipt}");
     }
     if answer.get("unchanged") == Some(&Value::Bool(true)) {
         return format!("{standing}, as before: nothing was changed.");
     }
-    format!("{standing}.{}", receipt(answer, false))
+    format!("{standing}{lead}{}", receipt(answer, Tone::Did))
 }
 
-fn receipt(answer: &Value, would: bool) -> String {
+/// What a restore came to: what was lifted, and whether anything is left.
+pub(super) fn restoration(answer: &Value, asked_for: &str) -> String {
+    let user = answer.get("user").unwrap_or(answer);
+    let standing = standing(user, false);
+    if answer.get("unchanged") == Some(&Value::Bool(true)) {
+        // Nobody ever changed such a user: a mistyped id looks like this.
+        if text(user, "revision") == "0" {
+            return format!(
+                "The gate has not heard of {}: nothing was changed; check the id, and --tenant.",
+                visible(asked_for)
+            );
+        }
+        return format!("No hold to lift; {standing}, as before: nothing was changed.");
+    }
+    let lifted = match names(answer, "holds_lifted").as_slice() {
+        [] => "Lifted".to_owned(),
+        [one] => format!("Hold {one} lifted"),
+        many => format!("Holds {} lifted", many.join(", ")),
+    };
+    let id = text(user, "id");
+    let verb = if text(user, "status") == "suspended" {
+        "stays suspended by"
+    } else {
+        "is active, yet to come is"
+    };
+    let left = match list(user, "holds") {
+        [] => standing,
+        [hold] => format!("{id} {verb} hold {}{}", text(hold, "name"), until(hold)),
+        holds => format!("{id} {verb} holds {}", described(holds.iter())),
+    };
+    format!("{lifted}; {left}.{}", receipt(answer, Tone::Undid))
+}
+
+/// When the suspension ends, or which of several holds speaks for it.
+fn lead(user: &Value) -> String {
+    let holds = list(user, "holds");
+    if let [hold] = holds {
+        return format!("{}.", until(hold));
+    }
+    // The API tells the leading hold by what it says, not by its name.
+    let said = |hold: &&Value| {
+        [
+            ("kind", "status"),
+            ("starts_at", "since"),
+            ("ends_at", "until"),
+            ("actor", "by"),
+        ]
+        .iter()
+        .all(|(of_hold, of_user)| {
+            text(hold, of_hold) == text(user, &format!("suspension_information.{of_user}"))
+        })
+    };
+    let Some(first) = holds.iter().find(said) else {
+        return ".".to_owned();
+    };
+    let others = holds.iter().filter(|hold| !std::ptr::eq(*hold, first));
+    format!(
+        ". Hold {} leads over {}.",
+        described(std::iter::once(first)),
+        described(others)
+    )
+}
+
+fn until(hold: &Value) -> String {
+    let end = text(hold, "ends_at");
+    if end.is_empty() {
+        end
+    } else {
+        format!(", until {end}")
+    }
+}
+
+/// "fraud, admin (until …)"
+fn described<'a>(holds: impl Iterator<Item = &'a Value>) -> String {
+    let one = |hold| {
+        let (name, end) = (text(hold, "name"), text(hold, "ends_at"));
+        if end.is_empty() {
+            name
+        } else {
+            format!("{name} (until {end})")
+        }
+    };
+    holds.map(one).collect::<Vec<_>>().join(", ")
+}
+
+fn list<'a>(json: &'a Value, key: &str) -> &'a [Value] {
+    let found = json.get(key).and_then(Value::as_array);
+    found.map(Vec::as_slice).unwrap_or_default()
+}
+
+fn names(json: &Value, key: &str) -> Vec<String> {
+    let names = list(json, key).iter().filter_map(Value::as_str);
+    names.map(visible).collect()
+}
+
+/// In which voice a receipt speaks.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Tone {
+    Did,
+    Would,
+    /// A restore takes nothing away: noughts would only be noise.
+    Undid,
+}
+
+fn receipt(answer: &Value, tone: Tone) -> String {
     let Some(receipt) = answer.get("receipt").filter(|receipt| receipt.is_object()) else {
         return String::new();
     };
@@ -57,13 +160,14 @@ fn receipt(answer: &Value, would: bool) -> String {
     ]
     .into_iter()
     .filter_map(|(key, noun, deed)| {
-        number(key).map(|count| format!("{} {deed}", counted(count, noun)))
+        let count = number(key).filter(|count| *count > 0 || tone != Tone::Undid);
+        count.map(|count| format!("{} {deed}", counted(count, noun)))
     })
     .collect();
     let gates = receipt
         .get("gates")
         .map(|gates| (gates.get("in_force"), gates.get("total")));
-    if let Some((Some(in_force), Some(total))) = gates.filter(|_| !would) {
+    if let Some((Some(in_force), Some(total))) = gates.filter(|_| tone != Tone::Would) {
         let since = text(receipt, "in_force_at");
         let at = if since.is_empty() {
             since
@@ -72,10 +176,11 @@ fn receipt(answer: &Value, would: bool) -> String {
         };
         parts.push(format!("in force on {in_force} of {total} gates{at}"));
     }
-    if parts.is_empty() {
-        String::new()
-    } else {
-        format!(" {}.", parts.join(", "))
+    let said = parts.join(", ");
+    let mut letters = said.chars();
+    match letters.next() {
+        Some(first) => format!(" {}{}.", first.to_uppercase(), letters.as_str()),
+        None => said,
     }
 }
 
@@ -113,11 +218,7 @@ pub(super) fn profile(out: &mut dyn Write, user: &Value) -> io::Result<()> {
         .filter(|(_, value)| !value.is_empty())
         .collect();
     print::pairs(out, &rows)?;
-    let holds = user
-        .get("holds")
-        .and_then(Value::as_array)
-        .map(Vec::as_slice)
-        .unwrap_or_default();
+    let holds = list(user, "holds");
     if holds.is_empty() {
         return Ok(());
     }
@@ -147,11 +248,7 @@ pub(super) fn profile(out: &mut dyn Write, user: &Value) -> io::Result<()> {
 
 /// A page of users.
 pub(super) fn page(out: &mut dyn Write, page: &Value) -> io::Result<()> {
-    let users = page
-        .get("users")
-        .and_then(Value::as_array)
-        .map(Vec::as_slice)
-        .unwrap_or_default();
+    let users = list(page, "users");
     if users.is_empty() {
         return writeln!(out, "No such users.");
     }

@@ -22,9 +22,10 @@ pub(super) fn text(places: &Places, binary: &str, token_file: &Path) -> String {
 Portcullis demo is up. Nothing here is real; everything works. Ctrl-C stops it.
 
   acme    http://acme.localhost:{port}/     sign in as alice, bob or carol, password demo
-  globex  http://globex.localhost:{port}/   the same people, a JSON login, another policy
+  globex  http://globex.localhost:{port}/   alice@globex.test, bob@globex.test, and carol by her
+                                    name (no email): a JSON login, another policy
   admin   http://{admin}/
-  mail    http://{mailbox}/
+  mail    http://{mailbox}/   (nothing is mailed yet)
 
 1. Open acme and sign in as bob. The page shows a live WebSocket.
 2. In another terminal, in this folder, suspend him:
@@ -40,8 +41,14 @@ Portcullis demo is up. Nothing here is real; everything works. Ctrl-C stops it.
 
 4. The same by HTTP:
 
-   curl -s http://{admin}/api/v1/users/bob/suspend?tenant=acme -H \"Authorization: Bearer $PORTCULLIS_TOKEN\" \\
+   curl -s \"http://{admin}/api/v1/users/bob/suspend?tenant=acme\" -H \"Authorization: Bearer $PORTCULLIS_TOKEN\" \\
      -H 'Content-Type: application/json' -d '{{\"reason\":\"Security incident\",\"revoke_sessions\":true}}'
+
+5. The Circularo script takes a token of the tenant; here it may stand in the URL:
+
+   ACME_TOKEN=$({binary} token create --role tenant-admin --tenant acme)
+   curl -s -X PUT \"http://{admin}/api/v1/users/bob?token=$ACME_TOKEN\" \\
+     -H 'Content-Type: application/json' -d '{{\"status\":\"active\"}}'
 
 The configuration of this gate: {config}
 ",

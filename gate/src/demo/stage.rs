@@ -39,6 +39,8 @@ pub enum DemoError {
     File { path: PathBuf, error: io::Error },
     #[error("{path} was not made by the demo, so it is not wiped; move it away or start elsewhere")]
     ForeignState { path: PathBuf },
+    #[error("{path} is in use: another demo runs in this folder; stop it or start elsewhere")]
+    Running { path: PathBuf },
     #[error("{0}")]
     Config(#[from] ConfigError),
     #[error("{0}")]
@@ -56,7 +58,11 @@ pub fn run(keep: bool) -> Result<(), DemoError> {
     let mailbox_address = address("PORTCULLIS_MAILBOX", "127.0.0.1:8082")?;
     let runtime = Runtime::new().map_err(StartError::Runtime)?;
     let mailbox = Mailbox::new();
-    // Before anything is wiped: another demo may be running on this folder.
+    // Before anything is wiped: a demo that can't start leaves things as they were.
+    let held = [
+        hold("PORTCULLIS_DATA", addresses.data)?,
+        hold("PORTCULLIS_ADMIN", addresses.admin)?,
+    ];
     let mailbox_at = serve(
         &runtime,
         "PORTCULLIS_MAILBOX",
@@ -76,6 +82,8 @@ pub fn run(keep: bool) -> Result<(), DemoError> {
 
     let config = Config::load(&config_file)?;
     app::start_log(&config.log);
+    // The gate binds them itself.
+    drop(held);
     let gate = Gate::start(config)?;
     introduce(&gate)?;
     let token_file = folder.join(TOKEN_FILE);
@@ -106,9 +114,38 @@ fn address(variable: &'static str, default: &str) -> Result<SocketAddr, DemoErro
         .map_err(|_| DemoError::Address { variable, value })
 }
 
+/// Keeps an address from others until the gate takes it.
+fn hold(variable: &'static str, address: SocketAddr) -> Result<std::net::TcpListener, DemoError> {
+    std::net::TcpListener::bind(address).map_err(|error| DemoError::Listen {
+        variable,
+        address,
+        error,
+    })
+}
+
+/// Takes the lock of the store in `state`, where there is one: it fails while a
+/// gate works on it.
+fn lock(state: &Path) -> Result<Option<fs::File>, DemoError> {
+    let path = state.join(app::STORE_MARK);
+    let file = match fs::File::open(&path) {
+        Ok(file) => file,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(DemoError::File { path, error }),
+    };
+    match file.try_lock() {
+        Ok(()) => Ok(Some(file)),
+        Err(fs::TryLockError::WouldBlock) => Err(DemoError::Running {
+            path: state.to_owned(),
+        }),
+        Err(fs::TryLockError::Error(error)) => Err(DemoError::File { path, error }),
+    }
+}
+
 /// Wipes the state of the run before, unless it is to be kept.
 fn prepare(folder: &Path, keep: bool) -> Result<(), DemoError> {
     let state = folder.join("state");
+    // Kept or not: a running demo's keys and configuration are written over below.
+    let _lock = lock(&state)?;
     if !keep && state.exists() {
         // Only what is plainly a store: the demo may be started anywhere.
         let ours = state.join(app::STORE_MARK).exists();
@@ -225,5 +262,28 @@ fn own_name() -> String {
             .display()
             .to_string(),
         _ => "portcullis".into(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+    use super::*;
+
+    #[test]
+    fn a_running_demos_state_is_neither_wiped_nor_shared() {
+        let folder = tempfile::tempdir().unwrap();
+        let state = folder.path().join("state");
+        fs::create_dir(&state).unwrap();
+        let running = fs::File::create(state.join(app::STORE_MARK)).unwrap();
+        running.lock().unwrap();
+        for keep in [false, true] {
+            let refused = prepare(folder.path(), keep).unwrap_err();
+            assert!(matches!(refused, DemoError::Running { .. }), "{refused}");
+        }
+        assert!(state.join(app::STORE_MARK).exists());
+        drop(running);
+        prepare(folder.path(), false).unwrap();
+        assert!(!state.exists());
     }
 }

@@ -18,6 +18,7 @@ fn a_token_stands_alone_on_standard_output() {
             .err
             .starts_with("Token t7 (support) is good until 2030-01-02T03:04:05Z. ")
     );
+    assert!(!outcome.err.contains("pc_abc"), "{}", outcome.err);
     let asked = &api.asked()[0];
     assert_eq!(asked.call, "POST /api/v1/tokens");
     assert_eq!(

@@ -58,17 +58,64 @@ fn a_dry_run_does_not_sound_like_a_deed() {
 }
 
 #[test]
-fn a_restore_tells_who_is_still_out() {
-    let left = r#"{"user":{"id":"bob","status":"suspended","suspension_status":"temporary"},"receipt":{"sessions_revoked":0}}"#;
-    let api = Answers::new()
-        .on("/api/v1/users/bob/restore", 200, left)
-        .serve();
-    let outcome = run_with(&api, "user restore bob --hold fraud --reason ok");
-    assert_eq!(
-        outcome.out,
-        "bob is suspended (temporary). no sessions revoked.\n"
-    );
-    assert_eq!(api.asked()[0].body, r#"{"hold":"fraud","reason":"ok"}"#);
+fn a_restore_tells_what_was_lifted_and_who_is_still_out() {
+    let lifted = r#""receipt":{"sessions_revoked":0,"gates":{"total":1,"in_force":1}}"#;
+    let table = [
+        (
+            r#"{"user":{"id":"bob","status":"active","holds":[],"revision":3},"holds_lifted":["admin"],"holds_left":[],R}"#,
+            "Hold admin lifted; bob is active. In force on 1 of 1 gates.\n",
+        ),
+        (
+            r#"{"user":{"id":"bob","status":"suspended","suspension_status":"temporary","holds":[{"name":"admin","ends_at":"2030-01-02T03:04:05Z"}]},"holds_lifted":["fraud"],R}"#,
+            "Hold fraud lifted; bob stays suspended by hold admin, until 2030-01-02T03:04:05Z. In force on 1 of 1 gates.\n",
+        ),
+        (
+            r#"{"user":{"id":"bob","status":"active","revision":3},"unchanged":true,"holds_lifted":[],R}"#,
+            "No hold to lift; bob is active, as before: nothing was changed.\n",
+        ),
+        (
+            r#"{"user":{"id":"bob","status":"active","revision":0},"unchanged":true,"holds_lifted":[],R}"#,
+            "The gate has not heard of bob: nothing was changed; check the id, and --tenant.\n",
+        ),
+    ];
+    for (answer, words) in table {
+        let answer = answer.replace('R', lifted);
+        let api = Answers::new()
+            .on("/api/v1/users/bob/restore", 200, &answer)
+            .serve();
+        let outcome = run_with(&api, "user restore bob --hold fraud --reason ok");
+        assert_eq!(outcome.out, words);
+        assert_eq!(api.asked()[0].body, r#"{"hold":"fraud","reason":"ok"}"#);
+    }
+}
+
+#[test]
+fn a_suspension_tells_its_end_and_which_hold_leads() {
+    let admin = r#"{"name":"admin","kind":"temporary","starts_at":"s","ends_at":"2030-01-02T03:04:05Z","actor":"ops"}"#;
+    let fraud =
+        r#"{"name":"fraud","kind":"permanent","starts_at":"s","ends_at":null,"actor":"ops"}"#;
+    let user = |kind: &str, until: &str, holds: &str| {
+        format!(
+            r#"{{"user":{{"id":"bob","status":"suspended","suspension_status":"{kind}","suspension_information":{{"status":"{kind}","since":"s","until":{until},"by":"ops"}},"holds":[{holds}]}}}}"#
+        )
+    };
+    let end = r#""2030-01-02T03:04:05Z""#;
+    let table = [
+        (
+            user("temporary", end, admin),
+            "bob is suspended (temporary), until 2030-01-02T03:04:05Z.\n",
+        ),
+        (
+            user("permanent", "null", &format!("{admin},{fraud}")),
+            "bob is suspended (permanent). Hold fraud leads over admin (until 2030-01-02T03:04:05Z).\n",
+        ),
+    ];
+    for (answer, words) in table {
+        let api = Answers::new()
+            .on("/api/v1/users/bob/suspend", 200, &answer)
+            .serve();
+        assert_eq!(run_with(&api, "user suspend bob").out, words);
+    }
 }
 
 #[test]
