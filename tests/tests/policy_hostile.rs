@@ -279,13 +279,22 @@ async fn when_every_thread_loops_the_rest_are_turned_away_and_then_all_recovers(
     let host = Arc::new(PolicyHost::new(limits).unwrap());
     let bystander = host.load_builtin("acme").unwrap();
     let looping = hostile(&host, "loop");
-    let calls: Vec<_> = (0..3)
-        .map(|_| {
-            let (host, policy) = (Arc::clone(&host), Arc::clone(&looping));
-            tokio::spawn(async move { host.refusal(&policy, refusal()).await })
-        })
-        .collect();
-    tokio::task::yield_now().await;
+    let call = || {
+        let (host, policy) = (Arc::clone(&host), Arc::clone(&looping));
+        tokio::spawn(async move { host.refusal(&policy, refusal()).await })
+    };
+    let mut calls = vec![call()];
+    // One that is not turned away at once waits behind the first, which runs.
+    loop {
+        let next = call();
+        tokio::task::yield_now().await;
+        tokio::task::yield_now().await;
+        let waits = !next.is_finished();
+        calls.push(next);
+        if waits {
+            break;
+        }
+    }
     assert_eq!(host.refusal(&bystander, refusal()).await, Err(Fault::Busy));
     for call in calls {
         call.await.unwrap().unwrap_err();
