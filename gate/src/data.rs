@@ -13,6 +13,7 @@ mod pipeline;
 mod preface;
 mod refuse;
 mod respond;
+mod settle;
 mod tunnel;
 mod upstream;
 mod worker;

@@ -18,7 +18,7 @@ use super::connection::Client;
 use super::forward::{self, Exchange, Unanswered};
 use super::identify::{Named, Proof, identify};
 use super::respond::{self, Asked};
-use super::{WorkerRef, login};
+use super::{WorkerRef, login, settle};
 use crate::live::tenants::Tenant;
 
 pub(super) async fn handle(
@@ -86,7 +86,7 @@ async fn pass(
     let attempt = login.as_ref().zip(asked_first.attempt.as_ref());
     let attempt = attempt.map(|(login, attempt)| (login, attempt.standing.revision, &permitted));
     let identities = (named.as_slice(), asked_first.identities.as_slice());
-    login::settle(
+    settle::settle(
         worker,
         &tenant,
         attempt,
