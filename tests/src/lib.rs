@@ -12,4 +12,5 @@ pub mod origin;
 pub mod patience;
 pub mod program;
 pub mod raw;
+pub mod signer;
 pub mod socket;

@@ -13,9 +13,10 @@ use jsonwebtoken::{Algorithm, EncodingKey, Header, encode};
 use portcullis_tests::browser::{Browser, takes_back};
 use portcullis_tests::client::{Answer, Ask};
 use portcullis_tests::demo::Demo;
-use portcullis_tests::gate::{Gate, tenant};
+use portcullis_tests::gate::{Gate, Plan, tenant};
 use portcullis_tests::origin::Origin;
 use portcullis_tests::patience::LONG;
+use portcullis_tests::signer::{Signer, now};
 use serde_json::{Value, json};
 
 const HOST: &str = "acme.localhost";
@@ -293,4 +294,58 @@ async fn a_dead_cookie_keeps_nobody_from_logging_in_anew() {
     );
     assert_ne!(bob.cookies(), old);
     assert_eq!(bob.api("/me").await.text(), "bob");
+}
+
+/// A gate before [`Origin`] that takes bearer tokens of one key.
+fn gate_with_key(origin: &Origin, signer: &Signer) -> Gate {
+    let entry = format!(
+        "[[tenants.jwts]]\nfrom = \"bearer\"\nalgorithms = [\"{}\"]\nkey_file = \"key.pem\"\n",
+        signer.algorithm_name()
+    );
+    let plan = Plan::new(&format!("{}{entry}", tenant("acme", origin.address)));
+    plan.with("key.pem", &signer.public_pem).start()
+}
+
+async fn with_bearer(gate: &Gate, token: &str) -> Answer {
+    let ask = Ask::get("/x")
+        .host(HOST)
+        .header("authorization", &format!("Bearer {token}"));
+    ask.send(gate.data).await
+}
+
+/// Waits until a token that is made now is newer than the last revocation: tokens
+/// count in whole seconds.
+async fn until_new_token_works(gate: &Gate, token: impl Fn() -> String) {
+    let started = Instant::now();
+    while with_bearer(gate, &token()).await.status != 200 {
+        assert!(started.elapsed() < LONG, "no new token works");
+    }
+}
+
+#[tokio::test]
+async fn tokens_of_public_keys_die_at_a_suspension_and_no_other_key_makes_one() {
+    let kinds: [fn() -> Signer; 3] = [Signer::rsa, Signer::ec, Signer::ed];
+    for make in kinds {
+        let (signer, other) = (make(), make());
+        let kind = signer.algorithm_name();
+        let origin = Origin::start().await;
+        let gate = gate_with_key(&origin, &signer);
+        let (bobs, alices) = (signer.token("bob"), signer.token("alice"));
+        assert_eq!(with_bearer(&gate, &bobs).await.status, 200, "{kind}");
+        gate.admin().suspend("bob", &json!({})).await;
+        assert_eq!(with_bearer(&gate, &bobs).await.status, 403, "{kind}");
+        assert_eq!(with_bearer(&gate, &alices).await.status, 200, "{kind}");
+        gate.admin().restore("bob").await;
+        assert_eq!(with_bearer(&gate, &bobs).await.status, 401, "{kind}");
+        until_new_token_works(&gate, || signer.token("bob")).await;
+        assert_eq!(with_bearer(&gate, &bobs).await.status, 401, "{kind}");
+
+        let forged = other.token("bob");
+        assert_eq!(with_bearer(&gate, &forged).await.status, 401, "{kind}");
+        // The public key taken for the secret of an HMAC (RFC 8725 §2.1).
+        let secret = EncodingKey::from_secret(signer.public_pem.as_bytes());
+        let claims = json!({"sub": "bob", "iat": now(), "exp": now() + 600});
+        let confused = encode(&Header::new(Algorithm::HS256), &claims, &secret).unwrap();
+        assert_eq!(with_bearer(&gate, &confused).await.status, 401, "{kind}");
+    }
 }
