@@ -3,10 +3,17 @@
 //! come out as the same user, or not at all.
 //!
 //! Form: NFKC (Unicode TR15), surrounding white space removed, and under
-//! [`NameRule::FoldCase`] lower case. Characters that a person can't see are
-//! refused rather than removed: an app might keep them.
+//! [`NameRule::FoldCase`] without case: upper case taken to lower, since an app that
+//! compares in either (`UPPER(name) = UPPER(?)`) must not see one user where the
+//! gate sees two. Under [`NameRule::FoldAccents`] accents go too. Characters that a
+//! person can't see are refused rather than removed: an app might keep them.
+
+mod spacing;
 
 use unicode_normalization::UnicodeNormalization;
+use unicode_normalization::char::is_combining_mark;
+
+use self::spacing::is_spacing_mark;
 
 use crate::ids::USER_ID_BYTES_MAX;
 
@@ -19,6 +26,9 @@ pub enum NameRule {
     FoldCase,
     /// `BOB` and `bob` are two users.
     KeepCase,
+    /// `BÓB` and `bob` are one user, as in a database with a collation that
+    /// overlooks accents (MySQL's `…_ai_ci`, Postgres' `unaccent`).
+    FoldAccents,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -68,15 +78,43 @@ pub fn check(name: &str) -> Result<(), NameError> {
 
 fn fold(text: &str, rule: NameRule) -> String {
     let normal: String = text.trim().nfkc().collect();
+    let normal = normal.trim();
     match rule {
-        NameRule::FoldCase => normal
-            .trim()
-            .chars()
-            .flat_map(char::to_lowercase)
-            .nfkc()
-            .collect(),
-        NameRule::KeepCase => normal.trim().to_owned(),
+        NameRule::FoldCase => without_case(normal.chars()).nfkc().collect(),
+        NameRule::KeepCase => normal.to_owned(),
+        NameRule::FoldAccents => {
+            let bare = without_case(normal.chars()).nfkd();
+            let bare = bare.filter(|c| !is_accent(*c));
+            let bare: String = bare.flat_map(without_stroke).collect();
+            bare.trim().nfkc().collect()
+        }
     }
+}
+
+fn without_case(text: impl Iterator<Item = char>) -> impl Iterator<Item = char> {
+    text.flat_map(char::to_uppercase)
+        .flat_map(char::to_lowercase)
+}
+
+/// Marks that stand on another letter: Mn, and the few that enclose it (Me).
+fn is_accent(c: char) -> bool {
+    is_combining_mark(c) && !is_spacing_mark(c)
+}
+
+/// Letters whose accent is drawn through them has no mark to drop: what the
+/// Unicode collation (UTS 10) takes them for at its first level.
+fn without_stroke(c: char) -> impl Iterator<Item = char> {
+    let plain = match c {
+        'ø' => "o",
+        'ł' => "l",
+        'đ' => "d",
+        'ħ' => "h",
+        'ŧ' => "t",
+        'æ' => "ae",
+        'œ' => "oe",
+        _ => "",
+    };
+    plain.chars().chain(plain.is_empty().then_some(c))
 }
 
 /// Control characters, and those of Unicode's general category Cf (format), Co
@@ -113,9 +151,44 @@ mod tests {
         );
     }
 
+    /// Apps compare in upper case as well as in lower.
+    #[test]
+    fn names_that_are_one_in_either_case_come_out_as_one() {
+        for (one, other) in [("mıke", "mike"), ("ΒΟΣ", "βος"), ("STRASSE", "straße")] {
+            let fold = |name| canonical(name, NameRule::FoldCase).unwrap();
+            assert_eq!(fold(one), fold(other));
+        }
+    }
+
+    #[test]
+    fn accents_are_overlooked_where_the_tenant_says_so() {
+        let fold = |name: &str| canonical(name, NameRule::FoldAccents).unwrap();
+        for spelling in [
+            "bob",
+            "bób",
+            "BO\u{301}B",
+            "b\u{301}\u{302}ob",
+            "ｂöb",
+            "bøb",
+        ] {
+            assert_eq!(fold(spelling), "bob", "{spelling:?}");
+        }
+        assert_eq!(fold("Æsop Łuk"), "aesop luk");
+        assert_eq!(fold("이순신"), "이순신");
+        // Vowel signs that are letters of their own stay.
+        assert_ne!(fold("\u{915}\u{93E}"), fold("\u{915}"));
+        assert_eq!(
+            canonical("\u{301}", NameRule::FoldAccents),
+            Err(NameError::Empty)
+        );
+        assert_ne!(canonical("bób", NameRule::FoldCase).unwrap(), "bob");
+    }
+
     #[test]
     fn names_that_only_look_alike_stay_apart_or_are_refused() {
-        assert_ne!(canonical("mıke", NameRule::FoldCase).unwrap(), "mike");
+        // A Cyrillic letter that looks like a Latin one.
+        assert_ne!(canonical("bоb", NameRule::FoldCase).unwrap(), "bob");
+        assert_ne!(canonical("bób", NameRule::FoldCase).unwrap(), "bob");
         assert_eq!(
             canonical("bob\0", NameRule::FoldCase),
             Err(NameError::Invisible(0))
@@ -132,13 +205,39 @@ mod tests {
         assert_eq!(canonical("Bob", NameRule::KeepCase).unwrap(), "Bob");
     }
 
+    const RULES: [NameRule; 3] = [
+        NameRule::FoldCase,
+        NameRule::KeepCase,
+        NameRule::FoldAccents,
+    ];
+
+    fn is_fixed(text: &str) -> Result<(), TestCaseError> {
+        for rule in RULES {
+            if let Ok(once) = canonical(text, rule) {
+                prop_assert_eq!(canonical(&once, rule), Ok(once), "{:?}", rule);
+            }
+        }
+        Ok(())
+    }
+
     proptest! {
         #[test]
-        fn canonical_is_idempotent(text in "\\PC{0,40}") {
-            for rule in [NameRule::FoldCase, NameRule::KeepCase] {
-                if let Ok(once) = canonical(&text, rule) {
-                    prop_assert_eq!(canonical(&once, rule), Ok(once));
-                }
+        fn canonical_is_idempotent(text in any::<String>()) {
+            is_fixed(&text)?;
+        }
+
+        #[test]
+        fn canonical_is_idempotent_with_marks_and_odd_cases(
+            text in "[a-zA-Zßİıſςǅŉøæ \u{300}-\u{36f}\u{345}\u{93e}\u{941}\u{1100}-\u{11ff}\u{1fb0}-\u{1fff}]{0,24}"
+        ) {
+            is_fixed(&text)?;
+        }
+
+        #[test]
+        fn a_name_is_its_own_in_either_case_where_case_is_folded(text in "\\PC{1,24}") {
+            for rule in [NameRule::FoldCase, NameRule::FoldAccents] {
+                let upper = canonical(&text.to_uppercase(), rule);
+                prop_assert_eq!(canonical(&text, rule).ok(), upper.ok(), "{:?}", rule);
             }
         }
     }
