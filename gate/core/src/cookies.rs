@@ -67,7 +67,7 @@ pub fn drop_unjudged(
 fn watched(sources: &Sources) -> Vec<&str> {
     let tokens = sources.tokens.iter().filter_map(|place| match place {
         TokenPlace::Cookie(name) => Some(name.as_str()),
-        TokenPlace::Bearer => None,
+        TokenPlace::Bearer | TokenPlace::Header { .. } | TokenPlace::Query(_) => None,
     });
     sources
         .session_cookies

@@ -15,6 +15,13 @@ pub enum Carrier {
     Session,
     Token,
     ApiKey,
+    /// A header from a listed peer: no session, so nothing that could be dead.
+    TrustedHeader,
+    /// HTTP Basic: named without proof. `told`: the tenant discloses at once, or
+    /// the app was seen to accept these very credentials.
+    Basic {
+        told: bool,
+    },
 }
 
 /// One identity on the request, with what is known about its user.
@@ -68,17 +75,26 @@ impl Permitted {
 /// Judges every identity; the strictest wins, and what is worse for the gate's
 /// promise comes first.
 pub fn decide(question: &Question, now: Timestamp) -> Result<Permitted, Refusal> {
+    let mut unproven = false;
     for identity in &question.identities {
         let with_key = identity.carrier == Carrier::ApiKey;
-        if let Some(user) = out(
+        let Some(user) = out(
             &identity.user,
             &identity.standing,
             now,
             Occasion::Request,
             with_key,
-        ) {
+        ) else {
+            continue;
+        };
+        if identity.carrier == (Carrier::Basic { told: false }) {
+            unproven = true;
+        } else {
             return Err(Refusal::Suspended(user));
         }
+    }
+    if unproven {
+        return Err(Refusal::BasicRefused);
     }
     let mut withhold_login = None;
     if let Some(attempt) = &question.attempt
@@ -104,7 +120,11 @@ pub fn decide(question: &Question, now: Timestamp) -> Result<Permitted, Refusal>
             Carrier::Session if identity.dead && question.at_login => without_dead_cookies = true,
             Carrier::Session if identity.dead => return Err(Refusal::SessionEnded),
             Carrier::Token if identity.dead => return Err(Refusal::TokenRevoked),
-            Carrier::ApiKey | Carrier::Session | Carrier::Token => {}
+            Carrier::ApiKey
+            | Carrier::Session
+            | Carrier::Token
+            | Carrier::TrustedHeader
+            | Carrier::Basic { .. } => {}
         }
     }
     Ok(Permitted {
@@ -204,6 +224,7 @@ mod tests {
         SessionEnded,
         TokenRevoked,
         KeyDisabled,
+        WrongPassword,
     }
 
     fn ask(identities: Vec<Identity>) -> Outcome {
@@ -219,13 +240,15 @@ mod tests {
             Err(Refusal::SessionEnded) => Outcome::SessionEnded,
             Err(Refusal::TokenRevoked) => Outcome::TokenRevoked,
             Err(Refusal::ApiKeyDisabled) => Outcome::KeyDisabled,
+            Err(Refusal::BasicRefused) => Outcome::WrongPassword,
             Err(other) => panic!("{other:?}"),
         }
     }
 
     #[test]
     fn the_table_of_carrier_and_standing() {
-        use Carrier::{ApiKey, Session, Token};
+        use Carrier::{ApiKey, Basic, Session, Token, TrustedHeader};
+        let unproven = Basic { told: false };
         let all = [
             Is::Active,
             Is::Suspended,
@@ -234,9 +257,15 @@ mod tests {
             Is::KeysDisabled,
         ];
         for is in all {
-            for carrier in [Session, Token, ApiKey] {
+            let told = Basic { told: true };
+            for carrier in [Session, Token, ApiKey, TrustedHeader, told, unproven] {
                 for dead in [false, true] {
                     let expected = match (is, carrier, dead) {
+                        (Is::Suspended | Is::Deleted | Is::SuspendedButKeysWork, of, _)
+                            if of == unproven =>
+                        {
+                            Outcome::WrongPassword
+                        }
                         (Is::Suspended | Is::Deleted, _, _) => Outcome::Suspended,
                         (Is::SuspendedButKeysWork, ApiKey, _) => Outcome::Goes,
                         (Is::SuspendedButKeysWork, _, _) => Outcome::Suspended,
@@ -258,6 +287,16 @@ mod tests {
         let bob = identity(Carrier::Session, Is::Suspended, false);
         assert_eq!(ask(vec![alice.clone(), bob.clone()]), Outcome::Suspended);
         assert_eq!(ask(vec![bob, alice]), Outcome::Suspended);
+    }
+
+    #[test]
+    fn a_suspension_that_may_be_told_is_told_beside_one_that_may_not() {
+        let unproven = identity(Carrier::Basic { told: false }, Is::Suspended, false);
+        let session = identity(Carrier::Session, Is::Suspended, false);
+        let asked = vec![unproven.clone(), session];
+        assert_eq!(ask(asked), Outcome::Suspended);
+        let alice = identity(Carrier::Session, Is::Active, false);
+        assert_eq!(ask(vec![alice, unproven]), Outcome::WrongPassword);
     }
 
     #[test]

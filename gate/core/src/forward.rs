@@ -7,7 +7,7 @@ use std::net::IpAddr;
 use http::header::{self, HeaderName};
 use http::{HeaderMap, HeaderValue};
 
-use crate::identify;
+use crate::identify::{self, Sources};
 
 /// Hop-by-hop whether nominated by `Connection` or not (RFC 9110 §7.6.1).
 const HOP_BY_HOP: [HeaderName; 8] = [
@@ -64,15 +64,31 @@ pub struct Client<'a> {
     pub host: &'a HeaderValue,
 }
 
+/// The headers of the tenant's own naming that say who a request is from.
+#[derive(Clone, Copy, Debug)]
+pub struct Named<'a> {
+    pub sources: &'a Sources,
+    /// Those of its trusted headers for which the request's peer is listed: they
+    /// go to the app as they came, and from anyone else they do not.
+    pub listed: &'a [HeaderName],
+}
+
+impl Named<'_> {
+    fn is_judged(&self, name: &str) -> bool {
+        let mut own = self.sources.headers();
+        JUDGED.contains(&name) || own.any(|judged| judged.as_str() == name)
+    }
+}
+
 /// Turns the client's headers into those that the upstream gets.
 pub fn request_headers(
     headers: &mut HeaderMap,
     client: &Client<'_>,
-    api_key_headers: &[HeaderName],
+    named: &Named<'_>,
     websocket: bool,
 ) {
-    drop_hop_by_hop(headers);
-    drop_claims(headers, api_key_headers);
+    drop_hop_by_hop(headers, Some(named));
+    drop_claims(headers, named);
     headers.remove(header::EXPECT);
     join_cookies(headers);
     if let Ok(address) = HeaderValue::from_str(&client.address.to_string()) {
@@ -93,7 +109,7 @@ pub fn request_headers(
 
 /// Turns the upstream's headers into those that the client gets.
 pub fn response_headers(headers: &mut HeaderMap, websocket: bool) {
-    drop_hop_by_hop(headers);
+    drop_hop_by_hop(headers, None);
     if websocket {
         headers.insert(header::CONNECTION, HeaderValue::from_static("upgrade"));
         headers.insert(header::UPGRADE, HeaderValue::from_static("websocket"));
@@ -102,14 +118,18 @@ pub fn response_headers(headers: &mut HeaderMap, websocket: bool) {
 
 /// Nominating `Cookie` or `Authorization` as hop-by-hop would hide from the app
 /// what the gate judged, so such a nomination is not followed.
-fn drop_hop_by_hop(headers: &mut HeaderMap) {
+fn drop_hop_by_hop(headers: &mut HeaderMap, named: Option<&Named<'_>>) {
+    let is_judged = |name: &HeaderName| match named {
+        Some(named) => named.is_judged(name.as_str()),
+        None => JUDGED.contains(&name.as_str()),
+    };
     let nominated: Vec<HeaderName> = headers
         .get_all(header::CONNECTION)
         .iter()
         .filter_map(|value| value.to_str().ok())
         .flat_map(|value| value.split(','))
         .filter_map(|name| name.trim().to_ascii_lowercase().parse::<HeaderName>().ok())
-        .filter(|name| !JUDGED.contains(&name.as_str()))
+        .filter(|name| !is_judged(name))
         .collect();
     for name in nominated {
         headers.remove(name);
@@ -123,10 +143,10 @@ fn drop_hop_by_hop(headers: &mut HeaderMap) {
 }
 
 /// Drops what only the gate may say, and every alias of what it judges by.
-fn drop_claims(headers: &mut HeaderMap, api_key_headers: &[HeaderName]) {
+fn drop_claims(headers: &mut HeaderMap, named: &Named<'_>) {
     let claims: Vec<HeaderName> = headers
         .keys()
-        .filter(|name| is_claim(name, api_key_headers))
+        .filter(|name| is_claim(name, named))
         .cloned()
         .collect();
     for name in claims {
@@ -134,31 +154,61 @@ fn drop_claims(headers: &mut HeaderMap, api_key_headers: &[HeaderName]) {
     }
 }
 
-fn is_claim(name: &HeaderName, api_key_headers: &[HeaderName]) -> bool {
+fn is_claim(name: &HeaderName, named: &Named<'_>) -> bool {
+    if named.sources.trusted_headers.contains(name) {
+        return !named.listed.contains(name);
+    }
     let name = name.as_str();
     // Managed names begin with one of few letters: most headers are done here.
     let first = name.as_bytes().first();
     let may_be_managed = matches!(first, Some(b'x' | b'f' | b'v' | b'p' | b'r' | b't'));
     let aliased = name.bytes().any(|b| b == b'_' || b == b'.');
-    if !may_be_managed && !aliased {
+    ((may_be_managed || aliased) && is_managed(name)) || aliases_judged(name, aliased, named)
+}
+
+/// Whether `name` is another spelling of a header that the gate judges by. The
+/// header itself may be spelt with `_`.
+fn aliases_judged(name: &str, aliased: bool, named: &Named<'_>) -> bool {
+    let read_as = |name: &str| name.replace(['_', '.'], "-");
+    if aliased && JUDGED.contains(&read_as(name).as_str()) {
+        return true;
+    }
+    let own = || named.sources.headers().map(HeaderName::as_str);
+    if own().any(|judged| judged == name) {
         return false;
     }
+    own().any(|judged| judged.len() == name.len() && read_as(judged) == read_as(name))
+}
+
+/// Whether requests may not carry the header `name` (in lower case), in any
+/// spelling: only the gate may say it.
+pub fn is_managed(name: &str) -> bool {
     let plain;
-    let read_as = if aliased {
+    let read_as = if name.bytes().any(|b| b == b'_' || b == b'.') {
         plain = name.replace(['_', '.'], "-");
         plain.as_str()
     } else {
         name
     };
-    MANAGED.contains(&read_as)
-        || MANAGED_PREFIXES
-            .iter()
-            .any(|prefix| read_as.starts_with(prefix))
-        || (aliased
-            && (JUDGED.contains(&read_as)
-                || api_key_headers
-                    .iter()
-                    .any(|judged| judged.as_str() == read_as)))
+    let mut prefixes = MANAGED_PREFIXES.iter();
+    MANAGED.contains(&read_as) || prefixes.any(|prefix| read_as.starts_with(prefix))
+}
+
+/// Whether the header `name` (in lower case) is the protocol's or the gate's own
+/// word, and so can name no user.
+pub fn is_reserved(name: &str) -> bool {
+    const WRITTEN: [&str; 5] = [
+        "x-forwarded-for",
+        "x-forwarded-host",
+        "x-forwarded-proto",
+        "expect",
+        "te",
+    ];
+    WRITTEN.contains(&name)
+        || name.starts_with("x-portcullis-")
+        || JUDGED.contains(&name)
+        || CONNECTION_RELICS.contains(&name)
+        || HOP_BY_HOP.iter().any(|hop| hop.as_str() == name)
 }
 
 /// HTTP/2 may split cookies (RFC 9113 §8.2.3); HTTP/1 wants one header.
@@ -199,8 +249,9 @@ pub fn without_cookies(headers: &mut HeaderMap, is_dead: impl Fn(&[u8], &[u8]) -
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
+    use crate::identify::TokenPlace;
 
-    fn forwarded(list: &[(&str, &str)], websocket: bool) -> HeaderMap {
+    fn forwarded_from(list: &[(&str, &str)], websocket: bool, trusted: bool) -> HeaderMap {
         let mut headers = HeaderMap::new();
         for (name, value) in list {
             headers.append(name.parse::<HeaderName>().unwrap(), value.parse().unwrap());
@@ -211,9 +262,65 @@ mod tests {
             scheme: "http",
             host: &host,
         };
-        let keys = [HeaderName::from_static("x-api-key")];
-        request_headers(&mut headers, &client, &keys, websocket);
+        let sources = Sources {
+            api_key_headers: vec![HeaderName::from_static("x-api-key")],
+            trusted_headers: ["x-auth-user", "remote-user"]
+                .map(HeaderName::from_static)
+                .to_vec(),
+            tokens: vec![TokenPlace::Header {
+                name: HeaderName::from_static("x_token"),
+                scheme: None,
+            }],
+            ..Sources::default()
+        };
+        let named = Named {
+            sources: &sources,
+            listed: if trusted {
+                &sources.trusted_headers
+            } else {
+                &[]
+            },
+        };
+        request_headers(&mut headers, &client, &named, websocket);
         headers
+    }
+
+    fn forwarded(list: &[(&str, &str)], websocket: bool) -> HeaderMap {
+        forwarded_from(list, websocket, false)
+    }
+
+    #[test]
+    fn a_header_that_names_users_passes_from_listed_peers_alone_and_in_one_spelling() {
+        let list = [
+            ("x-auth-user", "bob"),
+            ("x_auth_user", "alice"),
+            ("x.auth-user", "alice"),
+            ("remote-user", "bob"),
+            ("remote_user", "alice"),
+            ("x_token", "t"),
+            ("x-token", "alias"),
+            ("x-other", "1"),
+            ("connection", "x-auth-user"),
+        ];
+        let names = |trusted| {
+            let headers = forwarded_from(&list, false, trusted);
+            let own = |name: &HeaderName| {
+                let name = name.as_str();
+                name != "host" && !name.starts_with("x-forwarded-")
+            };
+            let mut names: Vec<String> = headers
+                .keys()
+                .filter(|name| own(name))
+                .map(ToString::to_string)
+                .collect();
+            names.sort_unstable();
+            names
+        };
+        assert_eq!(
+            names(true),
+            ["remote-user", "x-auth-user", "x-other", "x_token"]
+        );
+        assert_eq!(names(false), ["x-other", "x_token"]);
     }
 
     #[test]

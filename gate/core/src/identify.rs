@@ -1,6 +1,15 @@
 //! What a request carries that can say who it is from. All of it is taken, none
 //! is preferred: every identity on a request is judged.
 
+mod basic;
+mod query;
+mod scheme;
+mod trusted;
+
+pub use basic::{Basic, basic};
+pub use query::query_tokens;
+pub use trusted::trusted_names;
+
 use http::header::{AUTHORIZATION, COOKIE, HeaderName};
 use http::{HeaderMap, HeaderValue};
 
@@ -12,10 +21,26 @@ use crate::request::HeadFault;
 pub struct Sources {
     /// Names of opaque session cookies.
     pub session_cookies: Vec<String>,
-    /// Where tokens are carried; the index says which key set judges them.
+    /// Where tokens are carried, each place once.
     pub tokens: Vec<TokenPlace>,
     /// Headers that carry API keys.
     pub api_key_headers: Vec<HeaderName>,
+    /// Headers that name the user, from listed peers.
+    pub trusted_headers: Vec<HeaderName>,
+    /// Whether users sign in by HTTP Basic.
+    pub basic: bool,
+}
+
+impl Sources {
+    /// The headers of the tenant's own naming that requests are judged by.
+    pub fn headers(&self) -> impl Iterator<Item = &HeaderName> {
+        let tokens = self.tokens.iter().filter_map(|place| match place {
+            TokenPlace::Header { name, .. } => Some(name),
+            TokenPlace::Bearer | TokenPlace::Cookie(_) | TokenPlace::Query(_) => None,
+        });
+        let others = self.api_key_headers.iter().chain(&self.trusted_headers);
+        tokens.chain(others)
+    }
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -23,6 +48,14 @@ pub enum TokenPlace {
     /// `Authorization: Bearer` (RFC 6750).
     Bearer,
     Cookie(String),
+    /// A header of its own, or `Authorization` under a scheme of the app's.
+    Header {
+        name: HeaderName,
+        /// What stands before the token; without one the value is the token.
+        scheme: Option<String>,
+    },
+    /// A parameter of the query (RFC 6750 §2.3).
+    Query(String),
 }
 
 /// One credential, as it stands in the request.
@@ -43,7 +76,7 @@ pub enum Credential {
     },
 }
 
-/// All credentials in `headers`, in no order of rank.
+/// The cookies, tokens and keys in `headers`, in no order of rank.
 pub fn credentials(headers: &HeaderMap, sources: &Sources) -> Result<Vec<Credential>, HeadFault> {
     let mut found = Vec::new();
     let wants_cookies = !sources.session_cookies.is_empty()
@@ -62,11 +95,8 @@ pub fn credentials(headers: &HeaderMap, sources: &Sources) -> Result<Vec<Credent
         }
     }
     for (source, place) in sources.tokens.iter().enumerate() {
-        if *place == TokenPlace::Bearer
-            && let Some(text) = headers.get(AUTHORIZATION).and_then(bearer)
-        {
-            found.push(Credential::Token { source, text });
-        }
+        let texts = header_tokens(headers, place).into_iter();
+        found.extend(texts.map(|text| Credential::Token { source, text }));
     }
     for (source, name) in sources.api_key_headers.iter().enumerate() {
         for value in headers.get_all(name) {
@@ -131,22 +161,32 @@ pub fn canonical_cookie_value(value: &[u8]) -> Vec<u8> {
     percent_encoding::percent_decode(bare).collect()
 }
 
-/// The token of `Bearer TOKEN` (RFC 6750 §2.1), the scheme in any case. What an app
-/// might take for a bearer token and is none by the grammar comes out as an empty
-/// one, which nothing verifies.
-fn bearer(value: &HeaderValue) -> Option<String> {
-    let bytes = value.as_bytes();
-    let start = bytes.iter().position(u8::is_ascii_alphanumeric)?;
-    let (scheme, rest) = bytes[start..].split_at_checked(6)?;
-    if !scheme.eq_ignore_ascii_case(b"bearer") {
-        return None;
+/// The tokens that `headers` carry at `place`, odd ones as empty text.
+fn header_tokens(headers: &HeaderMap, place: &TokenPlace) -> Vec<String> {
+    match place {
+        TokenPlace::Bearer => headers
+            .get_all(AUTHORIZATION)
+            .iter()
+            .filter_map(|value| scheme::behind(value, "bearer"))
+            .collect(),
+        TokenPlace::Header { name, scheme } => headers
+            .get_all(name)
+            .iter()
+            .filter_map(|value| header_token(name, scheme.as_deref(), value))
+            .collect(),
+        TokenPlace::Cookie(_) | TokenPlace::Query(_) => Vec::new(),
     }
-    let spaces = rest.iter().take_while(|b| **b == b' ').count();
-    let token = rest[spaces..].trim_ascii_end();
-    let token68 = |b: &u8| b.is_ascii_alphanumeric() || b"-._~+/=".contains(b);
-    let exact = start == 0 && spaces > 0 && token.iter().all(token68);
-    let token = if exact { token } else { &[] };
-    Some(String::from_utf8_lossy(token).into_owned())
+}
+
+fn header_token(name: &HeaderName, scheme: Option<&str>, value: &HeaderValue) -> Option<String> {
+    let Some(scheme) = scheme else {
+        return Some(scheme::token68(value.as_bytes().trim_ascii()));
+    };
+    match scheme::behind(value, scheme) {
+        // `Authorization` is for other schemes too; a header of its own is not.
+        None if name != AUTHORIZATION => Some(String::new()),
+        found => found,
+    }
 }
 
 /// A cookie that a response sets (RFC 6265 §5.2), as far as the gate needs it.
@@ -214,6 +254,7 @@ mod tests {
             session_cookies: vec!["sid".into()],
             tokens: vec![TokenPlace::Bearer, TokenPlace::Cookie("jwt".into())],
             api_key_headers: vec![HeaderName::from_static("x-api-key")],
+            ..Sources::default()
         }
     }
 
@@ -274,20 +315,40 @@ mod tests {
     }
 
     #[test]
-    fn a_bearer_token_that_is_none_by_the_grammar_is_not_overlooked() {
-        let text = |value: &[u8]| bearer(&HeaderValue::from_bytes(value).unwrap());
-        assert_eq!(text(b"Bearer  a.b.c"), Some("a.b.c".into()));
-        for odd in [
-            &b"Bearer\ta.b.c"[..],
-            b"Bearer a.b.c \xa0",
-            b"Bearer \xa0a",
-            b"bearer\xa0a",
-            b"\xa0Bearer a",
-            b"Bearer a b",
-        ] {
-            assert_eq!(text(odd), Some(String::new()), "{odd:?}");
-        }
-        assert_eq!(text(b"Basic abc"), None);
+    fn tokens_are_taken_from_headers_of_the_tenants_naming() {
+        let place = |name: &'static str, scheme: Option<&str>| TokenPlace::Header {
+            name: HeaderName::from_static(name),
+            scheme: scheme.map(str::to_owned),
+        };
+        let sources = Sources {
+            tokens: vec![
+                TokenPlace::Bearer,
+                place("authorization", Some("JWT")),
+                place("x-token", None),
+                place("x-app", Some("Token")),
+            ],
+            ..Sources::default()
+        };
+        let texts = |list: &[(&'static str, &str)]| {
+            let found = credentials(&headers(list), &sources).unwrap();
+            let text = |credential| match credential {
+                Credential::Token { source, text } => (source, text),
+                other => panic!("{other:?}"),
+            };
+            found.into_iter().map(text).collect::<Vec<_>>()
+        };
+        let one = |source, text: &str| vec![(source, text.to_owned())];
+        assert_eq!(texts(&[("authorization", "jwt a.b.c")]), one(1, "a.b.c"));
+        assert_eq!(texts(&[("authorization", "Bearer a")]), one(0, "a"));
+        assert!(texts(&[("authorization", "Basic YTpi")]).is_empty());
+        assert_eq!(
+            texts(&[("x-token", "a"), ("x-token", " b ")]),
+            [(2, "a".to_owned()), (2, "b".to_owned())]
+        );
+        assert_eq!(texts(&[("x-token", "a, b")]), one(2, ""));
+        assert_eq!(texts(&[("x-token", "Bearer a")]), one(2, ""));
+        assert_eq!(texts(&[("x-app", "token a")]), one(3, "a"));
+        assert_eq!(texts(&[("x-app", "a")]), one(3, ""));
     }
 
     #[test]

@@ -57,6 +57,21 @@ pub const STATUS_CACHE_ENTRIES_MAX: u64 = 200_000;
 pub const SESSIONS_MAX: usize = 2_000_000;
 /// Verified tokens remembered.
 pub const TOKEN_CACHE_ENTRIES_MAX: u64 = 100_000;
+/// Questions about opaque tokens that wait for their server, for each server; and
+/// those that are asked at once.
+pub const INTROSPECTIONS_QUEUED_MAX: usize = 256;
+pub const INTROSPECTIONS_ASKED_MAX: usize = 16;
+/// An answer about a token.
+pub const INTROSPECTION_BYTES_MAX: usize = 64 * 1024;
+/// A JWK set.
+pub const KEY_SET_BYTES_MAX: usize = 256 * 1024;
+/// A call to an identity provider, from the connection to the end of the answer.
+pub const PROVIDER_WAIT: Duration = Duration::from_secs(5);
+/// Basic credentials that the app was seen to accept.
+pub const PASSWORDS_SEEN_MAX: u64 = 100_000;
+/// Pairs of users met on one request, and how long one is not told again.
+pub const CONTRADICTIONS_MAX: usize = 1_000;
+pub const CONTRADICTION_KEPT: Duration = Duration::from_secs(60);
 /// Prepared refusals remembered, and for how long one keeps its error id.
 pub const REFUSAL_CACHE_ENTRIES_MAX: u64 = 10_000;
 pub const REFUSAL_KEPT: Duration = Duration::from_secs(60);

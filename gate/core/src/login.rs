@@ -157,7 +157,7 @@ pub fn one_field<T>(
 
 /// A field's name as the most lenient of apps would read it: PHP trims, cuts at a
 /// NUL and turns punctuation into `_`; Go and .NET look at no case.
-fn folded(name: &str) -> String {
+pub(crate) fn folded(name: &str) -> String {
     let until_nul = name.split('\0').next().unwrap_or_default();
     let fold = |c: char| match c {
         '.' | '[' | ' ' | '+' => '_',

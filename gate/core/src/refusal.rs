@@ -76,6 +76,10 @@ pub enum Refusal {
     TokenInvalid(&'static str),
     #[error("the API key is disabled")]
     ApiKeyDisabled,
+    /// Basic credentials that are none, or that nobody has seen the app accept and
+    /// whose user is out: what a wrong password gets, so that nothing is told.
+    #[error("the user name or the password is wrong")]
+    BasicRefused,
     #[error("{0}")]
     Head(#[from] HeadFault),
     #[error("{0}")]
@@ -107,6 +111,7 @@ impl Refusal {
             Self::SessionEnded
             | Self::TokenRevoked
             | Self::TokenInvalid(_)
+            | Self::BasicRefused
             | Self::ApiKeyDisabled => StatusCode::UNAUTHORIZED,
             Self::Head(fault) => head_status(*fault),
             Self::Login(fault) => match fault {
@@ -137,6 +142,7 @@ impl Refusal {
             Self::TokenRevoked => "token_revoked",
             Self::TokenInvalid(_) => "invalid_token",
             Self::ApiKeyDisabled => "api_key_disabled",
+            Self::BasicRefused => "invalid_credentials",
             Self::Head(_) => "bad_request",
             Self::Login(_) => "bad_login",
             Self::UnknownHost => "unknown_host",
@@ -157,6 +163,7 @@ impl Refusal {
                 Fault::Account
             }
             Self::TokenInvalid(_)
+            | Self::BasicRefused
             | Self::Head(_)
             | Self::Login(_)
             | Self::UnknownHost
@@ -197,6 +204,11 @@ impl Refusal {
         matches!(self, Self::TokenRevoked | Self::TokenInvalid(_))
     }
 
+    /// Whether the answer asks for a name and a password (RFC 7617 §2).
+    pub const fn asks_password(&self) -> bool {
+        matches!(self, Self::BasicRefused)
+    }
+
     /// Whether the client's connection is closed after the answer: where its
     /// framing can't be trusted, or a body is still on its way.
     pub const fn closes(&self) -> bool {
@@ -211,6 +223,7 @@ impl Refusal {
             | Self::TokenRevoked
             | Self::TokenInvalid(_)
             | Self::ApiKeyDisabled
+            | Self::BasicRefused
             | Self::UnknownHost
             | Self::ReservedPath
             | Self::CannotKnow(_)
@@ -237,6 +250,7 @@ const fn head_status(fault: HeadFault) -> StatusCode {
         | HeadFault::TransferCoding
         | HeadFault::Upgrade
         | HeadFault::OddApiKey
+        | HeadFault::OddTrustedHeader
         | HeadFault::ManyAuthorizations => StatusCode::BAD_REQUEST,
     }
 }

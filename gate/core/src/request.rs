@@ -37,6 +37,8 @@ pub enum HeadFault {
     ManyAuthorizations,
     #[error("the API key has a character that is not printable ASCII")]
     OddApiKey,
+    #[error("a header that names the user must stand once, with one name in UTF-8")]
+    OddTrustedHeader,
     #[error(
         "the request carries more than {} credentials",
         limits::CREDENTIALS_MAX
