@@ -6,8 +6,13 @@
 //! `docs/configuration.md`; a test holds the two together.
 
 mod credentials;
+mod endpoint;
 mod fault;
+mod introspection;
+mod key_set;
+mod keys;
 mod login;
+mod peers;
 mod scalar;
 mod section;
 mod server;
@@ -23,14 +28,19 @@ use std::time::Duration;
 
 use http::uri::{Authority, PathAndQuery};
 use http::{HeaderName, Method};
-use jsonwebtoken::{Algorithm, DecodingKey};
+use jsonwebtoken::Algorithm;
 use portcullis_core::host::HostName;
 use portcullis_core::identify::Sources;
 use portcullis_core::ids::{TenantId, UserId};
 use portcullis_core::login::LoginRoute;
 use portcullis_core::names::NameRule;
 
+pub use endpoint::Endpoint;
 pub use fault::{ConfigError, Fault};
+pub use introspection::IntrospectionConfig;
+pub use key_set::{KeySet, KeySetFault, SetKey};
+pub use keys::{KeySource, KeyUrl};
+pub use peers::{BasicConfig, TrustedHeaderConfig};
 
 /// A whole configuration, checked.
 #[derive(Clone, Debug)]
@@ -102,11 +112,15 @@ pub struct TenantConfig {
     /// Where pages of ended sessions are sent: a path on the tenant's own host.
     pub login_page: PathAndQuery,
     pub policy: PolicyConfig,
-    /// Where credentials stand. `sources.tokens[i]` is judged by `jwts[i]`, and
-    /// `sources.api_key_headers[i]` by `api_keys[i]`.
+    /// Where credentials stand. `sources.tokens[i]` is judged by the `jwts` and
+    /// `introspections` whose `place` is `i`, `sources.api_key_headers[i]` by
+    /// `api_keys[i]`, and `sources.trusted_headers[i]` is `trusted_headers[i]`.
     pub sources: Sources,
     pub jwts: Vec<JwtConfig>,
+    pub introspections: Vec<IntrospectionConfig>,
     pub api_keys: Vec<ApiKeyConfig>,
+    pub trusted_headers: Vec<TrustedHeaderConfig>,
+    pub basic: Option<BasicConfig>,
     pub logins: Vec<LoginRoute>,
     /// How the gate ends a session that it withheld from a suspended user.
     pub logout: Option<LogoutConfig>,
@@ -174,13 +188,14 @@ pub enum OnFailure {
     Unavailable,
 }
 
-/// How the tokens of one place are verified (RFC 7519, RFC 8725).
+/// How tokens of one place are verified (RFC 7519, RFC 8725).
 #[derive(Clone, Debug)]
 pub struct JwtConfig {
-    /// At least one, all of the key's family.
+    /// Index into `sources.tokens`.
+    pub place: usize,
+    /// At least one; all of the key's family where there is one key.
     pub algorithms: Vec<Algorithm>,
-    /// Its `Debug` hides the key.
-    pub key: DecodingKey,
+    pub keys: KeySource,
     /// The claim that holds the user's id.
     pub user_claim: String,
     pub issuer: Option<String>,

@@ -5,6 +5,7 @@
 pub mod admin;
 pub mod apply;
 pub mod command;
+pub mod identities;
 pub mod ledger;
 pub mod record;
 pub mod schedule;

@@ -5,6 +5,11 @@
 
 pub mod aliases;
 pub mod connections;
+pub mod contradictions;
+pub mod introspection;
+pub mod judges;
+pub mod keys;
+pub mod passwords;
 pub mod refusals;
 pub mod sessions;
 mod sharded;
@@ -21,6 +26,8 @@ use portcullis_core::standing::Standing;
 
 use self::aliases::Aliases;
 use self::connections::{Connections, CutWatch};
+use self::contradictions::Contradictions;
+use self::passwords::Passwords;
 use self::refusals::Refusals;
 use self::sessions::{SessionStore, Sessions};
 use self::status::StatusTable;
@@ -33,6 +40,8 @@ struct Shared {
     aliases: Aliases,
     connections: Connections,
     refusals: Refusals,
+    passwords: Passwords,
+    contradictions: Contradictions,
     tenants: ArcSwap<Tenants>,
     blind: AtomicBool,
 }
@@ -57,6 +66,8 @@ pub fn open(
         aliases: Aliases::default(),
         connections: Connections::default(),
         refusals: Refusals::new(refused),
+        passwords: Passwords::default(),
+        contradictions: Contradictions::default(),
         tenants: ArcSwap::from_pointee(tenants),
         blind: AtomicBool::new(false),
     });
@@ -92,6 +103,14 @@ impl Reader {
 
     pub fn refusals(&self) -> &Refusals {
         &self.0.refusals
+    }
+
+    pub fn passwords(&self) -> &Passwords {
+        &self.0.passwords
+    }
+
+    pub fn contradictions(&self) -> &Contradictions {
+        &self.0.contradictions
     }
 }
 

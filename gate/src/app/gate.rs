@@ -18,7 +18,7 @@ use crate::control::command::{Caller, Commander, Terms};
 use crate::control::ledger::Ledger;
 use crate::control::store::SqliteStore;
 use crate::control::tokens::{TokenAsk, Tokens};
-use crate::control::{record, schedule, sessions};
+use crate::control::{identities, record, schedule, sessions};
 use crate::data::{self, DataWing};
 use crate::live::tenants::{Tenant, Tenants};
 use crate::live::{self, Reader};
@@ -65,6 +65,7 @@ impl Gate {
             .build()
             .map_err(StartError::Runtime)?;
         let _inside = control.enter();
+        identities::start(&reader.tenants());
         let effects = applier.start();
         let commander = Arc::new(Commander::new(Arc::clone(&store), effects, wall_clock));
         tokio::spawn(schedule::run(Arc::clone(&commander), changed));

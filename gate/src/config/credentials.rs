@@ -8,7 +8,9 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use http::HeaderName;
+use http::header::AUTHORIZATION;
 use jsonwebtoken::{Algorithm, AlgorithmFamily, DecodingKey};
+use portcullis_core::forward;
 use portcullis_core::identify::TokenPlace;
 use portcullis_core::ids::UserId;
 use portcullis_core::names::NameRule;
@@ -16,7 +18,7 @@ use toml::de::DeValue;
 
 use super::fault::Noted;
 use super::section::Section;
-use super::{ApiKeyConfig, ApiKeyHash, JwtConfig, scalar};
+use super::{ApiKeyConfig, ApiKeyHash, JwtConfig, keys, peers, scalar};
 use crate::secret::Secret;
 
 /// More slack than this keeps expired tokens alive for too long.
@@ -62,8 +64,7 @@ pub(super) fn read_jwts(tenant: &Section<'_>) -> Result<Vec<(TokenPlace, JwtConf
 
 fn read_jwt(section: &Section<'_>) -> Result<(TokenPlace, JwtConfig), Noted> {
     let place = read_place(section);
-    let algorithms = read_algorithms(section);
-    let secret = read_secret(section);
+    let keys = keys::read_keys(section, read_algorithms(section));
     let user_claim = section.optional("user_claim", scalar::text);
     let issuer = section.optional("issuer", scalar::text);
     let audience = section.optional("audience", scalar::text);
@@ -76,11 +77,11 @@ fn read_jwt(section: &Section<'_>) -> Result<(TokenPlace, JwtConfig), Noted> {
         }
     });
     section.refuse_unknown();
-    let (algorithms, (source, secret)) = (algorithms?, secret?);
-    let key = decoding_key(&algorithms, &secret).map_err(|text| section.note(source, text))?;
+    let (algorithms, keys) = keys?;
     let config = JwtConfig {
+        place: 0,
         algorithms,
-        key,
+        keys,
         user_claim: user_claim?.unwrap_or("sub").to_owned(),
         issuer: issuer?.map(str::to_owned),
         audience: audience?.map(str::to_owned),
@@ -89,49 +90,124 @@ fn read_jwt(section: &Section<'_>) -> Result<(TokenPlace, JwtConfig), Noted> {
     Ok((place?, config))
 }
 
-fn read_place(section: &Section<'_>) -> Result<TokenPlace, Noted> {
-    let from = section.required("from", "from = \"bearer\" or from = \"cookie\"", |value| {
-        scalar::word(value, &[("bearer", false), ("cookie", true)])
-    });
+/// Where tokens stand: `from`, and what belongs to it.
+pub(super) fn read_place(section: &Section<'_>) -> Result<TokenPlace, Noted> {
+    const FROM: [(&str, &str); 4] = [
+        ("bearer", "bearer"),
+        ("cookie", "cookie"),
+        ("header", "header"),
+        ("query", "query"),
+    ];
+    let from = section.required(
+        "from",
+        "from = \"bearer\", \"cookie\", \"header\" or \"query\"",
+        |value| scalar::word(value, &FROM),
+    );
     let cookie = section.optional("cookie", scalar::cookie_name);
-    match (from?, cookie?) {
-        (false, None) => Ok(TokenPlace::Bearer),
-        (true, Some(name)) => Ok(TokenPlace::Cookie(name)),
-        (true, None) => Err(section.note(
-            "cookie",
-            "is missing, as from is \"cookie\"; add cookie = \"NAME\"",
-        )),
-        (false, Some(_)) => Err(section.note(
-            "cookie",
-            "has no meaning where from is \"bearer\"; remove it, or write from = \"cookie\"",
-        )),
+    let header = section.optional("header", read_token_header);
+    let scheme = section.optional("scheme", read_scheme);
+    let parameter = section.optional("parameter", scalar::text);
+    let (from, cookie, header) = (from?, cookie?, header?);
+    let (scheme, parameter) = (scheme?, parameter?);
+    let given = [
+        ("cookie", cookie.is_some(), "cookie"),
+        ("header", header.is_some(), "header"),
+        ("scheme", scheme.is_some(), "header"),
+        ("parameter", parameter.is_some(), "query"),
+    ];
+    for (key, is_given, belongs_to) in given {
+        if is_given && from != belongs_to {
+            let text = format!(
+                "has no meaning where from is \"{from}\"; remove it, or write from = \"{belongs_to}\""
+            );
+            return Err(section.note(key, text));
+        }
+    }
+    let missing = |key: &'static str, example: &str| {
+        section.note(
+            key,
+            format!("is missing, as from is \"{from}\"; add {example}"),
+        )
+    };
+    match from {
+        "cookie" => match cookie {
+            Some(name) => Ok(TokenPlace::Cookie(name)),
+            None => Err(missing("cookie", "cookie = \"NAME\"")),
+        },
+        "header" => match (header, scheme) {
+            (Some(name), None) if name == AUTHORIZATION => Err(missing(
+                "scheme",
+                "scheme = \"JWT\", or write from = \"bearer\"",
+            )),
+            (Some(name), scheme) => Ok(TokenPlace::Header { name, scheme }),
+            (None, _) => Err(missing("header", "header = \"X-Auth-Token\"")),
+        },
+        "query" => match parameter {
+            Some(name) => Ok(TokenPlace::Query(name.to_owned())),
+            None => Err(missing("parameter", "parameter = \"access_token\"")),
+        },
+        _ => Ok(TokenPlace::Bearer),
+    }
+}
+
+/// `Authorization`, or a header of the app's own.
+fn read_token_header(value: &DeValue<'_>) -> Result<HeaderName, String> {
+    let name = peers::header_name(value)?;
+    if name == AUTHORIZATION {
+        return Ok(name);
+    }
+    check_own(&name).map(|()| name)
+}
+
+/// Refuses headers that never reach an app as the client sent them.
+fn check_own(name: &HeaderName) -> Result<(), String> {
+    if forward::is_managed(name.as_str()) || forward::is_reserved(name.as_str()) {
+        return Err(format!(
+            "\"{name}\" is dropped or written anew on the way to the app, as headers of proxies and of the protocol are; use another name"
+        ));
+    }
+    Ok(())
+}
+
+/// The name of an authentication scheme (a token, RFC 9110 §11.1).
+fn read_scheme(value: &DeValue<'_>) -> Result<String, String> {
+    let text = scalar::text(value)?;
+    let fits = text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-');
+    if !fits || text.starts_with('-') {
+        return Err(format!(
+            "{text:?} is not a scheme; write the word before the token, such as \"JWT\" or \"Token\""
+        ));
+    }
+    match text.to_ascii_lowercase().as_str() {
+        "bearer" => Err("is what from = \"bearer\" means; write that".to_owned()),
+        "basic" => Err("holds passwords and no tokens; write [tenants.basic]".to_owned()),
+        _ => Ok(text.to_owned()),
     }
 }
 
 fn read_algorithms(section: &Section<'_>) -> Result<Vec<Algorithm>, Noted> {
     let algorithms = section.list("algorithms", |value| scalar::word(value, &ALGORITHMS))?;
-    let Some(first) = algorithms.first() else {
+    if algorithms.is_empty() {
         return Err(section.note(
             "algorithms",
             "is missing; add algorithms = [\"HS256\"] (or RS256, ES256, EdDSA …)",
-        ));
-    };
-    if algorithms
-        .iter()
-        .any(|other| other.family() != first.family())
-    {
-        // A public key taken for an HMAC secret would let anyone sign (RFC 8725 §2.1).
-        return Err(section.note(
-            "algorithms",
-            "mixes families (HS*, RS* and PS*, ES*, EdDSA), but one key is of one family; write a [[tenants.jwts]] for each",
         ));
     }
     Ok(algorithms)
 }
 
 /// The bytes of `key_file` or `key_env`, and which of the two it was.
-fn read_secret(section: &Section<'_>) -> Result<(&'static str, Secret), Noted> {
-    let from_file = section.optional("key_file", |value| {
+pub(super) fn read_secret(section: &Section<'_>) -> Result<Option<(&'static str, Secret)>, Noted> {
+    read_one_of(section, "key_file", "key_env")
+}
+
+/// The bytes of a file or of a variable of the environment, and which key it was.
+pub(super) fn read_one_of(
+    section: &Section<'_>,
+    file: &'static str,
+    variable: &'static str,
+) -> Result<Option<(&'static str, Secret)>, Noted> {
+    let from_file = section.optional(file, |value| {
         let path = section.resolve(scalar::text(value)?);
         std::fs::read(&path).map_err(|error| {
             format!(
@@ -140,24 +216,21 @@ fn read_secret(section: &Section<'_>) -> Result<(&'static str, Secret), Noted> {
             )
         })
     });
-    let from_environment = section.optional("key_env", |value| {
+    let from_environment = section.optional(variable, |value| {
         let name = scalar::text(value)?;
         match section.variable(name) {
             Some(value) if !value.is_empty() => Ok(value.into_encoded_bytes()),
             Some(_) | None => Err(format!(
-                "the variable {name} is not set; set it, or use key_file"
+                "the variable {name} is not set; set it, or use {file}"
             )),
         }
     });
     match (from_file?, from_environment?) {
-        (Some(bytes), None) => Ok(("key_file", without_line_break(bytes))),
-        (None, Some(bytes)) => Ok(("key_env", Secret::new(bytes))),
-        (None, None) => Err(section.note(
-            "key_file",
-            "is missing; add key_file = \"PATH\" or key_env = \"VARIABLE\"",
-        )),
+        (Some(bytes), None) => Ok(Some((file, without_line_break(bytes)))),
+        (None, Some(bytes)) => Ok(Some((variable, Secret::new(bytes)))),
+        (None, None) => Ok(None),
         (Some(_), Some(_)) => {
-            Err(section.note("key_env", "stands beside key_file; keep one of them"))
+            Err(section.note(variable, format!("stands beside {file}; keep one of them")))
         }
     }
 }
@@ -174,7 +247,10 @@ fn without_line_break(mut bytes: Vec<u8>) -> Secret {
     Secret::new(bytes)
 }
 
-fn decoding_key(algorithms: &[Algorithm], secret: &Secret) -> Result<DecodingKey, String> {
+pub(super) fn decoding_key(
+    algorithms: &[Algorithm],
+    secret: &Secret,
+) -> Result<DecodingKey, String> {
     let bytes = secret.expose_bytes();
     let Some(family) = algorithms.first().map(|algorithm| algorithm.family()) else {
         return Err("has no algorithm".to_owned());
@@ -314,16 +390,14 @@ fn read_api_key_source(section: &Section<'_>, rule: NameRule) -> Result<ApiKeyCo
 }
 
 fn read_header(value: &DeValue<'_>) -> Result<HeaderName, String> {
-    let text = scalar::text(value)?;
-    let name: HeaderName = text
-        .parse()
-        .map_err(|_| format!("{text:?} is not a header name; write one such as \"X-API-Key\""))?;
+    let name = peers::header_name(value)?;
     if name.as_str().starts_with("x-portcullis-") {
         return Err(format!(
-            "{text:?} is dropped from requests, as all X-Portcullis-* headers are; use another name"
+            "{:?} is dropped from requests, as all X-Portcullis-* headers are; use another name",
+            scalar::text(value)?
         ));
     }
-    Ok(name)
+    check_own(&name).map(|()| name)
 }
 
 /// `sha256:` and 64 hexadecimal digits.

@@ -10,7 +10,7 @@ use super::scalar;
 use super::section::Section;
 
 const BODIES: [(&str, BodyFormat); 2] = [("form", BodyFormat::Form), ("json", BodyFormat::Json)];
-const DISCLOSES: [(&str, Disclose); 2] = [
+pub(super) const DISCLOSES: [(&str, Disclose); 2] = [
     ("after-password", Disclose::AfterPassword),
     ("always", Disclose::Always),
 ];

@@ -3,7 +3,7 @@
 use http::Method;
 use http::uri::PathAndQuery;
 use portcullis_core::host::HostName;
-use portcullis_core::identify::Sources;
+use portcullis_core::identify::{Sources, TokenPlace};
 use portcullis_core::ids::TenantId;
 use portcullis_core::login::{BodyFormat, LoginRoute};
 use portcullis_core::names::NameRule;
@@ -12,11 +12,12 @@ use toml::de::DeValue;
 use super::fault::Noted;
 use super::section::Section;
 use super::{BuiltinPolicy, LogoutConfig, OnFailure, PolicyConfig, PolicySource, TenantConfig};
-use super::{credentials, login, scalar};
+use super::{credentials, introspection, login, peers, scalar};
 
-const NAME_RULES: [(&str, NameRule); 2] = [
+const NAME_RULES: [(&str, NameRule); 3] = [
     ("fold-case", NameRule::FoldCase),
     ("keep-case", NameRule::KeepCase),
+    ("fold-accents", NameRule::FoldAccents),
 ];
 
 pub(super) fn read_tenant(section: &Section<'_>) -> Result<TenantConfig, Noted> {
@@ -36,18 +37,37 @@ pub(super) fn read_tenant(section: &Section<'_>) -> Result<TenantConfig, Noted> 
     let policy = read_policy(section);
     let cookies = credentials::read_session_cookies(section);
     let jwts = credentials::read_jwts(section);
+    let introspections = introspection::read_introspections(section);
     // Under a rule that is wrong, the keys' users are still worth checking.
     let api_keys = credentials::read_api_keys(section, names.unwrap_or_default());
+    let trusted_headers = peers::read_trusted_headers(section);
+    let basic = peers::read_basic(section, id.as_ref().map_or("", TenantId::as_str));
     let logins = login::read_logins(section, cookies.as_ref().is_ok_and(Vec::is_empty));
     let logout = read_logout(section);
     section.refuse_unknown();
 
     let (cookies, jwts, api_keys, logins) = (cookies?, jwts?, api_keys?, logins?);
-    check_ways_to_identify(section, &cookies, jwts.len() + api_keys.len(), &logins)?;
-    let (tokens, jwts) = jwts.into_iter().unzip();
+    let (introspections, trusted_headers) = (introspections?, trusted_headers?);
+    let basic = basic?;
+    let others = jwts.len()
+        + introspections.len()
+        + api_keys.len()
+        + trusted_headers.len()
+        + usize::from(basic.is_some());
+    check_ways_to_identify(section, &cookies, others, &logins)?;
+    let mut tokens = Vec::new();
+    let jwts = placed(&mut tokens, jwts, |jwt, place| jwt.place = place);
+    let introspections = placed(&mut tokens, introspections, |entry, place| {
+        entry.place = place;
+    });
     let sources = Sources {
         session_cookies: cookies,
         tokens,
+        trusted_headers: trusted_headers
+            .iter()
+            .map(|entry| entry.header.clone())
+            .collect(),
+        basic: basic.is_some(),
         api_key_headers: api_keys
             .iter()
             .map(|source| source.header.clone())
@@ -63,10 +83,31 @@ pub(super) fn read_tenant(section: &Section<'_>) -> Result<TenantConfig, Noted> 
         policy: policy?,
         sources,
         jwts,
+        introspections,
         api_keys,
+        trusted_headers,
+        basic,
         logins: logins.into_iter().map(|(route, _)| route).collect(),
         logout: logout?,
     })
+}
+
+/// Gives each entry the index of its place; several entries may share one.
+fn placed<T>(
+    places: &mut Vec<TokenPlace>,
+    entries: Vec<(TokenPlace, T)>,
+    put: impl Fn(&mut T, usize),
+) -> Vec<T> {
+    let place_of = |(place, mut entry): (TokenPlace, T)| {
+        let known = places.iter().position(|other| *other == place);
+        let index = known.unwrap_or_else(|| {
+            places.push(place);
+            places.len() - 1
+        });
+        put(&mut entry, index);
+        entry
+    };
+    entries.into_iter().map(place_of).collect()
 }
 
 fn read_hosts(section: &Section<'_>) -> Result<Vec<HostName>, Noted> {
@@ -98,12 +139,12 @@ fn default_login_page(logins: &[(LoginRoute, PathAndQuery)]) -> PathAndQuery {
 fn check_ways_to_identify(
     section: &Section<'_>,
     cookies: &[String],
-    tokens_and_keys: usize,
+    others: usize,
     logins: &[(LoginRoute, PathAndQuery)],
 ) -> Result<(), Noted> {
-    if cookies.is_empty() && tokens_and_keys == 0 && logins.is_empty() {
+    if cookies.is_empty() && others == 0 && logins.is_empty() {
         return Err(section.note_whole(
-            "has no way to tell users apart, so none could be kept out; add [[tenants.session_cookies]] with [[tenants.logins]], [[tenants.jwts]] or [[tenants.api_keys]]",
+            "has no way to tell users apart, so none could be kept out; add [[tenants.session_cookies]] with [[tenants.logins]], [[tenants.jwts]], [[tenants.introspection]], [[tenants.api_keys]], [[tenants.trusted_headers]] or [tenants.basic]",
         ));
     }
     if !cookies.is_empty() && logins.is_empty() {

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod faults;
+mod identities;
 mod reference;
 
 use std::ffi::OsString;
@@ -29,6 +30,13 @@ name = \"sid\"
 path = \"/login\"
 ";
 
+/// Read as PEM alone: nobody looks inside.
+const CERTIFICATE: &str = "-----BEGIN CERTIFICATE-----\nMAA=\n-----END CERTIFICATE-----\n";
+
+const JWKS: &str = r#"{"keys":[{"kty":"EC","crv":"P-256","kid":"one","use":"sig",
+    "x":"f83OJ3D2xF1Bg8vub9tLe1gHMzV76e8Tus9uPHvRVEU",
+    "y":"x_FEzRu9m36HLN_tue659LNpXW6pCyStikYjKIWI5a0"}]}"#;
+
 /// A folder for what a file refers to.
 fn folder() -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();
@@ -38,11 +46,14 @@ fn folder() -> tempfile::TempDir {
     std::fs::write(root.join("policies/acme/policy.toml"), "").unwrap();
     std::fs::write(root.join("keys/acme.secret"), "s".repeat(32) + "\n").unwrap();
     std::fs::write(root.join("keys/weak.secret"), "short\n").unwrap();
+    std::fs::write(root.join("keys/introspection.secret"), "told-by-nobody\n").unwrap();
+    std::fs::write(root.join("keys/ca.pem"), CERTIFICATE).unwrap();
+    std::fs::write(root.join("keys/jwks.json"), JWKS).unwrap();
     folder
 }
 
 fn environment(name: &str) -> Option<OsString> {
-    (name == "ACME_JWT_KEY").then(|| "k".repeat(64).into())
+    matches!(name, "ACME_JWT_KEY" | "ACME_INTROSPECTION").then(|| "k".repeat(64).into())
 }
 
 fn parse(text: &str, root: &Path) -> Result<Config, ConfigError> {
@@ -95,17 +106,32 @@ fn what_is_written_is_what_is_checked() {
         acme.policy.source,
         PolicySource::Folder(folder.path().join("policies/acme"))
     );
+    let under = |scheme: &str| TokenPlace::Header {
+        name: http::header::AUTHORIZATION,
+        scheme: Some(scheme.into()),
+    };
     let places = [
         TokenPlace::Bearer,
         TokenPlace::Cookie("access_token".into()),
+        TokenPlace::Query("access_token".into()),
+        under("JWT"),
+        under("Token"),
     ];
     assert_eq!(acme.sources.tokens, places);
+    // Introspection shares the place of the first tokens.
+    let places: Vec<usize> = acme.introspections.iter().map(|one| one.place).collect();
+    assert_eq!(places, [0, 4]);
+    assert!(acme.trusted_headers[0].lists("10.1.2.3".parse().unwrap()));
+    assert!(acme.trusted_headers[0].lists("::ffff:10.1.2.3".parse().unwrap()));
+    assert!(!acme.trusted_headers[0].lists("11.1.2.3".parse().unwrap()));
+    let challenge = &acme.basic.as_ref().unwrap().challenge;
+    assert_eq!(challenge, "Basic realm=\"Acme\", charset=\"UTF-8\"");
     assert_eq!(acme.jwts[1].algorithms, [Algorithm::HS512]);
     // The line break at the end of the file is no part of the secret.
-    assert_eq!(
-        acme.jwts[0].key.try_get_as_bytes().unwrap(),
-        "s".repeat(32).as_bytes()
-    );
+    let KeySource::Fixed(key) = &acme.jwts[0].keys else {
+        panic!("{:?}", acme.jwts[0].keys);
+    };
+    assert_eq!(key.try_get_as_bytes().unwrap(), "s".repeat(32).as_bytes());
     assert_eq!(acme.sources.api_key_headers[0], acme.api_keys[0].header);
     assert_eq!(acme.logins[0].success_statuses.len(), 2);
     assert_eq!(config.tenants[1].login_page, "/");

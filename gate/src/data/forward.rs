@@ -21,7 +21,7 @@ use tokio::time::Instant;
 use super::WorkerRef;
 use super::body::{Answer, Upload, UploadState};
 use super::connection::Client;
-use super::identify::{Found, Proof};
+use super::identify::{Found, Proof, listed_headers};
 use super::tunnel;
 use super::upstream::{self, Borrowed};
 use crate::live::connections::Ticket;
@@ -88,9 +88,13 @@ impl Exchange<'_> {
             scheme: self.client.scheme,
             host: &host,
         };
-        let keys = &self.tenant.config.sources.api_key_headers;
-        rules::request_headers(&mut parts.headers, &client, keys, self.head.websocket);
         let sources = &self.tenant.config.sources;
+        let listed = listed_headers(self.tenant, client.address);
+        let named = rules::Named {
+            sources,
+            listed: &listed,
+        };
+        rules::request_headers(&mut parts.headers, &client, &named, self.head.websocket);
         cookies::drop_unjudged(&mut parts.headers, sources, |cookie, value| {
             let name = &sources.session_cookies[cookie];
             let hash = sessions::hash(self.tenant.id(), name, value);
@@ -119,7 +123,9 @@ impl Exchange<'_> {
         };
         let dead_tokens = dead_ones().filter_map(|named| match &named.proof {
             Proof::Token { cookie, .. } => cookie.as_deref(),
-            Proof::Session { .. } | Proof::ApiKey => None,
+            Proof::Session { .. } | Proof::ApiKey | Proof::TrustedHeader | Proof::Basic { .. } => {
+                None
+            }
         });
         let tokens: Vec<&str> = found
             .spoilt
@@ -130,7 +136,10 @@ impl Exchange<'_> {
         let dead: Vec<_> = dead_ones()
             .filter_map(|named| match &named.proof {
                 Proof::Session { hash, cookie, .. } => Some((*cookie, *hash)),
-                Proof::Token { .. } | Proof::ApiKey => None,
+                Proof::Token { .. }
+                | Proof::ApiKey
+                | Proof::TrustedHeader
+                | Proof::Basic { .. } => None,
             })
             .collect();
         let names = &self.tenant.config.sources.session_cookies;

@@ -1,16 +1,27 @@
-//! Turns credentials into users: what core found in the head, looked up in live.
+//! Turns what a request carries into users: what core found in the head, looked up
+//! in live.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
-use http::HeaderMap;
+use http::header::HeaderName;
+use http::request::Parts;
+use http::{HeaderMap, StatusCode};
 use portcullis_core::decide::{Carrier, Identity};
-use portcullis_core::identify::{Credential, TokenPlace, credentials};
+use portcullis_core::identify::{
+    Basic, Credential, TokenPlace, basic, credentials, query_tokens, trusted_names,
+};
 use portcullis_core::ids::{Revision, UserKey};
+use portcullis_core::limits;
+use portcullis_core::login::Disclose;
 use portcullis_core::refusal::Refusal;
+use portcullis_core::request::HeadFault;
 use portcullis_core::time::Timestamp;
 
-use crate::config::ApiKeyHash;
+use crate::config::{ApiKeyHash, BasicConfig};
 use crate::live::Reader;
+use crate::live::judges::Untaken;
+use crate::live::passwords::PasswordHash;
 use crate::live::sessions::{self, Session, SessionHash};
 use crate::live::tenants::Tenant;
 use crate::live::tokens::Claims;
@@ -35,9 +46,16 @@ pub(super) enum Proof {
         cookie: Option<String>,
     },
     ApiKey,
+    TrustedHeader,
+    /// `hash`: of the credentials, to know them again once the app accepts them.
+    Basic {
+        hash: Option<PasswordHash>,
+        disclose: Disclose,
+    },
 }
 
 /// Everyone whom the request names, and the token cookies that can't be verified.
+#[derive(Default)]
 pub(super) struct Found {
     pub named: Vec<Named>,
     pub spoilt: Vec<String>,
@@ -47,75 +65,160 @@ pub(super) struct Found {
 /// the app fronts users whom the gate has never heard of. A token is different,
 /// since it says who it is from: one that can't be verified is refused, or, where
 /// a browser sent it by itself, taken back.
-pub(super) fn identify(
+pub(super) async fn identify(
     tenant: &Tenant,
     live: &Reader,
-    headers: &HeaderMap,
+    parts: &Parts,
+    peer: IpAddr,
     now: Timestamp,
 ) -> Result<Found, Refusal> {
-    let found = credentials(headers, &tenant.config.sources)?;
-    let mut named = Vec::with_capacity(found.len());
-    let mut spoilt = Vec::new();
-    for credential in found {
+    let sources = &tenant.config.sources;
+    let mut carried = credentials(&parts.headers, sources)?;
+    carried.extend(query_tokens(parts.uri.query().unwrap_or_default(), sources));
+    if carried.len() > limits::CREDENTIALS_MAX {
+        return Err(HeadFault::ManyCredentials.into());
+    }
+    let mut found = Found::default();
+    for credential in carried {
         match credential {
             Credential::Session { cookie, value } => {
-                let name = &tenant.config.sources.session_cookies[cookie];
+                let name = &sources.session_cookies[cookie];
                 let hash = sessions::hash(tenant.id(), name, &value);
                 if let Some(session) = live.sessions().find(&hash) {
-                    let user = live.resolve(session.user.clone());
-                    named.push(Named {
-                        user,
-                        proof: Proof::Session {
-                            hash,
-                            cookie,
-                            session,
-                        },
-                    });
+                    let user = session.user.clone();
+                    let proof = Proof::Session {
+                        hash,
+                        cookie,
+                        session,
+                    };
+                    found.name(live, user, proof);
                 }
             }
             Credential::Token { source, text } => {
-                let cookie = match &tenant.config.sources.tokens[source] {
-                    TokenPlace::Bearer => None,
-                    TokenPlace::Cookie(name) => Some(name.clone()),
-                };
-                match (verified(tenant, source, &text, now), cookie) {
-                    (Ok((user, claims)), cookie) => {
-                        let proof = Proof::Token { claims, cookie };
-                        named.push(Named {
-                            user: live.resolve(user),
-                            proof,
-                        });
-                    }
-                    (Err(_), Some(name)) => spoilt.push(name),
-                    (Err(reason), None) => return Err(Refusal::TokenInvalid(reason)),
-                }
+                take_token(tenant, live, (source, &text), now, &mut found).await?;
             }
             Credential::ApiKey { source, value } => {
                 let users = &tenant.config.api_keys[source].users;
                 if let Some(user) = users.get(&ApiKeyHash::of(&value)) {
-                    let user = live.resolve(UserKey::new(tenant.id(), user));
-                    named.push(Named {
-                        user,
-                        proof: Proof::ApiKey,
-                    });
+                    let user = UserKey::new(tenant.id(), user);
+                    found.name(live, user, Proof::ApiKey);
                 }
             }
         }
     }
-    Ok(Found { named, spoilt })
+    for name in trusted_names(&parts.headers, &listed_headers(tenant, peer))? {
+        let user = tenant.user_key(&name).ok_or(HeadFault::OddTrustedHeader)?;
+        found.name(live, user, Proof::TrustedHeader);
+    }
+    if let Some(config) = &tenant.config.basic {
+        take_basic(tenant, live, &parts.headers, config, &mut found)?;
+    }
+    tell_contradictions(live, &found.named);
+    Ok(found)
 }
 
-fn verified(
+async fn take_token(
     tenant: &Tenant,
-    source: usize,
-    text: &str,
+    live: &Reader,
+    (source, text): (usize, &str),
     now: Timestamp,
-) -> Result<(UserKey, Arc<Claims>), &'static str> {
-    let claims = tenant.verifiers[source].verify(text, now)?;
-    let user = tenant
-        .user_key(&claims.user)
-        .ok_or("its user name is not valid")?;
-    Ok((user, claims))
+    found: &mut Found,
+) -> Result<(), Refusal> {
+    let cookie = match &tenant.config.sources.tokens[source] {
+        TokenPlace::Bearer | TokenPlace::Header { .. } | TokenPlace::Query(_) => None,
+        TokenPlace::Cookie(name) => Some(name.clone()),
+    };
+    let judged = tenant.judges[source].judge(text, now).await;
+    let known = match (judged, &cookie) {
+        (Ok(known), _) => known,
+        (Err(Untaken::Unknowable(what)), _) => return Err(Refusal::CannotKnow(what)),
+        (Err(Untaken::Invalid(_)), Some(name)) => {
+            found.spoilt.push(name.clone());
+            return Ok(());
+        }
+        (Err(Untaken::Invalid(reason)), None) => return Err(Refusal::TokenInvalid(reason)),
+    };
+    for claims in known {
+        match (tenant.user_key(&claims.user), &cookie) {
+            (Some(user), _) => {
+                let cookie = cookie.clone();
+                found.name(live, user, Proof::Token { claims, cookie });
+            }
+            (None, Some(name)) => found.spoilt.push(name.clone()),
+            (None, None) => return Err(Refusal::TokenInvalid("its user name is not valid")),
+        }
+    }
+    Ok(())
+}
+
+/// A name without proof is judged all the same: the app may take it for one. What
+/// readers could take for different users is refused as a wrong password is.
+fn take_basic(
+    tenant: &Tenant,
+    live: &Reader,
+    headers: &HeaderMap,
+    config: &BasicConfig,
+    found: &mut Found,
+) -> Result<(), Refusal> {
+    let (user, pair) = match basic(headers) {
+        None => return Ok(()),
+        Some(Basic::Odd) => return Err(Refusal::BasicRefused),
+        Some(Basic::Pair { user, pair }) => (user, pair),
+    };
+    let user = tenant.user_key(&user).ok_or(Refusal::BasicRefused)?;
+    let proof = Proof::Basic {
+        hash: live.passwords().hash(tenant.id(), &pair),
+        disclose: config.disclose,
+    };
+    found.name(live, user, proof);
+    Ok(())
+}
+
+/// The trusted headers that are believed from `peer`.
+pub(super) fn listed_headers(tenant: &Tenant, peer: IpAddr) -> Vec<HeaderName> {
+    let entries = tenant.config.trusted_headers.iter();
+    let listed = entries.filter(|entry| entry.lists(peer));
+    listed.map(|entry| entry.header.clone()).collect()
+}
+
+/// Every one of them is judged, and may pass; that they are several is worth a
+/// look.
+fn tell_contradictions(live: &Reader, named: &[Named]) {
+    let Some((first, rest)) = named.split_first() else {
+        return;
+    };
+    for other in rest.iter().filter(|other| other.user != first.user) {
+        if live.contradictions().is_news(&first.user, &other.user) {
+            tracing::warn!(
+                tenant = first.user.tenant(),
+                user = first.user.user(),
+                by = first.proof.name(),
+                other = other.user.user(),
+                other_by = other.proof.name(),
+                "a request names two users; both are judged"
+            );
+        }
+    }
+}
+
+impl Found {
+    /// Adds whom `name` points to.
+    fn name(&mut self, live: &Reader, name: UserKey, proof: Proof) {
+        let user = live.resolve(name);
+        self.named.push(Named { user, proof });
+    }
+}
+
+impl Proof {
+    const fn name(&self) -> &'static str {
+        match self {
+            Self::Session { .. } => "session",
+            Self::Token { .. } => "token",
+            Self::ApiKey => "API key",
+            Self::TrustedHeader => "trusted header",
+            Self::Basic { .. } => "Basic",
+        }
+    }
 }
 
 impl Named {
@@ -136,6 +239,12 @@ impl Named {
                 cookie: Some(_),
             } => (Carrier::Session, standing.killed_token(claims.issued_at)),
             Proof::ApiKey => (Carrier::ApiKey, false),
+            Proof::TrustedHeader => (Carrier::TrustedHeader, false),
+            Proof::Basic { hash, disclose } => {
+                let seen = || hash.is_some_and(|hash| live.passwords().was_accepted(&hash));
+                let told = *disclose == Disclose::Always || seen();
+                (Carrier::Basic { told }, false)
+            }
         };
         Identity {
             user: self.user.clone(),
@@ -150,7 +259,26 @@ impl Named {
     pub(super) fn known_since(&self, live: &Reader) -> Revision {
         match &self.proof {
             Proof::Session { session, .. } => session.learnt_at,
-            Proof::Token { .. } | Proof::ApiKey => live.standing(&self.user).revision,
+            Proof::Token { .. } | Proof::ApiKey | Proof::TrustedHeader | Proof::Basic { .. } => {
+                live.standing(&self.user).revision
+            }
+        }
+    }
+}
+
+/// Remembers the Basic credentials of a request that the app has answered: 2xx (or
+/// a switch of protocols) says that it took them; anything else may be said to a
+/// wrong password too.
+pub(super) fn learn_passwords(live: &Reader, named: &[Named], status: StatusCode) {
+    if !status.is_success() && status != StatusCode::SWITCHING_PROTOCOLS {
+        return;
+    }
+    for named in named {
+        if let Proof::Basic {
+            hash: Some(hash), ..
+        } = &named.proof
+        {
+            live.passwords().remember(*hash);
         }
     }
 }

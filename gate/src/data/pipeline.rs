@@ -16,7 +16,7 @@ use portcullis_core::request::{self, CheckedHead};
 use super::body::Answer;
 use super::connection::Client;
 use super::forward::{self, Exchange, Unanswered};
-use super::identify::{Named, Proof, identify};
+use super::identify::{Named, Proof, identify, learn_passwords};
 use super::respond::{self, Asked};
 use super::{WorkerRef, login, settle};
 use crate::live::tenants::Tenant;
@@ -42,7 +42,8 @@ async fn pass(
     let (mut parts, mut body) = request.into_parts();
     let (head, tenant) = admit(worker, &parts, !body.is_end_stream(), asked)?;
     let live = &worker.live;
-    let found = identify(&tenant, live, &parts.headers, (worker.clock)())?;
+    let peer = client.address.ip();
+    let found = identify(&tenant, live, &parts, peer, (worker.clock)()).await?;
     let named = &found.named;
     asked.remember_sessions(named);
     let at_login = tenant.is_login(&head.path);
@@ -83,6 +84,7 @@ async fn pass(
             return Err(Refusal::SessionEnded);
         }
     };
+    learn_passwords(live, named, answered.response().status());
     let attempt = login.as_ref().zip(asked_first.attempt.as_ref());
     let attempt = attempt.map(|(login, attempt)| (login, attempt.standing.revision, &permitted));
     let identities = (named.as_slice(), asked_first.identities.as_slice());

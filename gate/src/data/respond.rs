@@ -69,7 +69,10 @@ impl Asked {
                 Proof::Session {
                     cookie, session, ..
                 } => Some((*cookie, Arc::clone(session))),
-                Proof::Token { .. } | Proof::ApiKey => None,
+                Proof::Token { .. }
+                | Proof::ApiKey
+                | Proof::TrustedHeader
+                | Proof::Basic { .. } => None,
             }));
     }
 }
@@ -116,6 +119,11 @@ pub(super) async fn refuse(
     if refusal.challenges() {
         let challenge = HeaderValue::from_static("Bearer error=\"invalid_token\"");
         headers.insert(header::WWW_AUTHENTICATE, challenge);
+    }
+    if refusal.asks_password() {
+        let basic = asked.tenant.as_ref().and_then(|t| t.config.basic.as_ref());
+        let challenge = basic.map(|basic| basic.challenge.clone());
+        headers.extend(challenge.map(|challenge| (header::WWW_AUTHENTICATE, challenge)));
     }
     if refusal.takes_cookies_back() {
         expire_cookies(asked, headers);

@@ -87,7 +87,9 @@ fn renewed(
     }
     let owner = match &first.proof {
         Proof::Session { session, .. } => session.user.clone(),
-        Proof::Token { .. } | Proof::ApiKey => first.user.clone(),
+        Proof::Token { .. } | Proof::ApiKey | Proof::TrustedHeader | Proof::Basic { .. } => {
+            first.user.clone()
+        }
     };
     let since = owners.iter().map(|owner| owner.known_since(&worker.live));
     Ok(since.min().map(|since| (owner, since)))

@@ -8,7 +8,7 @@ use portcullis_core::host::HostName;
 use portcullis_core::ids::{TenantId, UserId, UserKey};
 use portcullis_core::path::CheckedPath;
 
-use super::tokens::TokenVerifier;
+use super::judges::Judges;
 use crate::config::TenantConfig;
 use crate::policy::Policy;
 
@@ -17,8 +17,8 @@ pub struct Tenant {
     pub policy: Arc<Policy>,
     /// Counts the policies that the tenant has had in this run of the gate.
     pub generation: u64,
-    /// `verifiers[i]` judges what stands at `config.sources.tokens[i]`.
-    pub verifiers: Vec<TokenVerifier>,
+    /// `judges[i]` judge what stands at `config.sources.tokens[i]`.
+    pub judges: Vec<Judges>,
     /// `host:port` of the app.
     pub upstream: Arc<str>,
     login_page: Option<CheckedPath>,
@@ -26,14 +26,14 @@ pub struct Tenant {
 
 impl Tenant {
     pub fn new(config: TenantConfig, policy: Arc<Policy>) -> Self {
-        let verifiers = config.jwts.iter().map(TokenVerifier::new).collect();
+        let judges = Judges::of(&config);
         let login_page = CheckedPath::parse(config.login_page.path()).ok();
         let upstream = format!("{}:{}", config.upstream.host(), config.upstream.port());
         Self {
             config,
             policy,
             generation: 0,
-            verifiers,
+            judges,
             upstream: upstream.into(),
             login_page,
         }

@@ -7,19 +7,30 @@
 use std::sync::Arc;
 
 use aws_lc_rs::digest;
-use jsonwebtoken::Validation;
 use jsonwebtoken::errors::ErrorKind;
+use jsonwebtoken::{Algorithm, DecodingKey, Validation};
 use moka::sync::Cache;
 use portcullis_core::limits;
 use portcullis_core::time::Timestamp;
 use serde_json::{Map, Value};
 
-use crate::config::JwtConfig;
+use super::keys::Keys;
+use crate::config::{JwtConfig, KeySet, KeySource, SetKey};
 
 pub struct TokenVerifier {
     config: JwtConfig,
+    /// Where the keys are a set that changes.
+    keys: Option<Arc<Keys>>,
     validation: Validation,
-    verified: Cache<[u8; 32], Arc<Claims>>,
+    verified: Cache<[u8; 32], Verified>,
+}
+
+#[derive(Clone)]
+struct Verified {
+    claims: Arc<Claims>,
+    /// Of the key set that verified it: a key that is withdrawn takes its tokens
+    /// along.
+    generation: u64,
 }
 
 /// What a verified token says.
@@ -29,6 +40,32 @@ pub struct Claims {
     pub user: String,
     pub issued_at: Option<Timestamp>,
     expires_at: Timestamp,
+}
+
+impl Claims {
+    /// `expires_at`: `None` where the token's server sets no end.
+    pub fn new(user: String, issued_at: Option<Timestamp>, expires_at: Option<Timestamp>) -> Self {
+        Self {
+            user,
+            issued_at,
+            expires_at: expires_at.unwrap_or(Timestamp(u64::MAX)),
+        }
+    }
+
+    pub fn expires_at(&self) -> Timestamp {
+        self.expires_at
+    }
+}
+
+/// Why a token is not taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unverified {
+    /// In words that are fit to be sent to the client.
+    Invalid(&'static str),
+    /// It names a key that the set does not hold.
+    UnknownKey,
+    /// No set has come yet.
+    NoKeys,
 }
 
 impl TokenVerifier {
@@ -50,64 +87,164 @@ impl TokenVerifier {
             required.push("aud");
         }
         validation.set_required_spec_claims(&required);
-        let verified = Cache::new(limits::TOKEN_CACHE_ENTRIES_MAX);
+        let keys = match &config.keys {
+            KeySource::Fixed(_) => None,
+            source @ (KeySource::File { .. } | KeySource::Url(_)) => {
+                Some(Arc::new(Keys::new(source.clone())))
+            }
+        };
         Self {
             config: config.clone(),
+            keys,
             validation,
-            verified,
+            verified: Cache::new(limits::TOKEN_CACHE_ENTRIES_MAX),
         }
     }
 
-    /// The token's claims, or why it is not valid (fit to be sent to the client).
-    pub fn verify(&self, token: &str, now: Timestamp) -> Result<Arc<Claims>, &'static str> {
-        if token.len() > limits::TOKEN_BYTES_MAX {
-            return Err("it is too long");
-        }
+    /// The set of keys, where it is one that changes.
+    pub fn keys(&self) -> Option<&Arc<Keys>> {
+        self.keys.as_ref()
+    }
+
+    /// What of the tenant's algorithms the keys are read for.
+    pub fn algorithms(&self) -> &[Algorithm] {
+        &self.config.algorithms
+    }
+
+    /// The token's claims, by the keys that are at hand.
+    ///
+    /// # Errors
+    /// Where they do not verify it.
+    pub fn verify(&self, token: &str, now: Timestamp) -> Result<Arc<Claims>, Unverified> {
+        let set = match &self.keys {
+            None => None,
+            Some(keys) => Some(keys.current().ok_or(Unverified::NoKeys)?),
+        };
+        let generation = set.as_ref().map_or(0, |set| set.generation);
         let mut hash = [0; 32];
         hash.copy_from_slice(digest::digest(&digest::SHA256, token.as_bytes()).as_ref());
-        if let Some(claims) = self.verified.get(&hash) {
+        if let Some(known) = self.verified.get(&hash)
+            && known.generation == generation
+        {
             let leeway = self.config.leeway.as_secs();
-            let expires = claims.expires_at.seconds().saturating_add(leeway);
+            let expires = known.claims.expires_at.seconds().saturating_add(leeway);
             return if expires > now.seconds() {
-                Ok(claims)
+                Ok(known.claims)
             } else {
-                Err("it has expired")
+                Err(Unverified::Invalid("it has expired"))
             };
         }
-        let claims = Arc::new(self.read(token)?);
-        self.verified.insert(hash, Arc::clone(&claims));
+        let claims = match (&self.config.keys, &set) {
+            (KeySource::Fixed(key), _) => self.decode(token, key, &self.config.algorithms),
+            (KeySource::File { .. } | KeySource::Url(_), Some(set)) => {
+                self.decode_by_set(token, &set.set)
+            }
+            (KeySource::File { .. } | KeySource::Url(_), None) => Err(Unverified::NoKeys),
+        };
+        let claims = Arc::new(claims?);
+        let verified = Verified {
+            claims: Arc::clone(&claims),
+            generation,
+        };
+        self.verified.insert(hash, verified);
         Ok(claims)
     }
 
-    fn read(&self, token: &str) -> Result<Claims, &'static str> {
-        let decoded =
-            jsonwebtoken::decode::<Map<String, Value>>(token, &self.config.key, &self.validation);
-        let claims = match decoded {
-            Ok(decoded) => decoded.claims,
-            Err(error) => {
-                return Err(plain_reason(error.kind()));
+    /// As [`Self::verify`], and where the keys are missing, once more when newer
+    /// ones have been fetched.
+    ///
+    /// # Errors
+    /// Where neither verify it.
+    pub async fn verify_renewed(
+        &self,
+        token: &str,
+        now: Timestamp,
+    ) -> Result<Arc<Claims>, Unverified> {
+        match (self.verify(token, now), &self.keys) {
+            (Err(Unverified::UnknownKey | Unverified::NoKeys), Some(keys)) => {
+                keys.renew().await;
+                self.verify(token, now)
             }
+            (verified, _) => verified,
+        }
+    }
+
+    /// Tries the keys that the token may mean: that of its `kid`, else those
+    /// without a name. Its `alg` only narrows the choice: what a key may verify
+    /// was settled when it was read.
+    fn decode_by_set(&self, token: &str, set: &KeySet) -> Result<Claims, Unverified> {
+        /// A token that does not say which key it means is tried with so many.
+        const TRIED_MAX: usize = 4;
+        let header = jsonwebtoken::decode_header(token)
+            .map_err(|error| Unverified::Invalid(plain_reason(error.kind())))?;
+        if !self.config.algorithms.contains(&header.alg) {
+            return Err(Unverified::Invalid("its algorithm is not allowed here"));
+        }
+        let fits = |key: &&SetKey| key.algorithms.contains(&header.alg);
+        let all = || set.keys.iter().filter(fits);
+        let mut meant: Vec<&SetKey> = match &header.kid {
+            Some(_) => all().filter(|key| key.kid == header.kid).collect(),
+            None => all().collect(),
         };
-        let user = match claims.get(&self.config.user_claim) {
-            Some(Value::String(user)) if !user.is_empty() => user.clone(),
-            Some(Value::Number(number)) if number.is_u64() => number.to_string(),
-            Some(_) | None => return Err("it names no user"),
-        };
+        let by_name = header.kid.is_some() && !meant.is_empty();
+        if !by_name && header.kid.is_some() {
+            meant = all().filter(|key| key.kid.is_none()).collect();
+        }
+        if meant.is_empty() {
+            return Err(Unverified::UnknownKey);
+        }
+        if meant.len() > TRIED_MAX {
+            return Err(Unverified::Invalid("it does not say which key it means"));
+        }
+        let mut outcome = Err(Unverified::UnknownKey);
+        for key in meant {
+            outcome = self.decode(token, &key.key, &key.algorithms);
+            if outcome.is_ok() {
+                break;
+            }
+        }
+        // Without names, a new key shows only in that the old ones do not fit.
+        if !by_name && outcome == Err(Unverified::Invalid(NOT_VERIFIED)) {
+            return Err(Unverified::UnknownKey);
+        }
+        outcome
+    }
+
+    fn decode(
+        &self,
+        token: &str,
+        key: &DecodingKey,
+        algorithms: &[Algorithm],
+    ) -> Result<Claims, Unverified> {
+        let mut validation = self.validation.clone();
+        validation.algorithms = algorithms.to_vec();
+        let decoded = jsonwebtoken::decode::<Map<String, Value>>(token, key, &validation)
+            .map_err(|error| Unverified::Invalid(plain_reason(error.kind())))?;
+        self.read(&decoded.claims).map_err(Unverified::Invalid)
+    }
+
+    fn read(&self, claims: &Map<String, Value>) -> Result<Claims, &'static str> {
+        let user = user_of(claims, &self.config.user_claim).ok_or("it names no user")?;
         let issued_at = match claims.get("iat") {
             None => None,
             Some(value) => Some(numeric_date(value).ok_or("its iat is not a time")?),
         };
-        let expires_at = claims
-            .get("exp")
-            .and_then(numeric_date)
-            .ok_or("its exp is not a time")?;
-        Ok(Claims {
-            user,
-            issued_at,
-            expires_at,
-        })
+        let expires_at = claims.get("exp").and_then(numeric_date);
+        let expires_at = expires_at.ok_or("its exp is not a time")?;
+        Ok(Claims::new(user, issued_at, Some(expires_at)))
     }
 }
+
+/// The user whom a claim names: text, or a whole number.
+pub fn user_of(claims: &Map<String, Value>, claim: &str) -> Option<String> {
+    match claims.get(claim) {
+        Some(Value::String(user)) if !user.is_empty() => Some(user.clone()),
+        Some(Value::Number(number)) if number.is_u64() => Some(number.to_string()),
+        Some(_) | None => None,
+    }
+}
+
+const NOT_VERIFIED: &str = "it can't be verified";
 
 /// Why a token is not valid, in words that give nothing away.
 #[expect(
@@ -122,12 +259,12 @@ fn plain_reason(kind: &ErrorKind) -> &'static str {
         ErrorKind::InvalidAudience => "it is for another audience",
         ErrorKind::MissingRequiredClaim(_) => "a required claim is missing",
         ErrorKind::InvalidAlgorithm => "its algorithm is not allowed here",
-        _ => "it can't be verified",
+        _ => NOT_VERIFIED,
     }
 }
 
 /// A NumericDate (RFC 7519 §2) from 1970 to the year 2500.
-fn numeric_date(value: &Value) -> Option<Timestamp> {
+pub fn numeric_date(value: &Value) -> Option<Timestamp> {
     const LATEST: f64 = 16_725_225_600.0;
     let seconds = value
         .as_f64()
@@ -145,7 +282,7 @@ mod tests {
     #![allow(clippy::unwrap_used)]
     use std::time::Duration;
 
-    use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header};
+    use jsonwebtoken::{EncodingKey, Header};
     use serde_json::json;
 
     use super::*;
@@ -158,8 +295,9 @@ mod tests {
 
     fn verifier(issuer: Option<&str>) -> TokenVerifier {
         TokenVerifier::new(&JwtConfig {
+            place: 0,
             algorithms: vec![Algorithm::HS256],
-            key: DecodingKey::from_secret(KEY),
+            keys: KeySource::Fixed(DecodingKey::from_secret(KEY)),
             user_claim: "sub".into(),
             issuer: issuer.map(str::to_owned),
             audience: None,
@@ -195,7 +333,7 @@ mod tests {
         let later = Timestamp::from_seconds(exp + 1);
         assert_eq!(
             verifier.verify(&text, later),
-            Err("it has expired"),
+            Err(Unverified::Invalid("it has expired")),
             "remembered or not"
         );
     }
@@ -242,7 +380,6 @@ mod tests {
             token(Algorithm::HS256, KEY, &json!({"exp": exp})),
             "not.a.token".into(),
             String::new(),
-            "x".repeat(limits::TOKEN_BYTES_MAX + 1),
         ];
         let verifier = verifier(None);
         for text in cases {

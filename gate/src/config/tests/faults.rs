@@ -55,7 +55,7 @@ fn lines(text: &str) -> Vec<String> {
 
 /// A table of keys to add to the tenant of eight lines, and the line it earns
 /// (without the name of the file).
-fn check(table: &[(&str, &str)]) {
+pub(super) fn check(table: &[(&str, &str)]) {
     for (added, expected) in table {
         let found = lines(&format!("{TENANT}{added}"));
         assert_eq!(found, [format!("portcullis.toml:{expected}")], "{added}");
@@ -205,7 +205,7 @@ fn keys_that_could_verify_nothing_are_refused() {
         ),
         (
             "algorithms = [\"HS256\"]",
-            "9: tenants.jwts.key_file: is missing; add key_file = \"PATH\" or key_env = \"VARIABLE\"",
+            "9: tenants.jwts.key_file: is missing; add key_file = \"PATH\", key_env = \"VARIABLE\", jwks_url = \"URL\" or jwks_file = \"PATH\"",
         ),
         (
             "algorithms = [\"HS256\"]\nkey_file = \"keys/acme.secret\"\nkey_env = \"ACME_JWT_KEY\"",
@@ -266,7 +266,7 @@ fn a_key_file_that_is_not_there_is_named() {
 #[test]
 fn a_tenant_whose_users_cannot_be_told_apart_is_refused() {
     let bare = "[[tenants]]\nid = \"acme\"\nhosts = [\"a.test\"]\nupstream = \"http://a:1\"\n";
-    let expected = "portcullis.toml:1: tenants: has no way to tell users apart, so none could be kept out; add [[tenants.session_cookies]] with [[tenants.logins]], [[tenants.jwts]] or [[tenants.api_keys]]";
+    let expected = "portcullis.toml:1: tenants: has no way to tell users apart, so none could be kept out; add [[tenants.session_cookies]] with [[tenants.logins]], [[tenants.jwts]], [[tenants.introspection]], [[tenants.api_keys]], [[tenants.trusted_headers]] or [tenants.basic]";
     assert_eq!(lines(bare), [expected]);
     let unlearnt = format!("{bare}[[tenants.session_cookies]]\nname = \"sid\"\n");
     let expected = "portcullis.toml:5: tenants.session_cookies: whose session a cookie is can be learnt only from a login; add [[tenants.logins]]";
