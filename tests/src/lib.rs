@@ -11,6 +11,7 @@ pub mod guests;
 pub mod origin;
 pub mod patience;
 pub mod program;
+pub mod provider;
 pub mod raw;
 pub mod signer;
 pub mod socket;

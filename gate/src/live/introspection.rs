@@ -104,7 +104,7 @@ impl Introspection {
         if let Some(known) = self.known(&hash, now) {
             return Ok(known);
         }
-        let mut flight = self.flight(hash, token)?;
+        let mut flight = self.flight(hash, token, now)?;
         let ended = flight.wait_for(Option::is_some);
         match tokio::time::timeout(self.config.wait, ended).await {
             Ok(Ok(answer)) => answer.clone().unwrap_or(Err(Unanswered)),
@@ -131,10 +131,19 @@ impl Introspection {
         self.answers.insert(hash, (answer.clone(), until));
     }
 
-    fn flight(self: &Arc<Self>, hash: TokenHash, token: &str) -> Result<Flight, Unanswered> {
+    fn flight(
+        self: &Arc<Self>,
+        hash: TokenHash,
+        token: &str,
+        now: Timestamp,
+    ) -> Result<Flight, Unanswered> {
         let mut flights = self.flights();
         if let Some(flight) = flights.get(&hash) {
             return Ok(flight.clone());
+        }
+        // A flight that has just ended left its answer before it went.
+        if let Some(known) = self.known(&hash, now) {
+            return Ok(watch::channel(Some(Ok(known))).1);
         }
         let (waiters, flight) = watch::channel(None);
         // Entered before it is sent, so that its end always finds it.
