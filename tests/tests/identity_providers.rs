@@ -19,7 +19,7 @@ const HOST: &str = "acme.localhost";
 
 fn by_url(url: &str) -> String {
     format!(
-        "[[tenants.jwts]]\nfrom = \"bearer\"\nalgorithms = [\"ES256\", \"EdDSA\"]\n\
+        "[[tenants.jwts]]\nfrom = \"bearer\"\nalgorithms = [\"ES256\", \"EdDSA\", \"RS256\"]\n\
          jwks_url = \"{url}\"\njwks_cooldown = \"1s\"\n"
     )
 }
@@ -51,7 +51,7 @@ async fn until_status(gate: &Gate, status: u16, what: &str, token: impl Fn() -> 
 
 #[tokio::test]
 async fn a_provider_changes_its_keys_and_nobody_has_to_restart() {
-    let (old, new) = (Signer::ec().named("old"), Signer::ed().named("new"));
+    let (old, new) = (Signer::rsa().named("old"), Signer::ed().named("new"));
     let provider = KeyServer::start(&[&old]).await;
     let origin = Origin::start().await;
     let gate = gate_with(&origin, &by_url(&provider.url()));
@@ -72,6 +72,18 @@ async fn a_provider_changes_its_keys_and_nobody_has_to_restart() {
     assert!(provider.asked() > asked);
     assert_eq!(with_bearer(&gate, &olds).await.status, 401);
     assert_eq!(with_bearer(&gate, &new.token("bob")).await.status, 200);
+}
+
+#[tokio::test]
+async fn keys_without_names_change_too() {
+    let (old, new) = (Signer::ec(), Signer::ec());
+    let provider = KeyServer::start(&[&old]).await;
+    let origin = Origin::start().await;
+    let gate = gate_with(&origin, &by_url(&provider.url()));
+    assert_eq!(with_bearer(&gate, &old.token("bob")).await.status, 200);
+    provider.publish(&[&new]);
+    until_status(&gate, 200, "the new key", || new.token("bob")).await;
+    assert_eq!(with_bearer(&gate, &old.token("bob")).await.status, 401);
 }
 
 #[tokio::test]

@@ -333,7 +333,9 @@ mod tests {
             let found = credentials(&headers(list), &sources).unwrap();
             let text = |credential| match credential {
                 Credential::Token { source, text } => (source, text),
-                other => panic!("{other:?}"),
+                other @ (Credential::Session { .. } | Credential::ApiKey { .. }) => {
+                    panic!("{other:?}")
+                }
             };
             found.into_iter().map(text).collect::<Vec<_>>()
         };

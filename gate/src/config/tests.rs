@@ -53,7 +53,11 @@ fn folder() -> tempfile::TempDir {
 }
 
 fn environment(name: &str) -> Option<OsString> {
-    matches!(name, "ACME_JWT_KEY" | "ACME_INTROSPECTION").then(|| "k".repeat(64).into())
+    matches!(
+        name,
+        "ACME_JWT_KEY" | "ACME_INTROSPECTION" | "SHOP_JWT_SECRET"
+    )
+    .then(|| "k".repeat(64).into())
 }
 
 fn parse(text: &str, root: &Path) -> Result<Config, ConfigError> {

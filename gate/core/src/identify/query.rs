@@ -48,7 +48,9 @@ mod tests {
         let taken = query_tokens(query, &sources);
         let text = |credential| match credential {
             Credential::Token { source: 1, text } => text,
-            other => panic!("{other:?}"),
+            other @ (Credential::Token { .. }
+            | Credential::Session { .. }
+            | Credential::ApiKey { .. }) => panic!("{other:?}"),
         };
         taken.into_iter().map(text).collect()
     }

@@ -85,3 +85,21 @@ fn the_smallest_example_of_the_reference_is_good() {
         .unwrap();
     parse(smallest, folder.path()).unwrap();
 }
+
+#[test]
+fn the_examples_of_the_identities_are_good() {
+    const IDENTITIES: &str = include_str!("../../../../docs/identities.md");
+    let folder = folder();
+    let key = super::faults::P256_PUBLIC;
+    std::fs::write(folder.path().join("keys/shop.pem"), key).unwrap();
+    let examples = IDENTITIES.split("```toml\n").skip(1);
+    let examples = examples.map(|rest| rest.split("```").next().unwrap());
+    let mut count = 0;
+    for example in examples {
+        let tenant =
+            "[[tenants]]\nid = \"shop\"\nhosts = [\"shop.test\"]\nupstream = \"http://a:1\"\n";
+        parse(&format!("{tenant}{example}"), folder.path()).expect(example);
+        count += 1;
+    }
+    assert_eq!(count, 6);
+}
