@@ -169,15 +169,20 @@ fn is_claim(name: &HeaderName, named: &Named<'_>) -> bool {
 /// Whether `name` is another spelling of a header that the gate judges by. The
 /// header itself may be spelt with `_`.
 fn aliases_judged(name: &str, aliased: bool, named: &Named<'_>) -> bool {
-    let read_as = |name: &str| name.replace(['_', '.'], "-");
-    if aliased && JUDGED.contains(&read_as(name).as_str()) {
-        return true;
-    }
     let own = || named.sources.headers().map(HeaderName::as_str);
-    if own().any(|judged| judged == name) {
-        return false;
-    }
-    own().any(|judged| judged.len() == name.len() && read_as(judged) == read_as(name))
+    let reads_as_judged = |judged: &&str| reads_as(name, judged);
+    (aliased && JUDGED.iter().any(|judged| reads_as_judged(&judged)))
+        || (own().any(|judged| reads_as_judged(&judged)) && own().all(|judged| judged != name))
+}
+
+/// Whether a CGI or its heirs would take one header for the other.
+fn reads_as(one: &str, other: &str) -> bool {
+    let plain = |b: u8| if matches!(b, b'_' | b'.') { b'-' } else { b };
+    one.len() == other.len()
+        && one
+            .bytes()
+            .zip(other.bytes())
+            .all(|(a, b)| plain(a) == plain(b))
 }
 
 /// Whether requests may not carry the header `name` (in lower case), in any

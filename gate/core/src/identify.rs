@@ -27,8 +27,6 @@ pub struct Sources {
     pub api_key_headers: Vec<HeaderName>,
     /// Headers that name the user, from listed peers.
     pub trusted_headers: Vec<HeaderName>,
-    /// Whether users sign in by HTTP Basic.
-    pub basic: bool,
 }
 
 impl Sources {
@@ -180,7 +178,8 @@ fn header_tokens(headers: &HeaderMap, place: &TokenPlace) -> Vec<String> {
 
 fn header_token(name: &HeaderName, scheme: Option<&str>, value: &HeaderValue) -> Option<String> {
     let Some(scheme) = scheme else {
-        return Some(scheme::token68(value.as_bytes().trim_ascii()));
+        let text = value.as_bytes().trim_ascii();
+        return (!text.is_empty()).then(|| scheme::token68(text));
     };
     match scheme::behind(value, scheme) {
         // `Authorization` is for other schemes too; a header of its own is not.
@@ -349,6 +348,7 @@ mod tests {
         );
         assert_eq!(texts(&[("x-token", "a, b")]), one(2, ""));
         assert_eq!(texts(&[("x-token", "Bearer a")]), one(2, ""));
+        assert!(texts(&[("x-token", "")]).is_empty());
         assert_eq!(texts(&[("x-app", "token a")]), one(3, "a"));
         assert_eq!(texts(&[("x-app", "a")]), one(3, ""));
     }

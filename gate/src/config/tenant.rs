@@ -67,7 +67,6 @@ pub(super) fn read_tenant(section: &Section<'_>) -> Result<TenantConfig, Noted> 
             .iter()
             .map(|entry| entry.header.clone())
             .collect(),
-        basic: basic.is_some(),
         api_key_headers: api_keys
             .iter()
             .map(|source| source.header.clone())

@@ -282,3 +282,39 @@ pub(super) fn learn_passwords(live: &Reader, named: &[Named], status: StatusCode
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use base64::Engine;
+    use base64::prelude::BASE64_STANDARD;
+    use http::HeaderValue;
+    use http::header::AUTHORIZATION;
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn read(text: &str) -> Basic {
+        let mut headers = HeaderMap::new();
+        let value = HeaderValue::from_str(&format!("Basic {text}")).unwrap();
+        headers.insert(AUTHORIZATION, value);
+        basic(&headers).unwrap()
+    }
+
+    proptest! {
+        #[test]
+        fn what_any_client_writes_is_read_as_it_was_meant(user in "[^:]{0,20}", password in any::<String>()) {
+            let pair = format!("{user}:{password}").into_bytes();
+            let read = read(&BASE64_STANDARD.encode(&pair));
+            prop_assert_eq!(read, Basic::Pair { user, pair });
+        }
+
+        /// What is taken at all, a strict decoder takes for the same bytes.
+        #[test]
+        fn nothing_is_read_that_another_would_not_read_alike(text in "[A-Za-z0-9+/=]{0,16}|[YTpiOmMN=]{8}") {
+            if let Basic::Pair { pair, .. } = read(&text) {
+                prop_assert_eq!(BASE64_STANDARD.decode(&text).ok(), Some(pair));
+            }
+        }
+    }
+}

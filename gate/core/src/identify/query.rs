@@ -16,6 +16,10 @@ pub fn query_tokens(query: &str, sources: &Sources) -> Vec<Credential> {
         let wanted = folded(wanted);
         for pair in query.split(['&', ';']) {
             let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+            // Nobody's, and no reader makes a token of it.
+            if value.is_empty() {
+                continue;
+            }
             let name = decoded(name);
             let before_bracket = name.split('[').next().unwrap_or_default();
             if folded(&name) == wanted || folded(before_bracket) == wanted {
@@ -73,7 +77,7 @@ mod tests {
             assert_eq!(tokens(query), ["a.b.c"], "{query}");
         }
         assert_eq!(tokens("access_token=a&access_token=b"), ["a", "b"]);
-        assert!(tokens("token=a&x=access_token").is_empty());
+        assert!(tokens("token=a&x=access_token&access_token=&access_token").is_empty());
     }
 
     #[test]
@@ -82,7 +86,6 @@ mod tests {
             "access_token=a+b",
             "access_token=a%zz",
             "access_token=a%20",
-            "access_token",
             "access_token=%ff",
             "access_token=a%3Bb",
         ] {

@@ -97,8 +97,11 @@ impl Caller {
         if let Ok(host) = HeaderValue::from_str(authority) {
             request.headers_mut().insert(header::HOST, host);
         }
-        let json = HeaderValue::from_static("application/json");
+        let json = HeaderValue::from_static("application/json, */*;q=0.1");
         request.headers_mut().insert(header::ACCEPT, json);
+        // Some servers turn away whoever does not say what it is.
+        let agent = HeaderValue::from_static(concat!("portcullis/", env!("CARGO_PKG_VERSION")));
+        request.headers_mut().insert(header::USER_AGENT, agent);
         let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
         let connection = tokio::spawn(connection);
         let answer = sender.send_request(request).await;
