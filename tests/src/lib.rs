@@ -2,6 +2,7 @@
 //! in front of it.
 
 pub mod admin;
+pub mod app;
 pub mod browser;
 pub mod client;
 pub mod demo;
