@@ -17,7 +17,8 @@ HOSTILE := $(TARGET)/policy/hostile.wasm
 POLICY_SOURCES := Cargo.toml rust-toolchain.toml \
 	$(shell find policy-wasm wit tests/fixtures/hostile -name target -prune -o -type f -print 2>/dev/null)
 
-# The application that the end-to-end tests put the gate in front of.
+# The applications that the end-to-end tests put the gate in front of: Django and
+# Panel.
 VENV := $(TARGET)/venv
 export PORTCULLIS_TEST_PYTHON := $(VENV)/bin/python
 
@@ -125,8 +126,8 @@ python:
 	@.ci/need "python3 -c 'import ensurepip'" python3 python3-venv
 
 $(VENV)/ready: tests/requirements.txt | python
-	$(SAY) 'setting up Django for the end-to-end tests, in target/venv'
+	$(SAY) 'setting up Django and Panel for the end-to-end tests, in target/venv; a minute, once'
 	@rm -rf $(VENV)
 	@python3 -m venv $(VENV)
-	@$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check -r $<
+	@$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --only-binary=:all: -r $<
 	@touch $@
