@@ -16,3 +16,4 @@ pub mod patience;
 pub mod program;
 pub mod raw;
 pub mod socket;
+pub mod verdaccio;
