@@ -2,16 +2,20 @@
 //! in front of it.
 
 pub mod admin;
+pub mod app;
 pub mod browser;
 pub mod client;
 pub mod demo;
 pub mod django;
 pub mod gate;
 pub mod guests;
+pub mod guide;
 pub mod origin;
+pub mod panel;
 pub mod patience;
 pub mod program;
 pub mod provider;
 pub mod raw;
 pub mod signer;
 pub mod socket;
+pub mod verdaccio;

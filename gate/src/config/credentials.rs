@@ -13,12 +13,13 @@ use jsonwebtoken::{Algorithm, AlgorithmFamily, DecodingKey};
 use portcullis_core::forward;
 use portcullis_core::identify::TokenPlace;
 use portcullis_core::ids::UserId;
+use portcullis_core::limits;
 use portcullis_core::names::NameRule;
 use toml::de::DeValue;
 
 use super::fault::Noted;
 use super::section::Section;
-use super::{ApiKeyConfig, ApiKeyHash, JwtConfig, keys, peers, scalar};
+use super::{ApiKeyConfig, ApiKeyHash, JwtConfig, SessionCookieConfig, keys, scalar};
 use crate::secret::Secret;
 
 /// More slack than this keeps expired tokens alive for too long.
@@ -39,21 +40,34 @@ const ALGORITHMS: [(&str, Algorithm); 12] = [
     ("EdDSA", Algorithm::EdDSA),
 ];
 
-pub(super) fn read_session_cookies(tenant: &Section<'_>) -> Result<Vec<String>, Noted> {
-    let mut names: Vec<String> = Vec::new();
+pub(super) fn read_session_cookies(
+    tenant: &Section<'_>,
+) -> Result<Vec<(String, SessionCookieConfig)>, Noted> {
+    let mut cookies: Vec<(String, SessionCookieConfig)> = Vec::new();
     let mut outcome = Ok(());
     for section in tenant.sections("session_cookies")? {
-        let name = section.required("name", "name = \"sessionid\"", scalar::cookie_name);
-        section.refuse_unknown();
-        match name {
-            Ok(name) if names.contains(&name) => {
+        match read_session_cookie(&section) {
+            Ok((name, _)) if cookies.iter().any(|(other, _)| *other == name) => {
                 outcome = Err(section.note("name", format!("{name} is listed twice; remove one")));
             }
-            Ok(name) => names.push(name),
+            Ok(cookie) => cookies.push(cookie),
             Err(noted) => outcome = Err(noted),
         }
     }
-    outcome.map(|()| names)
+    outcome.map(|()| cookies)
+}
+
+fn read_session_cookie(section: &Section<'_>) -> Result<(String, SessionCookieConfig), Noted> {
+    const KEPT_MIN: Duration = Duration::from_secs(60);
+    let name = section.required("name", "name = \"sessionid\"", scalar::cookie_name);
+    let kept = section.optional("kept", |value| {
+        scalar::duration_within(value, KEPT_MIN, limits::SESSION_KEPT)
+    });
+    section.refuse_unknown();
+    let config = SessionCookieConfig {
+        kept: kept?.unwrap_or(limits::SESSION_KEPT),
+    };
+    Ok((name?, config))
 }
 
 pub(super) fn read_jwts(tenant: &Section<'_>) -> Result<Vec<(TokenPlace, JwtConfig)>, Noted> {
@@ -152,7 +166,7 @@ pub(super) fn read_place(section: &Section<'_>) -> Result<TokenPlace, Noted> {
 
 /// `Authorization`, or a header of the app's own.
 fn read_token_header(value: &DeValue<'_>) -> Result<HeaderName, String> {
-    let name = peers::header_name(value)?;
+    let name = scalar::header(value)?;
     if name == AUTHORIZATION {
         return Ok(name);
     }
@@ -390,13 +404,7 @@ fn read_api_key_source(section: &Section<'_>, rule: NameRule) -> Result<ApiKeyCo
 }
 
 fn read_header(value: &DeValue<'_>) -> Result<HeaderName, String> {
-    let name = peers::header_name(value)?;
-    if name.as_str().starts_with("x-portcullis-") {
-        return Err(format!(
-            "{:?} is dropped from requests, as all X-Portcullis-* headers are; use another name",
-            scalar::text(value)?
-        ));
-    }
+    let name = scalar::header(value)?;
     check_own(&name).map(|()| name)
 }
 

@@ -60,7 +60,7 @@ pub(super) fn read_trusted_headers(
 
 fn read_trusted_header(section: &Section<'_>) -> Result<TrustedHeaderConfig, Noted> {
     let header = section.required("header", "header = \"X-Auth-User\"", |value| {
-        let name: HeaderName = header_name(value)?;
+        let name = scalar::header(value)?;
         if forward::is_reserved(name.as_str()) {
             return Err(format!(
                 "{name:?} is a header of the protocol or of the gate; use another name"
@@ -78,13 +78,6 @@ fn read_trusted_header(section: &Section<'_>) -> Result<TrustedHeaderConfig, Not
         ));
     }
     Ok(TrustedHeaderConfig { header, from })
-}
-
-/// A header's name, in any case.
-pub(super) fn header_name(value: &DeValue<'_>) -> Result<HeaderName, String> {
-    let text = scalar::text(value)?;
-    text.parse()
-        .map_err(|_| format!("{text:?} is not a header name; write one such as \"X-API-Key\""))
 }
 
 /// An address, or a network as `ADDRESS/PREFIX`.

@@ -11,13 +11,21 @@ use toml::de::DeValue;
 
 use super::fault::Noted;
 use super::section::Section;
-use super::{BuiltinPolicy, LogoutConfig, OnFailure, PolicyConfig, PolicySource, TenantConfig};
+use super::{
+    BuiltinPolicy, LogoutConfig, OnFailure, PolicyConfig, PolicySource, TenantConfig,
+    UnknownSessions,
+};
 use super::{credentials, introspection, login, peers, scalar};
 
 const NAME_RULES: [(&str, NameRule); 3] = [
     ("fold-case", NameRule::FoldCase),
     ("keep-case", NameRule::KeepCase),
     ("fold-accents", NameRule::FoldAccents),
+];
+
+const UNKNOWN: [(&str, UnknownSessions); 2] = [
+    ("allow", UnknownSessions::Allow),
+    ("login", UnknownSessions::Login),
 ];
 
 pub(super) fn read_tenant(section: &Section<'_>) -> Result<TenantConfig, Noted> {
@@ -36,6 +44,9 @@ pub(super) fn read_tenant(section: &Section<'_>) -> Result<TenantConfig, Noted> 
     let login_page = section.optional("login_page", scalar::path_and_query);
     let policy = read_policy(section);
     let cookies = credentials::read_session_cookies(section);
+    let unknown_sessions =
+        section.optional("unknown_sessions", |value| scalar::word(value, &UNKNOWN));
+    let taught_by = section.optional("taught_by", scalar::header);
     let jwts = credentials::read_jwts(section);
     let introspections = introspection::read_introspections(section);
     // Under a rule that is wrong, the keys' users are still worth checking.
@@ -48,13 +59,15 @@ pub(super) fn read_tenant(section: &Section<'_>) -> Result<TenantConfig, Noted> 
 
     let (cookies, jwts, api_keys, logins) = (cookies?, jwts?, api_keys?, logins?);
     let (introspections, trusted_headers) = (introspections?, trusted_headers?);
-    let basic = basic?;
+    let (basic, taught_by) = (basic?, taught_by?);
+    let (cookies, session_cookies): (Vec<String>, Vec<_>) = cookies.into_iter().unzip();
     let others = jwts.len()
         + introspections.len()
         + api_keys.len()
         + trusted_headers.len()
-        + usize::from(basic.is_some());
-    check_ways_to_identify(section, &cookies, others, &logins)?;
+        + usize::from(basic.is_some())
+        + usize::from(taught_by.is_some());
+    check_ways_to_identify(section, &cookies, others, taught_by.is_some(), &logins)?;
     let mut tokens = Vec::new();
     let jwts = placed(&mut tokens, jwts, |jwt, place| jwt.place = place);
     let introspections = placed(&mut tokens, introspections, |entry, place| {
@@ -81,6 +94,9 @@ pub(super) fn read_tenant(section: &Section<'_>) -> Result<TenantConfig, Noted> 
         login_page,
         policy: policy?,
         sources,
+        session_cookies,
+        unknown_sessions: unknown_sessions?.unwrap_or_default(),
+        taught_by,
         jwts,
         introspections,
         api_keys,
@@ -138,18 +154,19 @@ fn default_login_page(logins: &[(LoginRoute, PathAndQuery)]) -> PathAndQuery {
 fn check_ways_to_identify(
     section: &Section<'_>,
     cookies: &[String],
-    others: usize,
+    other_ways: usize,
+    taught: bool,
     logins: &[(LoginRoute, PathAndQuery)],
 ) -> Result<(), Noted> {
-    if cookies.is_empty() && others == 0 && logins.is_empty() {
+    if cookies.is_empty() && other_ways == 0 && logins.is_empty() {
         return Err(section.note_whole(
             "has no way to tell users apart, so none could be kept out; add [[tenants.session_cookies]] with [[tenants.logins]], [[tenants.jwts]], [[tenants.introspection]], [[tenants.api_keys]], [[tenants.trusted_headers]] or [tenants.basic]",
         ));
     }
-    if !cookies.is_empty() && logins.is_empty() {
+    if !cookies.is_empty() && logins.is_empty() && !taught {
         return Err(section.note(
             "session_cookies",
-            "whose session a cookie is can be learnt only from a login; add [[tenants.logins]]",
+            "whose session it is can be learnt only from a login, or from the app's own word; add [[tenants.logins]] or taught_by",
         ));
     }
     Ok(())

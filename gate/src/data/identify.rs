@@ -3,6 +3,7 @@
 
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use http::header::HeaderName;
 use http::request::Parts;
@@ -39,6 +40,8 @@ pub(super) enum Proof {
         hash: SessionHash,
         cookie: usize,
         session: Arc<Session>,
+        /// Nobody has used it for longer than it may rest.
+        expired: bool,
     },
     /// `cookie`: the token's own cookie, where it did not come in a header.
     Token {
@@ -59,6 +62,8 @@ pub(super) enum Proof {
 pub(super) struct Found {
     pub named: Vec<Named>,
     pub spoilt: Vec<String>,
+    /// A session cookie is among them that the gate has seen no login for.
+    pub unknown: bool,
 }
 
 /// Looks up what the request carries. A credential that nobody knows names nobody:
@@ -84,15 +89,14 @@ pub(super) async fn identify(
             Credential::Session { cookie, value } => {
                 let name = &sources.session_cookies[cookie];
                 let hash = sessions::hash(tenant.id(), name, &value);
-                if let Some(session) = live.sessions().find(&hash) {
-                    let user = session.user.clone();
-                    let proof = Proof::Session {
-                        hash,
-                        cookie,
-                        session,
-                    };
-                    found.name(live, user, proof);
-                }
+                let kept = tenant.config.session_cookies[cookie].kept;
+                let before = found.named.len();
+                live.sessions().owners(&hash, |session| {
+                    found
+                        .named
+                        .push(session_named(live, cookie, session, kept, now));
+                });
+                found.unknown |= found.named.len() == before;
             }
             Credential::Token { source, text } => {
                 take_token(tenant, live, (source, &text), now, &mut found).await?;
@@ -115,6 +119,28 @@ pub(super) async fn identify(
     }
     tell_contradictions(live, &found.named);
     Ok(found)
+}
+
+fn session_named(
+    live: &Reader,
+    cookie: usize,
+    session: &Arc<Session>,
+    kept: Duration,
+    now: Timestamp,
+) -> Named {
+    let expired = session.has_expired(now, kept);
+    if !expired {
+        session.touch(now);
+    }
+    Named {
+        user: live.resolve(session.user.clone()),
+        proof: Proof::Session {
+            hash: session.hash,
+            cookie,
+            session: Arc::clone(session),
+            expired,
+        },
+    }
 }
 
 async fn take_token(
@@ -226,8 +252,14 @@ impl Named {
     pub(super) fn judged(&self, live: &Reader) -> Identity {
         let standing = live.standing(&self.user);
         let (carrier, dead) = match &self.proof {
-            Proof::Session { session, .. } => {
-                (Carrier::Session, standing.killed_session(session.learnt_at))
+            Proof::Session {
+                session, expired, ..
+            } => {
+                let killed = standing.killed_session(session.learnt_at);
+                (
+                    Carrier::Session,
+                    killed || *expired || session.ended().is_some(),
+                )
             }
             Proof::Token {
                 claims,
