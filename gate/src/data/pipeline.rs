@@ -63,7 +63,6 @@ async fn pass(
     let asked_first = question();
     let permitted = decide(&asked_first, (worker.clock)())?;
 
-    let upload = login.as_ref().map(|login| login.body.clone());
     let exchange = Exchange {
         worker,
         tenant: &tenant,
@@ -71,8 +70,9 @@ async fn pass(
         head: &head,
         ticket: &ticket,
     };
-    let sent = exchange.prepare(&mut parts, &permitted, &found, login.is_some());
-    let answered = exchange.send(&permitted, parts, upload, body).await;
+    let route = login.as_ref().map(|login| login.route);
+    let sent = exchange.prepare(&mut parts, &permitted, &found, route);
+    let answered = exchange.send(&permitted, parts, login.as_ref(), body).await;
     let answered = match answered {
         Ok(answered) => answered,
         Err(Unanswered::Refused(refusal)) => return Err(refusal),
@@ -93,6 +93,7 @@ async fn pass(
         identities,
         &sent,
         answered.response(),
+        answered.body_verdict,
     )
     .await?;
     Ok(forward::relay(worker, answered, ticket))

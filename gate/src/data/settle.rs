@@ -8,6 +8,7 @@ use portcullis_core::decide::{Identity, Permitted, Question, decide};
 use portcullis_core::identify::{Credential, SetCookie, credentials, set_cookies};
 use portcullis_core::ids::{Revision, UserKey};
 use portcullis_core::limits;
+use portcullis_core::login::success::BodyVerdict;
 use portcullis_core::refusal::Refusal;
 
 use super::WorkerRef;
@@ -29,6 +30,7 @@ pub(super) async fn settle(
     (named, judged): (&[Named], &[Identity]),
     sent: &HeaderMap,
     response: &Response<Incoming>,
+    body: BodyVerdict,
 ) -> Result<(), Refusal> {
     let set: Vec<SetCookie> = set_cookies(response.headers(), &tenant.config.sources)
         .into_iter()
@@ -37,8 +39,11 @@ pub(super) async fn settle(
     if login.is_none() && set.is_empty() {
         return Ok(());
     }
-    let accepted =
-        login.filter(|(login, ..)| login.route.accepted(response.status(), !set.is_empty()));
+    let accepted = login.filter(|(login, ..)| {
+        login
+            .route
+            .accepted(response.status(), !set.is_empty(), body)
+    });
     if let Some((login, judged_at, permitted)) = accepted {
         let kept = kept_sessions(worker, tenant, sent, &set)?;
         if let Err(refusal) = still_welcome(worker, login, permitted) {
