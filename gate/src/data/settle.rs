@@ -135,7 +135,7 @@ fn still_welcome(
     permitted: &Permitted,
 ) -> Result<(), Refusal> {
     if let Some(user) = permitted.withhold_login() {
-        return Err(Refusal::Suspended(user.clone()));
+        return Err(Refusal::Suspended(user));
     }
     let attempt = Some(login.attempt(&worker.live));
     let again = decide(
@@ -146,7 +146,7 @@ fn still_welcome(
         (worker.clock)(),
     )?;
     match again.withhold_login() {
-        Some(user) => Err(Refusal::Suspended(user.clone())),
+        Some(user) => Err(Refusal::Suspended(user)),
         None => Ok(()),
     }
 }
