@@ -5,6 +5,7 @@ pub mod admin;
 pub mod browser;
 pub mod client;
 pub mod demo;
+pub mod distinguisher;
 pub mod django;
 pub mod gate;
 pub mod guests;
