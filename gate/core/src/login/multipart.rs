@@ -145,7 +145,7 @@ fn read_part(part: &[u8]) -> Result<Part<'_>, LoginFault> {
 
 /// `form-data; name="…"`, and for a file `; filename="…"` after it (RFC 7578 §4.2).
 fn read_disposition(value: &str) -> Result<(String, bool), LoginFault> {
-    let rest = strip_word(value, "form-data").ok_or(UNREADABLE)?;
+    let rest = value.strip_prefix("form-data").ok_or(UNREADABLE)?;
     let (name, rest) = read_parameter(rest, "name").ok_or(UNREADABLE)?;
     if rest.is_empty() {
         return Ok((name, false));
@@ -160,7 +160,8 @@ fn read_disposition(value: &str) -> Result<(String, bool), LoginFault> {
 /// two ways, `%22` for a quote in three, so a value has neither.
 fn read_parameter<'a>(text: &'a str, name: &str) -> Option<(String, &'a str)> {
     let rest = text.strip_prefix(';')?.trim_start_matches(' ');
-    let rest = strip_word(rest, name)?.strip_prefix('=')?;
+    // In another case, not every parser takes it for the same.
+    let rest = rest.strip_prefix(name)?.strip_prefix('=')?;
     let odd = |c: char| matches!(c, '\\' | '%') || c.is_control();
     let bare = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.');
     let (value, rest, fits) = match rest.strip_prefix('"') {
@@ -174,11 +175,6 @@ fn read_parameter<'a>(text: &'a str, name: &str) -> Option<(String, &'a str)> {
         }
     };
     (fits && (name != "name" || !value.is_empty())).then(|| (value.to_owned(), rest))
-}
-
-fn strip_word<'a>(text: &'a str, word: &str) -> Option<&'a str> {
-    let (begin, rest) = text.split_at_checked(word.len())?;
-    begin.eq_ignore_ascii_case(word).then_some(rest)
 }
 
 /// A part's own content type. A part that holds parts, or text in another charset,

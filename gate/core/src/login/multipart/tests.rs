@@ -81,6 +81,8 @@ fn a_part_with_two_readings_is_refused() {
         "Content-Disposition: form-data; name=\"username\"; filename=\"\"",
         "Content-Disposition: form-data; name=\"\"",
         "Content-Disposition: form-data",
+        "Content-Disposition: form-data; Name=\"username\"",
+        "Content-Disposition: Form-Data; name=\"username\"",
         "Content-Disposition: attachment; name=\"username\"",
         "Content-Disposition : form-data; name=\"username\"",
         "Content-Disposition: form-data;\n name=\"username\"",
