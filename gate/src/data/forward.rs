@@ -28,6 +28,7 @@ use super::identify::{Found, Proof};
 use super::login::Login;
 use super::tunnel;
 use super::upstream::{self, Borrowed};
+use crate::config::UnknownSessions;
 use crate::live::connections::Ticket;
 use crate::live::sessions;
 use crate::live::tenants::Tenant;
@@ -55,8 +56,8 @@ pub(super) struct Answered {
 }
 
 impl Answered {
-    pub(super) fn response(&self) -> &Response<Incoming> {
-        &self.response
+    pub(super) fn response_mut(&mut self) -> &mut Response<Incoming> {
+        &mut self.response
     }
 }
 
@@ -74,14 +75,15 @@ impl From<Refusal> for Unanswered {
 }
 
 impl Exchange<'_> {
-    /// Makes the head what the app gets; returns, for a login, its Host and cookies
-    /// for what follows the answer.
+    /// Makes the head what the app gets; returns its Host and cookies, where they are
+    /// needed for what follows the answer.
     pub(super) fn prepare(
         &self,
         parts: &mut Parts,
         permitted: &Permitted,
         found: &Found,
         login: Option<&LoginRoute>,
+        needs_cookies: bool,
     ) -> HeaderMap {
         let host = HeaderValue::from_str(
             parts
@@ -102,23 +104,41 @@ impl Exchange<'_> {
         cookies::drop_unjudged(&mut parts.headers, sources, |cookie, value| {
             let name = &sources.session_cookies[cookie];
             let hash = sessions::hash(self.tenant.id(), name, value);
-            self.worker.live.sessions().find(&hash).is_some()
+            self.worker.live.sessions().is_known(&hash)
         });
+        let without_unknown = found.unknown
+            && self.tenant.config.unknown_sessions == UnknownSessions::Login
+            && !self.tenant.is_login(&self.head.path);
+        if without_unknown {
+            self.drop_unknown_sessions(&mut parts.headers);
+        }
         if permitted.without_dead_cookies() || !found.spoilt.is_empty() {
             self.drop_dead_cookies(&mut parts.headers, found);
         }
         let mut sent = HeaderMap::new();
-        let Some(route) = login else {
-            return sent;
-        };
-        if route.success_body.is_some() {
+        if login.is_some_and(|route| route.success_body.is_some()) {
             answer::ask_plain(&mut parts.headers);
+        }
+        if !needs_cookies {
+            return sent;
         }
         if let Some(cookies) = parts.headers.get(header::COOKIE) {
             sent.insert(header::COOKIE, cookies.clone());
         }
         sent.insert(header::HOST, host);
         sent
+    }
+
+    /// The app takes who comes without a session to its login by itself.
+    fn drop_unknown_sessions(&self, headers: &mut HeaderMap) {
+        let names = &self.tenant.config.sources.session_cookies;
+        rules::without_cookies(headers, |name, value| {
+            let Some(name) = names.iter().find(|known| known.as_bytes() == name) else {
+                return false;
+            };
+            let hash = sessions::hash(self.tenant.id(), name, &canonical_cookie_value(value));
+            !self.worker.live.sessions().is_known(&hash)
+        });
     }
 
     fn drop_dead_cookies(&self, headers: &mut HeaderMap, found: &Found) {
