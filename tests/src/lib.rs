@@ -6,6 +6,7 @@ pub mod app;
 pub mod browser;
 pub mod client;
 pub mod demo;
+pub mod distinguisher;
 pub mod django;
 pub mod gate;
 pub mod guests;

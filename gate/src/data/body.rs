@@ -14,6 +14,7 @@ use hyper::body::{Body, Frame, Incoming, SizeHint};
 use portcullis_core::refusal::Refusal;
 use tokio::time::{Instant, Sleep};
 
+use super::answer::AppBody;
 use super::upstream::Borrowed;
 use crate::live::connections::Ticket;
 
@@ -189,7 +190,7 @@ pub(super) enum Answer {
 }
 
 pub(super) struct Relayed {
-    body: Incoming,
+    body: AppBody,
     ticket: Rc<Ticket>,
     idle: IdleTimer,
     connection: Option<Borrowed>,
@@ -201,7 +202,7 @@ impl Answer {
     }
 
     pub(super) fn relayed(
-        body: Incoming,
+        body: AppBody,
         ticket: Rc<Ticket>,
         wait: Duration,
         connection: Borrowed,
