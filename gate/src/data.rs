@@ -14,6 +14,7 @@ mod preface;
 mod refuse;
 mod respond;
 mod settle;
+mod severing;
 mod tunnel;
 mod upstream;
 mod worker;

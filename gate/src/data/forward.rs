@@ -1,6 +1,7 @@
 //! Forwards what was permitted, and relays the app's answer.
 
 use std::rc::Rc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::header::{self, HeaderValue};
@@ -13,17 +14,19 @@ use hyper::upgrade::OnUpgrade;
 use portcullis_core::cookies;
 use portcullis_core::decide::Permitted;
 use portcullis_core::forward as rules;
+use portcullis_core::grpc;
 use portcullis_core::identify::canonical_cookie_value;
 use portcullis_core::refusal::Refusal;
-use portcullis_core::request::{CheckedHead, lists};
+use portcullis_core::request::{CheckedHead, HeadFault, lists};
 use tokio::time::Instant;
 
 use super::WorkerRef;
 use super::body::{Answer, Upload, UploadState};
 use super::connection::Client;
 use super::identify::{Found, Proof};
-use super::tunnel;
 use super::upstream::{self, Borrowed};
+use super::{severing, tunnel};
+use crate::config::UpstreamProtocol;
 use crate::live::connections::Ticket;
 use crate::live::sessions;
 use crate::live::tenants::Tenant;
@@ -44,6 +47,8 @@ pub(super) struct Answered {
     /// The client's side of a WebSocket that both want.
     upgrade: Option<OnUpgrade>,
     keep_alive_slot: Option<super::connection::Slot>,
+    /// A gRPC call of an HTTP/2 client.
+    grpc: bool,
 }
 
 impl Answered {
@@ -89,7 +94,12 @@ impl Exchange<'_> {
             host: &host,
         };
         let keys = &self.tenant.config.sources.api_key_headers;
-        rules::request_headers(&mut parts.headers, &client, keys, self.head.websocket);
+        let onward = match (self.head.websocket, self.tenant.upstream.protocol) {
+            (true, _) => rules::Onward::WebSocket,
+            (false, UpstreamProtocol::Http1) => rules::Onward::Http1,
+            (false, UpstreamProtocol::Http2) => rules::Onward::Http2,
+        };
+        rules::request_headers(&mut parts.headers, &client, keys, onward);
         let sources = &self.tenant.config.sources;
         cookies::drop_unjudged(&mut parts.headers, sources, |cookie, value| {
             let name = &sources.session_cookies[cookie];
@@ -156,15 +166,27 @@ impl Exchange<'_> {
         login_body: Option<Bytes>,
         body: Incoming,
     ) -> Result<Answered, Unanswered> {
+        if self.head.websocket && self.tenant.upstream.protocol == UpstreamProtocol::Http2 {
+            // HTTP/2 has no upgrade (RFC 9113 §8.6).
+            return Err(Refusal::Head(HeadFault::Upgrade).into());
+        }
+        let is_call = grpc::is_call(&parts.headers);
+        let deadlines = &self.worker.deadlines;
         let upgrade = parts
             .extensions
             .remove::<OnUpgrade>()
             .filter(|_| self.head.websocket);
         let state = Rc::new(UploadState::default());
-        let idle = self.worker.deadlines.request_body_idle;
+        let answered_idle = deadlines.response_body_idle;
+        let idle = if is_call {
+            answered_idle
+        } else {
+            deadlines.request_body_idle
+        };
+        let grpc = is_call && parts.version == Version::HTTP_2;
         let upload = match login_body {
             Some(whole) => Upload::Whole(Full::new(whole)),
-            None => Upload::stream(body, idle, &state, self.ticket),
+            None => Upload::stream(body, (idle, answered_idle), &state, self.ticket),
         };
         let request = outgoing(parts, upload);
         let cut = self.ticket.cut();
@@ -175,25 +197,35 @@ impl Exchange<'_> {
                 return Err(Unanswered::Cut);
             }
             answer = upstream::send(self.worker, &self.tenant.upstream, request) => answer,
-            () = self.too_slow(&state) => Err(Refusal::UpstreamSlow),
+            () = self.too_slow(&state, is_call) => Err(Refusal::UpstreamSlow),
         };
         let (response, connection) =
             answer.map_err(|refusal| state.take_fault().unwrap_or(refusal))?;
+        state.answer_has_begun();
         let keep_alive_slot = upgrade.is_some().then(|| self.client.slot());
         Ok(Answered {
             response,
             connection,
             upgrade,
             keep_alive_slot,
+            grpc,
         })
     }
 
-    /// The app's time runs from the last piece of the request that it was sent.
-    async fn too_slow(&self, state: &UploadState) {
+    /// The app's time runs from the last piece of the request that it was sent. In
+    /// gRPC the head of the answer often comes with the first message only, so
+    /// there it is the wait for a message.
+    async fn too_slow(&self, state: &UploadState, is_call: bool) {
+        let deadlines = &self.worker.deadlines;
+        let wait = if is_call {
+            deadlines.upstream_head.max(deadlines.response_body_idle)
+        } else {
+            deadlines.upstream_head
+        };
         let started = Instant::now();
         loop {
             let since = state.waiting_since().unwrap_or(started);
-            let deadline = since + self.worker.deadlines.upstream_head;
+            let deadline = since + wait;
             if Instant::now() >= deadline {
                 return;
             }
@@ -248,6 +280,7 @@ pub(super) fn relay(
         connection,
         upgrade,
         keep_alive_slot,
+        grpc,
     } = answered;
     let switching = response.status() == StatusCode::SWITCHING_PROTOCOLS;
     if switching {
@@ -271,5 +304,8 @@ pub(super) fn relay(
     parts.extensions.clear();
     parts.version = Version::HTTP_11;
     let idle = worker.deadlines.response_body_idle;
-    Response::from_parts(parts, Answer::relayed(body, ticket, idle, connection))
+    // From here on the body speaks for the request, at once or never.
+    severing::hold(ticket.cut(), Duration::ZERO);
+    let grpc = grpc && grpc::is_call(&parts.headers);
+    Response::from_parts(parts, Answer::relayed(body, ticket, idle, connection, grpc))
 }

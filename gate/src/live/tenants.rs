@@ -9,8 +9,16 @@ use portcullis_core::ids::{TenantId, UserId, UserKey};
 use portcullis_core::path::CheckedPath;
 
 use super::tokens::TokenVerifier;
-use crate::config::TenantConfig;
+use crate::config::{TenantConfig, UpstreamProtocol};
 use crate::policy::Policy;
+
+/// Where an app is, and what it speaks.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct App {
+    /// `host:port`.
+    pub authority: Arc<str>,
+    pub protocol: UpstreamProtocol,
+}
 
 pub struct Tenant {
     pub config: TenantConfig,
@@ -19,8 +27,7 @@ pub struct Tenant {
     pub generation: u64,
     /// `verifiers[i]` judges what stands at `config.sources.tokens[i]`.
     pub verifiers: Vec<TokenVerifier>,
-    /// `host:port` of the app.
-    pub upstream: Arc<str>,
+    pub upstream: App,
     login_page: Option<CheckedPath>,
 }
 
@@ -28,13 +35,16 @@ impl Tenant {
     pub fn new(config: TenantConfig, policy: Arc<Policy>) -> Self {
         let verifiers = config.jwts.iter().map(TokenVerifier::new).collect();
         let login_page = CheckedPath::parse(config.login_page.path()).ok();
-        let upstream = format!("{}:{}", config.upstream.host(), config.upstream.port());
+        let upstream = App {
+            authority: format!("{}:{}", config.upstream.host(), config.upstream.port()).into(),
+            protocol: config.upstream.protocol(),
+        };
         Self {
             config,
             policy,
             generation: 0,
             verifiers,
-            upstream: upstream.into(),
+            upstream,
             login_page,
         }
     }
