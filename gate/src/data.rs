@@ -15,6 +15,7 @@ mod refuse;
 mod respond;
 mod settle;
 mod severing;
+mod socket;
 mod tunnel;
 mod upstream;
 mod worker;

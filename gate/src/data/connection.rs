@@ -18,8 +18,9 @@ use tokio::time::Instant;
 
 use super::preface::{self, Protocol, Replayed};
 use super::severing::until_cut;
+use super::socket::{Carried, Socket};
 use super::{WorkerRef, pipeline};
-use crate::live::connections::Side;
+use crate::live::connections::{Cut, Side};
 
 /// One place among the connections that a worker may have open.
 pub(super) struct Slot(Arc<AtomicUsize>);
@@ -43,9 +44,18 @@ pub(super) struct Client {
     pub address: SocketAddr,
     pub scheme: &'static str,
     open: Arc<AtomicUsize>,
+    /// HTTP/1 alone.
+    carried: Option<Carried>,
 }
 
 impl Client {
+    /// Says that the answer under way is the app's, to the request of `cut`.
+    pub(super) fn carries(&self, cut: &Arc<Cut>) {
+        if let Some(carried) = &self.carried {
+            carried.set(cut);
+        }
+    }
+
     /// A tunnel outlives the connection's own task and keeps its place.
     pub(super) fn slot(&self) -> Slot {
         Slot::take(&self.open)
@@ -118,6 +128,7 @@ pub(super) async fn serve(
     if stream.set_nodelay(true).is_err() {
         return;
     }
+    let (stream, carried) = Socket::new(stream);
     let mut stopping = draining.clone();
     let detected = tokio::select! {
         detected = preface::detect(stream, worker.deadlines.first_bytes) => detected,
@@ -131,6 +142,7 @@ pub(super) async fn serve(
         address,
         scheme: "http",
         open: Arc::clone(&slot.0),
+        carried: (protocol == Protocol::Http1).then_some(carried),
     };
     match protocol {
         Protocol::Http1 => {
@@ -146,7 +158,7 @@ pub(super) async fn serve(
 
 async fn speak_http1(
     worker: WorkerRef,
-    stream: Replayed<TcpStream>,
+    stream: Replayed<Socket>,
     client: Client,
     mut draining: watch::Receiver<bool>,
 ) {
@@ -172,7 +184,7 @@ async fn speak_http1(
 
 async fn speak_http2(
     worker: WorkerRef,
-    stream: Replayed<TcpStream>,
+    stream: Replayed<Socket>,
     client: Client,
     mut draining: watch::Receiver<bool>,
 ) {

@@ -202,6 +202,7 @@ impl Exchange<'_> {
         let (response, connection) =
             answer.map_err(|refusal| state.take_fault().unwrap_or(refusal))?;
         state.answer_has_begun();
+        self.client.carries(self.ticket.cut());
         let keep_alive_slot = upgrade.is_some().then(|| self.client.slot());
         Ok(Answered {
             response,

@@ -167,6 +167,11 @@ impl Cut {
         self.ended.load(Ordering::Acquire)
     }
 
+    /// Whether the request ended, or is ending, because of the cut.
+    pub fn was_obeyed(&self) -> bool {
+        self.obeyed.load(Ordering::Acquire)
+    }
+
     /// Says that the request ends because of the cut.
     pub fn obey(&self) {
         self.obeyed.store(true, Ordering::Release);
@@ -232,7 +237,7 @@ impl CutWatch {
             }
         };
         let _ = tokio::time::timeout(wait, gone).await;
-        let counts = |cut: &&Arc<Cut>| cut.has_ended() && cut.obeyed.load(Ordering::Acquire);
+        let counts = |cut: &&Arc<Cut>| cut.has_ended() && cut.was_obeyed();
         self.cuts.iter().filter(counts).count() as u64
     }
 }
