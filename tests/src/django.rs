@@ -3,8 +3,6 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
-use std::env;
-use std::ffi::OsString;
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
@@ -12,6 +10,7 @@ use std::process::{Child, Command, Stdio};
 use tempfile::TempDir;
 
 use crate::patience;
+use crate::python::interpreter;
 
 /// Ports that were free a moment ago may be taken by the time they are used.
 const TRIES: usize = 5;
@@ -86,15 +85,6 @@ fn python(folder: &Path) -> Command {
         .env_remove("DJANGO_SETTINGS_MODULE")
         .stdin(Stdio::null());
     command
-}
-
-fn interpreter() -> OsString {
-    env::var_os("PORTCULLIS_TEST_PYTHON").unwrap_or_else(|| {
-        panic!(
-            "PORTCULLIS_TEST_PYTHON is not set: `make test` sets it, to a Python that has what \
-             tests/requirements.txt lists"
-        )
-    })
 }
 
 fn run(command: &mut Command) {

@@ -11,5 +11,6 @@ pub mod guests;
 pub mod origin;
 pub mod patience;
 pub mod program;
+pub mod python;
 pub mod raw;
 pub mod socket;
