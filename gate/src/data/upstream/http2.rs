@@ -8,6 +8,7 @@ use std::future::poll_fn;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::{Duration, Instant};
 
 use http::header::{self, HeaderValue};
@@ -47,7 +48,8 @@ type Wire = Connection<TokioIo<TcpStream>, Upload, Tasks>;
 
 struct Link {
     sender: SendRequest<Upload>,
-    wire: Rc<RefCell<Wire>>,
+    /// `None` once it has ended: what still waits on it then learns so.
+    wire: Rc<RefCell<Option<Wire>>>,
     carried: Cell<usize>,
     used: Cell<Instant>,
 }
@@ -154,8 +156,13 @@ fn take(app: &Rc<AppLinks>) -> Option<Place> {
 }
 
 impl Link {
+    fn streams_allowed(&self) -> usize {
+        let wire = self.wire.borrow();
+        wire.as_ref().map_or(0, Wire::current_max_send_streams)
+    }
+
     fn has_room(&self) -> bool {
-        let allowed = self.wire.borrow().current_max_send_streams();
+        let allowed = self.streams_allowed();
         self.carried.get() < allowed.min(limits::UPSTREAM_HTTP2_STREAMS_MAX)
     }
 }
@@ -194,11 +201,16 @@ async fn open(authority: &str, wait: Duration) -> Result<Link, Refusal> {
         .handshake(TokioIo::new(stream))
         .await
         .map_err(|error| broken(&error))?;
-    let wire = Rc::new(RefCell::new(wire));
+    let wire = Rc::new(RefCell::new(Some(wire)));
     let driven = Rc::clone(&wire);
     let tasks_end = Rc::clone(&stirred);
     tokio::task::spawn_local(async move {
-        let ended = poll_fn(|context| Pin::new(&mut *driven.borrow_mut()).poll(context)).await;
+        let ended = poll_fn(|context| match &mut *driven.borrow_mut() {
+            Some(wire) => Pin::new(wire).poll(context),
+            None => Poll::Ready(Ok(())),
+        })
+        .await;
+        *driven.borrow_mut() = None;
         if let Err(error) = ended {
             tracing::debug!(%error, "a connection to the app ended");
         }
@@ -216,7 +228,7 @@ async fn open(authority: &str, wait: Duration) -> Result<Link, Refusal> {
             if link.sender.is_closed() {
                 return false;
             }
-            if link.wire.borrow().current_max_send_streams() > 0 {
+            if link.streams_allowed() > 0 {
                 return true;
             }
             stir.await;
