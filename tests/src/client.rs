@@ -227,6 +227,19 @@ impl Wire {
         self.exchange(ask.with(body)).await
     }
 
+    /// The same, for as long as it takes.
+    ///
+    /// # Errors
+    /// Where no answer came.
+    pub async fn upload_for_long(
+        &mut self,
+        ask: Ask,
+        body: Body,
+    ) -> hyper::Result<Response<Incoming>> {
+        within(LONG, "readiness", self.sender.ready()).await?;
+        self.sender.send_request(ask.with(body)).await
+    }
+
     async fn exchange(&mut self, request: Request<Body>) -> hyper::Result<Response<Incoming>> {
         within(LONG, "readiness", self.sender.ready()).await?;
         within(LONG, "an answer", self.sender.send_request(request)).await

@@ -4,6 +4,7 @@
 pub mod admin;
 pub mod browser;
 pub mod client;
+pub mod crowd;
 pub mod demo;
 pub mod django;
 pub mod gate;
