@@ -17,9 +17,12 @@ HOSTILE := $(TARGET)/policy/hostile.wasm
 POLICY_SOURCES := Cargo.toml rust-toolchain.toml \
 	$(shell find policy-wasm wit tests/fixtures/hostile -name target -prune -o -type f -print 2>/dev/null)
 
-# The application that the end-to-end tests put the gate in front of.
+# The applications that the end-to-end tests put the gate in front of: Django and
+# Panel in one place, Verdaccio in another.
 VENV := $(TARGET)/venv
 export PORTCULLIS_TEST_PYTHON := $(VENV)/bin/python
+VERDACCIO := $(TARGET)/verdaccio
+export PORTCULLIS_TEST_VERDACCIO := $(VERDACCIO)/node_modules/verdaccio/bin/verdaccio
 
 SAY = @printf '==> %s\n'
 
@@ -27,7 +30,7 @@ SAY = @printf '==> %s\n'
 .DELETE_ON_ERROR:
 # cargo runs its own jobs; two cargos only wait for each other.
 .NOTPARALLEL:
-.PHONY: help demo build test lint bench policy audit wasm-target nextest deny node nginx wrk python
+.PHONY: help demo build test lint bench policy audit wasm-target nextest deny node npm nginx wrk python
 
 help: ## say what can be made
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -42,7 +45,7 @@ build: $(POLICY) ## build the gate as it is shipped
 
 # One build for everything: the tests start the gate as a child, so its binary
 # is built in the same go, with the same features, as the tests themselves.
-test: $(POLICY) $(HOSTILE) nextest node $(VENV)/ready ## run every test: unit, end-to-end, policy cases
+test: $(POLICY) $(HOSTILE) nextest node $(VENV)/ready $(VERDACCIO)/ready ## run every test: unit, end-to-end, policy cases
 	$(SAY) 'building the gate and its tests'
 	cargo build --workspace --bins --tests
 	$(SAY) 'running the examples in the documentation'
@@ -112,8 +115,12 @@ deny:
 		cargo install --quiet --locked --root $(TOOLS) --version $(DENY) cargo-deny || \
 		printf '==> %s\n' 'cargo-deny could not be built'; }
 
+# Verdaccio runs on 18 and later.
 node:
-	@.ci/need 'command -v node' nodejs
+	@.ci/need 'node -e "process.exit(parseInt(process.versions.node) >= 18 ? 0 : 1)"' nodejs
+
+npm: node
+	@.ci/need 'command -v npm' npm
 
 nginx:
 	@.ci/need 'command -v nginx' nginx-light
@@ -125,8 +132,16 @@ python:
 	@.ci/need "python3 -c 'import ensurepip'" python3 python3-venv
 
 $(VENV)/ready: tests/requirements.txt | python
-	$(SAY) 'setting up Django for the end-to-end tests, in target/venv'
+	$(SAY) 'setting up Django and Panel for the end-to-end tests, in target/venv; a minute, once'
 	@rm -rf $(VENV)
 	@python3 -m venv $(VENV)
-	@$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check -r $<
+	@$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --only-binary=:all: -r $<
+	@touch $@
+
+$(VERDACCIO)/ready: tests/fixtures/verdaccio/package.json tests/fixtures/verdaccio/package-lock.json | npm
+	$(SAY) 'setting up Verdaccio for the end-to-end tests, in target/verdaccio'
+	@rm -rf $(@D)
+	@mkdir -p $(@D)
+	@cp $^ $(@D)
+	@cd $(@D) && npm ci --loglevel=error --no-audit --no-fund --ignore-scripts
 	@touch $@

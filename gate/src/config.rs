@@ -41,6 +41,7 @@ pub struct Config {
     pub admin: AdminConfig,
     /// Where the ledger and what is derived from it are kept.
     pub store_folder: PathBuf,
+    pub sessions: SessionBounds,
     pub log: LogConfig,
     /// At least one; ids and hosts are unique.
     pub tenants: Vec<TenantConfig>,
@@ -78,6 +79,15 @@ pub struct AdminConfig {
     pub query_token: bool,
 }
 
+/// How many learnt sessions the gate holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SessionBounds {
+    /// Of all users together, ended ones included; at the bound, logins are refused.
+    pub all: usize,
+    /// Alive ones of one user; with one more, the least recently used ends.
+    pub per_user: usize,
+}
+
 #[derive(Clone, Copy, Debug)]
 pub struct LogConfig {
     pub level: tracing::Level,
@@ -106,6 +116,11 @@ pub struct TenantConfig {
     /// Where credentials stand. `sources.tokens[i]` is judged by `jwts[i]`, and
     /// `sources.api_key_headers[i]` by `api_keys[i]`.
     pub sources: Sources,
+    /// `session_cookies[i]` is about the cookie `sources.session_cookies[i]`.
+    pub session_cookies: Vec<SessionCookieConfig>,
+    pub unknown_sessions: UnknownSessions,
+    /// Response header by which the app says whose the session is.
+    pub taught_by: Option<HeaderName>,
     pub jwts: Vec<JwtConfig>,
     pub api_keys: Vec<ApiKeyConfig>,
     pub logins: Vec<LoginRoute>,
@@ -187,6 +202,24 @@ pub enum OnFailure {
     BuiltinAnswer,
     /// 503 with `Retry-After`.
     Unavailable,
+}
+
+/// What is to be known of one session cookie besides its name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SessionCookieConfig {
+    /// A session that nobody used for so long is over.
+    pub kept: Duration,
+}
+
+/// What becomes of a session cookie that the gate has never seen a login for: a
+/// stranger's, or one that is older than the gate.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum UnknownSessions {
+    /// It is forwarded and names nobody, until the user logs in anew.
+    #[default]
+    Allow,
+    /// It is not forwarded except to the login, so that the app asks for one.
+    Login,
 }
 
 /// How the tokens of one place are verified (RFC 7519, RFC 8725).

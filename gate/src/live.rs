@@ -13,10 +13,10 @@ pub mod tenants;
 pub mod tokens;
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use arc_swap::ArcSwap;
-use portcullis_core::ids::UserKey;
+use portcullis_core::ids::{Revision, UserKey};
 use portcullis_core::standing::Standing;
 
 use self::aliases::Aliases;
@@ -35,6 +35,8 @@ struct Shared {
     refusals: Refusals,
     tenants: ArcSwap<Tenants>,
     blind: AtomicBool,
+    /// The newest revision in force.
+    latest: AtomicU64,
 }
 
 /// The data wing's half.
@@ -49,16 +51,18 @@ pub struct Writer(Arc<Shared>);
 pub fn open(
     tenants: Tenants,
     store: Arc<dyn SessionStore>,
+    bounds: sessions::Bounds,
     refused: Box<dyn Fn(refusals::Record) + Send + Sync>,
 ) -> (Reader, Writer) {
     let shared = Arc::new(Shared {
         status: StatusTable::new(),
-        sessions: Sessions::new(store),
+        sessions: Sessions::new(store, bounds),
         aliases: Aliases::default(),
         connections: Connections::default(),
         refusals: Refusals::new(refused),
         tenants: ArcSwap::from_pointee(tenants),
         blind: AtomicBool::new(false),
+        latest: AtomicU64::new(0),
     });
     (Reader(Arc::clone(&shared)), Writer(shared))
 }
@@ -75,6 +79,11 @@ impl Reader {
 
     pub fn standing(&self, user: &UserKey) -> Arc<Standing> {
         self.0.status.standing(user)
+    }
+
+    /// Every change up to here is in force; one that is being made may be, too.
+    pub fn latest(&self) -> Revision {
+        Revision(self.0.latest.load(Ordering::Acquire))
     }
 
     /// The user whom `name` points to: itself, unless it is an alias.
@@ -99,7 +108,9 @@ impl Writer {
     /// Makes `standing` what every later request of `user` is judged by. An older
     /// revision than the one in force is ignored.
     pub fn apply(&self, user: &UserKey, standing: Standing) {
+        let revision = standing.revision;
         self.0.status.apply(user, standing);
+        self.0.latest.fetch_max(revision.0, Ordering::AcqRel);
     }
 
     pub fn standing(&self, user: &UserKey) -> Arc<Standing> {
@@ -111,6 +122,11 @@ impl Writer {
     /// by the new standing.
     pub fn cut(&self, user: &UserKey, spare_api_keys: bool) -> CutWatch {
         self.0.connections.cut(user, spare_api_keys)
+    }
+
+    /// Ends one session, which is on record as ended already. `true`: it was alive.
+    pub fn end_session(&self, hash: &sessions::SessionHash) -> bool {
+        self.0.sessions.end_recorded(hash)
     }
 
     /// Points `alias` to `user`, or to nobody.

@@ -116,7 +116,9 @@ impl Browser {
             .and_then(|pair| pair.split_once('='))
             .expect("a pair");
         let gone = parts.any(|part| part.eq_ignore_ascii_case("max-age=0"));
-        if gone {
+        // Some apps take a cookie back by a date in the past, which comes with an
+        // empty value.
+        if gone || value.trim_matches('"').is_empty() {
             self.jar.remove(name);
         } else {
             self.jar.insert(name.to_owned(), value.to_owned());

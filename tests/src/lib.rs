@@ -2,6 +2,7 @@
 //! in front of it.
 
 pub mod admin;
+pub mod app;
 pub mod browser;
 pub mod client;
 pub mod crowd;
@@ -9,9 +10,12 @@ pub mod demo;
 pub mod django;
 pub mod gate;
 pub mod guests;
+pub mod guide;
 pub mod origin;
+pub mod panel;
 pub mod patience;
 pub mod program;
 pub mod python;
 pub mod raw;
 pub mod socket;
+pub mod verdaccio;

@@ -1,29 +1,15 @@
-//! The Python that `make test` sets up, with what tests/requirements.txt lists.
+//! Python scripts that a test speaks with.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
-use std::env;
-use std::ffi::OsString;
 use std::path::Path;
 use std::process::Stdio;
 
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, Lines};
 use tokio::process::{Child, ChildStdin, ChildStdout, Command};
 
+use crate::app;
 use crate::patience::{LONG, within};
-
-/// The interpreter.
-///
-/// # Panics
-/// Where it is not set up, with the mend.
-pub fn interpreter() -> OsString {
-    env::var_os("PORTCULLIS_TEST_PYTHON").unwrap_or_else(|| {
-        panic!(
-            "PORTCULLIS_TEST_PYTHON is not set: `make test` sets it, to a Python that has what \
-             tests/requirements.txt lists"
-        )
-    })
-}
 
 /// A script of `tests/fixtures` that is spoken with line by line. It dies with
 /// this value.
@@ -38,10 +24,9 @@ impl Script {
     /// Where it does not start.
     pub fn start(name: &str, arguments: &[&str]) -> Self {
         let fixtures = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures");
-        let mut child = Command::new(interpreter())
-            .arg(fixtures.join(name))
+        let mut child = Command::from(app::python(&fixtures))
+            .arg(name)
             .args(arguments)
-            .env("PYTHONDONTWRITEBYTECODE", "1")
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .kill_on_drop(true)

@@ -27,8 +27,24 @@ impl Socket {
     /// # Errors
     /// Where the handshake fails.
     pub async fn try_open(browser: &Browser, path: &str) -> Result<Self, tungstenite::Error> {
+        Self::try_open_with(browser, path, &[]).await
+    }
+
+    /// As [`Self::try_open`], with more headers.
+    ///
+    /// # Errors
+    /// Where the handshake fails.
+    pub async fn try_open_with(
+        browser: &Browser,
+        path: &str,
+        headers: &[(&'static str, &str)],
+    ) -> Result<Self, tungstenite::Error> {
         let url = format!("ws://{}{path}", browser.host());
         let mut request = url.into_client_request()?;
+        for (name, value) in headers {
+            let value = value.parse().expect("a header value");
+            request.headers_mut().insert(*name, value);
+        }
         let cookies = browser.cookies().parse().expect("cookies");
         request.headers_mut().insert("cookie", cookies);
         let tcp = TcpStream::connect(browser.gate).await?;
@@ -52,6 +68,23 @@ impl Socket {
             panic!("closed before {words:?}");
         };
         within(LONG, words, hearing).await;
+    }
+
+    /// The next text; `None` where it is closed before one comes.
+    pub async fn next(&mut self) -> Option<String> {
+        let reading = async {
+            loop {
+                match self.stream.next().await?.ok()? {
+                    Message::Text(text) => return Some(text.to_string()),
+                    Message::Close(_) => return None,
+                    Message::Binary(_)
+                    | Message::Ping(_)
+                    | Message::Pong(_)
+                    | Message::Frame(_) => {}
+                }
+            }
+        };
+        within(LONG, "a text", reading).await
     }
 
     /// Reads until it is closed: the code and reason of the close frame, if one came.

@@ -1,7 +1,8 @@
 //! The ledger's entries and their fold. Status is the fold of the ledger and
 //! nothing else: whatever the gate believes can be recomputed from the entries.
 
-use serde::{Deserialize, Serialize};
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::ids::{HoldName, Revision, TenantId, UserId};
 use crate::time::Timestamp;
@@ -41,6 +42,33 @@ impl Role {
     }
 }
 
+/// Which session: SHA-256 over tenant, cookie name and value, in hexadecimal.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SessionName(pub [u8; 32]);
+
+impl Serialize for SessionName {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let hex: String = self.0.iter().map(|byte| format!("{byte:02x}")).collect();
+        serializer.serialize_str(&hex)
+    }
+}
+
+impl<'de> Deserialize<'de> for SessionName {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let bad = || D::Error::custom("a session is 64 hexadecimal digits");
+        let text = String::deserialize(deserializer)?;
+        if text.len() != 64 || !text.bytes().all(|digit| digit.is_ascii_hexdigit()) {
+            return Err(bad());
+        }
+        let mut name = [0; 32];
+        for (byte, pair) in name.iter_mut().zip(text.as_bytes().chunks(2)) {
+            let pair = std::str::from_utf8(pair).map_err(|_| bad())?;
+            *byte = u8::from_str_radix(pair, 16).map_err(|_| bad())?;
+        }
+        Ok(Self(name))
+    }
+}
+
 /// What happened. Each variant says all that is needed to fold it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "action", rename_all = "snake_case")]
@@ -62,6 +90,10 @@ pub enum Event {
         hold: HoldName,
     },
     SessionsRevoked,
+    /// One session of the user was ended by an administrator.
+    SessionRevoked {
+        session: SessionName,
+    },
     ProfileChanged {
         profile: Profile,
     },
@@ -93,6 +125,7 @@ impl Event {
             Self::HoldsLifted { .. } => "holds_lifted",
             Self::HoldEnded { .. } => "hold_ended",
             Self::SessionsRevoked => "sessions_revoked",
+            Self::SessionRevoked { .. } => "session_revoked",
             Self::ProfileChanged { .. } => "profile_changed",
             Self::Deleted => "deleted",
             Self::TokenCreated { .. } => "token_created",
@@ -109,6 +142,7 @@ impl Event {
             | Self::HoldsLifted { .. }
             | Self::HoldEnded { .. }
             | Self::SessionsRevoked
+            | Self::SessionRevoked { .. }
             | Self::ProfileChanged { .. }
             | Self::Deleted => true,
             Self::TokenCreated { .. } | Self::TokenRevoked { .. } | Self::Refused { .. } => false,
@@ -187,7 +221,11 @@ pub fn apply(user: &User, entry: &Entry) -> User {
             next.api_keys_disabled = true;
             revoke_sessions(&mut next, entry);
         }
-        Event::TokenCreated { .. } | Event::TokenRevoked { .. } | Event::Refused { .. } => {}
+        // The session itself is marked where sessions are kept.
+        Event::SessionRevoked { .. }
+        | Event::TokenCreated { .. }
+        | Event::TokenRevoked { .. }
+        | Event::Refused { .. } => {}
     }
     next
 }

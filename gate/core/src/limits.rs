@@ -65,9 +65,22 @@ pub const UPSTREAM_HTTP2_STREAMS_MAX: usize = 128;
 
 /// Entries of the status cache.
 pub const STATUS_CACHE_ENTRIES_MAX: u64 = 200_000;
-/// Sessions that a gate remembers. A session is never evicted: the cookie of a
-/// forgotten session could not be told from a stranger's.
+/// Sessions that a gate remembers, ended ones included: the cookie of a forgotten
+/// session could not be told from a stranger's.
 pub const SESSIONS_MAX: usize = 2_000_000;
+/// Sessions of one user that are alive; with one more, the least recently used ends.
+pub const SESSIONS_PER_USER_MAX: usize = 1_000;
+/// A session that nobody used for so long is over. 400 days: no browser keeps a
+/// cookie for longer (draft-ietf-httpbis-rfc6265bis §5.5).
+pub const SESSION_KEPT: Duration = Duration::from_secs(400 * 24 * 3600);
+/// How often it is written down when sessions were last seen.
+pub const SESSIONS_UPKEEP_EVERY: Duration = Duration::from_secs(600);
+/// Sessions seen to come into being whose user the app has not named yet, and for
+/// how long the gate waits for that.
+pub const SESSION_BIRTHS_MAX: u64 = 100_000;
+pub const SESSION_BIRTH_KEPT: Duration = Duration::from_secs(24 * 3600);
+/// Of a client's `User-Agent`.
+pub const AGENT_BYTES_MAX: usize = 256;
 /// Verified tokens remembered.
 pub const TOKEN_CACHE_ENTRIES_MAX: u64 = 100_000;
 /// Prepared refusals remembered, and for how long one keeps its error id.

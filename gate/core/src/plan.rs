@@ -2,7 +2,7 @@
 //! that nothing is to be done. Pure: the caller appends what comes out.
 
 use crate::ids::HoldName;
-use crate::ledger::Event;
+use crate::ledger::{Event, SessionName};
 use crate::time::Timestamp;
 use crate::user::{Hold, Profile, User};
 
@@ -100,6 +100,11 @@ pub fn change_profile(user: &User, profile: Profile) -> Result<Plan, PlanError> 
 pub fn revoke_sessions(user: &User) -> Result<Plan, PlanError> {
     still_there(user)?;
     Ok(Plan::Append(Event::SessionsRevoked))
+}
+
+pub fn revoke_session(user: &User, session: SessionName) -> Result<Plan, PlanError> {
+    still_there(user)?;
+    Ok(Plan::Append(Event::SessionRevoked { session }))
 }
 
 /// What time has brought about and nobody has recorded: the first hold that began

@@ -2,6 +2,7 @@
 
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
+use std::time::Duration;
 
 use portcullis_core::ids::UserKey;
 use portcullis_core::ledger::Role;
@@ -20,6 +21,7 @@ use crate::control::store::SqliteStore;
 use crate::control::tokens::{TokenAsk, Tokens};
 use crate::control::{record, schedule, sessions};
 use crate::data::{self, DataWing};
+use crate::live::sessions::Bounds;
 use crate::live::tenants::{Tenant, Tenants};
 use crate::live::{self, Reader};
 use crate::policy::{HostLimits, PolicyHost};
@@ -32,6 +34,7 @@ pub struct Gate {
     tokens: Arc<Tokens>,
     data: DataWing,
     control: Runtime,
+    upkeep: tokio::task::JoinHandle<()>,
     stop: watch::Sender<bool>,
 }
 
@@ -51,7 +54,11 @@ impl Gate {
 
         let (recorder, records) = record::channel();
         let keeper = Arc::new(sessions::KeptSessions(Arc::clone(&store)));
-        let (reader, writer) = live::open(tenants, keeper, recorder);
+        let bounds = Bounds {
+            all: config.sessions.all,
+            per_user: config.sessions.per_user,
+        };
+        let (reader, writer) = live::open(tenants, keeper, bounds, recorder);
         sessions::load(&store, &writer)?;
         let (scheduled, changed) = mpsc::unbounded_channel();
         let applier = Applier::load(Arc::clone(&store), writer, wall_clock, scheduled)?;
@@ -71,6 +78,12 @@ impl Gate {
         let ledger: Arc<dyn Ledger> = Arc::clone(&store) as Arc<dyn Ledger>;
         tokio::spawn(record::run(ledger, records, wall_clock));
         let (stop, stopping) = watch::channel(false);
+        let upkeep = tokio::spawn(sessions::upkeep(
+            Arc::clone(&store),
+            reader.clone(),
+            wall_clock,
+            stopping.clone(),
+        ));
         let state = AdminState {
             commander: Arc::clone(&commander),
             tokens: Arc::clone(&tokens),
@@ -96,6 +109,7 @@ impl Gate {
             tokens,
             data,
             control,
+            upkeep,
             stop,
         })
     }
@@ -168,8 +182,12 @@ impl Gate {
     pub fn stop(self) {
         self.data.stop();
         let _ = self.stop.send(true);
-        self.control
-            .shutdown_timeout(std::time::Duration::from_secs(5));
+        const LAST_WORDS: Duration = Duration::from_secs(5);
+        let upkeep = async { tokio::time::timeout(LAST_WORDS, self.upkeep).await };
+        if !matches!(self.control.block_on(upkeep), Ok(Ok(()))) {
+            tracing::warn!("when sessions were last seen was not noted at the end");
+        }
+        self.control.shutdown_timeout(LAST_WORDS);
     }
 }
 

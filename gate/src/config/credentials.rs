@@ -7,16 +7,16 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
-use http::HeaderName;
 use jsonwebtoken::{Algorithm, AlgorithmFamily, DecodingKey};
 use portcullis_core::identify::TokenPlace;
 use portcullis_core::ids::UserId;
+use portcullis_core::limits;
 use portcullis_core::names::NameRule;
 use toml::de::DeValue;
 
 use super::fault::Noted;
 use super::section::Section;
-use super::{ApiKeyConfig, ApiKeyHash, JwtConfig, scalar};
+use super::{ApiKeyConfig, ApiKeyHash, JwtConfig, SessionCookieConfig, scalar};
 use crate::secret::Secret;
 
 /// More slack than this keeps expired tokens alive for too long.
@@ -37,21 +37,34 @@ const ALGORITHMS: [(&str, Algorithm); 12] = [
     ("EdDSA", Algorithm::EdDSA),
 ];
 
-pub(super) fn read_session_cookies(tenant: &Section<'_>) -> Result<Vec<String>, Noted> {
-    let mut names: Vec<String> = Vec::new();
+pub(super) fn read_session_cookies(
+    tenant: &Section<'_>,
+) -> Result<Vec<(String, SessionCookieConfig)>, Noted> {
+    let mut cookies: Vec<(String, SessionCookieConfig)> = Vec::new();
     let mut outcome = Ok(());
     for section in tenant.sections("session_cookies")? {
-        let name = section.required("name", "name = \"sessionid\"", scalar::cookie_name);
-        section.refuse_unknown();
-        match name {
-            Ok(name) if names.contains(&name) => {
+        match read_session_cookie(&section) {
+            Ok((name, _)) if cookies.iter().any(|(other, _)| *other == name) => {
                 outcome = Err(section.note("name", format!("{name} is listed twice; remove one")));
             }
-            Ok(name) => names.push(name),
+            Ok(cookie) => cookies.push(cookie),
             Err(noted) => outcome = Err(noted),
         }
     }
-    outcome.map(|()| names)
+    outcome.map(|()| cookies)
+}
+
+fn read_session_cookie(section: &Section<'_>) -> Result<(String, SessionCookieConfig), Noted> {
+    const KEPT_MIN: Duration = Duration::from_secs(60);
+    let name = section.required("name", "name = \"sessionid\"", scalar::cookie_name);
+    let kept = section.optional("kept", |value| {
+        scalar::duration_within(value, KEPT_MIN, limits::SESSION_KEPT)
+    });
+    section.refuse_unknown();
+    let config = SessionCookieConfig {
+        kept: kept?.unwrap_or(limits::SESSION_KEPT),
+    };
+    Ok((name?, config))
 }
 
 pub(super) fn read_jwts(tenant: &Section<'_>) -> Result<Vec<(TokenPlace, JwtConfig)>, Noted> {
@@ -282,7 +295,7 @@ pub(super) fn read_api_keys(
 }
 
 fn read_api_key_source(section: &Section<'_>, rule: NameRule) -> Result<ApiKeyConfig, Noted> {
-    let header = section.required("header", "header = \"X-API-Key\"", read_header);
+    let header = section.required("header", "header = \"X-API-Key\"", scalar::header);
     let mut users = HashMap::new();
     let mut outcome = Ok(());
     for entry in section.sections("keys")? {
@@ -311,19 +324,6 @@ fn read_api_key_source(section: &Section<'_>, rule: NameRule) -> Result<ApiKeyCo
         ));
     }
     Ok(ApiKeyConfig { header, users })
-}
-
-fn read_header(value: &DeValue<'_>) -> Result<HeaderName, String> {
-    let text = scalar::text(value)?;
-    let name: HeaderName = text
-        .parse()
-        .map_err(|_| format!("{text:?} is not a header name; write one such as \"X-API-Key\""))?;
-    if name.as_str().starts_with("x-portcullis-") {
-        return Err(format!(
-            "{text:?} is dropped from requests, as all X-Portcullis-* headers are; use another name"
-        ));
-    }
-    Ok(name)
 }
 
 /// `sha256:` and 64 hexadecimal digits.

@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use http::HeaderName;
 use http::uri::{Authority, PathAndQuery, Uri};
 use portcullis_core::path::CheckedPath;
 use toml::de::DeValue;
@@ -74,22 +75,38 @@ pub(super) fn word<T: Copy>(value: &DeValue<'_>, words: &[(&str, T)]) -> Read<T>
         .ok_or_else(|| format!("must be {}, not {given:?}", expected()))
 }
 
+const WEEK: Duration = Duration::from_secs(7 * 24 * 3600);
+
 /// A duration such as `"15s"` or `"1m 30s"`, from `least` to a week.
 pub(super) fn duration(value: &DeValue<'_>, least: Duration) -> Read<Duration> {
-    const MOST: Duration = Duration::from_secs(7 * 24 * 3600);
+    duration_within(value, least, WEEK)
+}
+
+/// A duration from `least` to `most`.
+pub(super) fn duration_within(
+    value: &DeValue<'_>,
+    least: Duration,
+    most: Duration,
+) -> Read<Duration> {
     let expected = "a duration with its unit in quotes, such as \"15s\", \"500ms\" or \"2m\"";
     let Some(given) = value.as_str() else {
         return wrong(value, expected);
     };
     let read = humantime::parse_duration(given)
         .map_err(|_| format!("must be {expected}, not {given:?}"))?;
-    if (least..=MOST).contains(&read) {
+    if (least..=most).contains(&read) {
         return Ok(read);
     }
     Err(format!(
-        "must be from {} to 7days, not {given:?}",
-        humantime::format_duration(least)
+        "must be from {} to {}, not {given:?}",
+        humantime::format_duration(least),
+        in_days(most),
     ))
+}
+
+/// humantime speaks of months, which differ in length.
+fn in_days(duration: Duration) -> String {
+    format!("{}days", duration.as_secs() / (24 * 3600))
 }
 
 /// An address to listen on.
@@ -175,6 +192,20 @@ pub(super) fn route(value: &DeValue<'_>) -> Read<CheckedPath> {
         ));
     }
     CheckedPath::parse(given.path()).map_err(|error| error.to_string())
+}
+
+/// A header that apps and gate may use.
+pub(super) fn header(value: &DeValue<'_>) -> Read<HeaderName> {
+    let text = text(value)?;
+    let name: HeaderName = text
+        .parse()
+        .map_err(|_| format!("{text:?} is not a header name; write one such as \"X-API-Key\""))?;
+    if name.as_str().starts_with("x-portcullis-") {
+        return Err(format!(
+            "{text:?} is dropped from requests, as all X-Portcullis-* headers are; use another name"
+        ));
+    }
+    Ok(name)
 }
 
 /// The name of a cookie (a token, RFC 6265 §4.1.1).

@@ -10,7 +10,9 @@ use tracing::Level;
 
 use super::fault::Noted;
 use super::section::Section;
-use super::{AdminConfig, Config, DataConfig, Deadlines, LogConfig, LogFormat, scalar, tenant};
+use super::{
+    AdminConfig, Config, DataConfig, Deadlines, LogConfig, LogFormat, SessionBounds, scalar, tenant,
+};
 
 const WORKERS_MAX: usize = 64;
 /// Shorter than this, a deadline fires on a healthy network.
@@ -20,6 +22,7 @@ pub(super) fn read_config(top: &Section<'_>) -> Result<Config, Noted> {
     let data = read_data(top);
     let admin = read_admin(top);
     let store_folder = read_store(top);
+    let sessions = read_sessions(top);
     let log = read_log(top);
     let tenants = read_tenants(top);
     let (data, admin) = (data?, admin?);
@@ -32,6 +35,7 @@ pub(super) fn read_config(top: &Section<'_>) -> Result<Config, Noted> {
         data,
         admin,
         store_folder: store_folder?,
+        sessions: sessions?,
         log: log?,
         tenants: tenants?,
     })
@@ -103,6 +107,18 @@ fn read_store(top: &Section<'_>) -> Result<std::path::PathBuf, Noted> {
     let folder = section.optional("folder", scalar::text);
     section.refuse_unknown();
     Ok(section.resolve(folder?.unwrap_or("state")))
+}
+
+fn read_sessions(top: &Section<'_>) -> Result<SessionBounds, Noted> {
+    const MOST: usize = 100_000_000;
+    let section = top.section("sessions")?;
+    let all = section.optional("max", |value| scalar::whole(value, 1, MOST));
+    let per_user = section.optional("per_user", |value| scalar::whole(value, 1, 100_000));
+    section.refuse_unknown();
+    Ok(SessionBounds {
+        all: all?.unwrap_or(limits::SESSIONS_MAX),
+        per_user: per_user?.unwrap_or(limits::SESSIONS_PER_USER_MAX),
+    })
 }
 
 fn read_log(top: &Section<'_>) -> Result<LogConfig, Noted> {

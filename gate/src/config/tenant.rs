@@ -11,12 +11,20 @@ use toml::de::DeValue;
 
 use super::fault::Noted;
 use super::section::Section;
-use super::{BuiltinPolicy, LogoutConfig, OnFailure, PolicyConfig, PolicySource, TenantConfig};
+use super::{
+    BuiltinPolicy, LogoutConfig, OnFailure, PolicyConfig, PolicySource, TenantConfig,
+    UnknownSessions,
+};
 use super::{credentials, login, scalar};
 
 const NAME_RULES: [(&str, NameRule); 2] = [
     ("fold-case", NameRule::FoldCase),
     ("keep-case", NameRule::KeepCase),
+];
+
+const UNKNOWN: [(&str, UnknownSessions); 2] = [
+    ("allow", UnknownSessions::Allow),
+    ("login", UnknownSessions::Login),
 ];
 
 pub(super) fn read_tenant(section: &Section<'_>) -> Result<TenantConfig, Noted> {
@@ -35,6 +43,9 @@ pub(super) fn read_tenant(section: &Section<'_>) -> Result<TenantConfig, Noted> 
     let login_page = section.optional("login_page", scalar::path_and_query);
     let policy = read_policy(section);
     let cookies = credentials::read_session_cookies(section);
+    let unknown_sessions =
+        section.optional("unknown_sessions", |value| scalar::word(value, &UNKNOWN));
+    let taught_by = section.optional("taught_by", scalar::header);
     let jwts = credentials::read_jwts(section);
     // Under a rule that is wrong, the keys' users are still worth checking.
     let api_keys = credentials::read_api_keys(section, names.unwrap_or_default());
@@ -43,7 +54,10 @@ pub(super) fn read_tenant(section: &Section<'_>) -> Result<TenantConfig, Noted> 
     section.refuse_unknown();
 
     let (cookies, jwts, api_keys, logins) = (cookies?, jwts?, api_keys?, logins?);
-    check_ways_to_identify(section, &cookies, jwts.len() + api_keys.len(), &logins)?;
+    let taught_by = taught_by?;
+    let (cookies, session_cookies): (Vec<String>, Vec<_>) = cookies.into_iter().unzip();
+    let ways = jwts.len() + api_keys.len() + usize::from(taught_by.is_some());
+    check_ways_to_identify(section, &cookies, ways, taught_by.is_some(), &logins)?;
     let (tokens, jwts) = jwts.into_iter().unzip();
     let sources = Sources {
         session_cookies: cookies,
@@ -62,6 +76,9 @@ pub(super) fn read_tenant(section: &Section<'_>) -> Result<TenantConfig, Noted> 
         login_page,
         policy: policy?,
         sources,
+        session_cookies,
+        unknown_sessions: unknown_sessions?.unwrap_or_default(),
+        taught_by,
         jwts,
         api_keys,
         logins: logins.into_iter().map(|(route, _)| route).collect(),
@@ -98,18 +115,19 @@ fn default_login_page(logins: &[(LoginRoute, PathAndQuery)]) -> PathAndQuery {
 fn check_ways_to_identify(
     section: &Section<'_>,
     cookies: &[String],
-    tokens_and_keys: usize,
+    other_ways: usize,
+    taught: bool,
     logins: &[(LoginRoute, PathAndQuery)],
 ) -> Result<(), Noted> {
-    if cookies.is_empty() && tokens_and_keys == 0 && logins.is_empty() {
+    if cookies.is_empty() && other_ways == 0 && logins.is_empty() {
         return Err(section.note_whole(
             "has no way to tell users apart, so none could be kept out; add [[tenants.session_cookies]] with [[tenants.logins]], [[tenants.jwts]] or [[tenants.api_keys]]",
         ));
     }
-    if !cookies.is_empty() && logins.is_empty() {
+    if !cookies.is_empty() && logins.is_empty() && !taught {
         return Err(section.note(
             "session_cookies",
-            "whose session a cookie is can be learnt only from a login; add [[tenants.logins]]",
+            "whose session it is can be learnt only from a login, or from the app's own word; add [[tenants.logins]] or taught_by",
         ));
     }
     Ok(())

@@ -88,6 +88,10 @@ pub fn router(state: AdminState) -> Router {
             on(POST, Call::Restore, suspension::restore),
         )
         .route("/api/v1/users/{id}/sessions", user_sessions)
+        .route(
+            "/api/v1/users/{id}/sessions/{session}",
+            on(DELETE, Call::RevokeSessions, sessions::revoke_one),
+        )
         .route("/api/v1/audit", on(GET, Call::Audit, audit::list))
         .route("/api/v1/tokens", tokens)
         .route(

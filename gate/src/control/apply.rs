@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use portcullis_core::ids::{Revision, TenantId, UserId, UserKey};
-use portcullis_core::ledger::Entry;
+use portcullis_core::ledger::{Entry, Event};
 use portcullis_core::limits;
 use portcullis_core::standing::{Standing, Verdict};
 use portcullis_core::time::Timestamp;
@@ -210,13 +210,16 @@ impl Applier {
         let now = (self.clock)();
         let mut names = names(&key, &user);
         names.extend(self.aliases.get(&key).into_iter().flatten().cloned());
-        let sessions_revoked = revoked(&self.live.reader(), &names, &old, &new);
+        let mut sessions_revoked = revoked(&self.live.reader(), &names, &old, &new);
         let api_keys_disabled = keys_disabled(&self.live.reader(), &key, &old, &new);
         let out = is_out(&new, now);
         let cuts = out || new.sessions_revoked_at > old.sessions_revoked_at;
         let spare_api_keys = !new.api_keys_disabled;
         self.point_aliases(&key, &user);
         self.live.apply(&key, new);
+        if let Event::SessionRevoked { session } = &entry.draft.event {
+            sessions_revoked += u64::from(self.live.end_session(&session.0));
+        }
         let cut = cuts.then(|| self.live.cut(&key, spare_api_keys));
         let _ = self.scheduled.send((key, user));
         let effect = Effect {

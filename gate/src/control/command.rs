@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use portcullis_core::ids::{HoldName, ReasonKey, Revision, TenantId, UserId, UserKey};
-use portcullis_core::ledger::{Draft, Entry, Event, Role, apply};
+use portcullis_core::ledger::{Draft, Entry, Event, Role, SessionName, apply};
 use portcullis_core::plan::{self, Plan, PlanError};
 use portcullis_core::time::Timestamp;
 use portcullis_core::user::{Hold, Kind, Profile, Source, User};
@@ -12,6 +12,7 @@ use portcullis_core::user::{Hold, Kind, Profile, Source, User};
 use super::apply::{Effect, Effects};
 use super::ledger::{AppendError, Expect, IdempotencyKey, Ledger, ReadError};
 use super::store::SqliteStore;
+use crate::live::sessions::SessionHash;
 
 /// Somebody else may change the user between reading and appending; planning is
 /// repeated this often before the caller is told to try again.
@@ -201,6 +202,20 @@ impl Commander {
     ) -> Result<Done, CommandError> {
         self.change(by, key, note, terms, plan::revoke_sessions)
             .await
+    }
+
+    pub async fn revoke_session(
+        &self,
+        by: &Caller,
+        key: &UserKey,
+        session: SessionHash,
+        note: &Note,
+        terms: Terms,
+    ) -> Result<Done, CommandError> {
+        self.change(by, key, note, terms, |user| {
+            plan::revoke_session(user, SessionName(session))
+        })
+        .await
     }
 
     /// Records what time has brought about for `key`, if anything.

@@ -26,7 +26,7 @@ use super::connection::Client;
 use super::identify::{Found, Proof};
 use super::upstream::{self, Borrowed};
 use super::{severing, tunnel};
-use crate::config::UpstreamProtocol;
+use crate::config::{UnknownSessions, UpstreamProtocol};
 use crate::live::connections::Ticket;
 use crate::live::sessions;
 use crate::live::tenants::Tenant;
@@ -52,8 +52,8 @@ pub(super) struct Answered {
 }
 
 impl Answered {
-    pub(super) fn response(&self) -> &Response<Incoming> {
-        &self.response
+    pub(super) fn response_mut(&mut self) -> &mut Response<Incoming> {
+        &mut self.response
     }
 }
 
@@ -71,14 +71,14 @@ impl From<Refusal> for Unanswered {
 }
 
 impl Exchange<'_> {
-    /// Makes the head what the app gets; returns, for a login, its Host and cookies
-    /// for what follows the answer.
+    /// Makes the head what the app gets; returns its Host and cookies, where they are
+    /// needed for what follows the answer.
     pub(super) fn prepare(
         &self,
         parts: &mut Parts,
         permitted: &Permitted,
         found: &Found,
-        login: bool,
+        needs_cookies: bool,
     ) -> HeaderMap {
         let host = HeaderValue::from_str(
             parts
@@ -104,13 +104,19 @@ impl Exchange<'_> {
         cookies::drop_unjudged(&mut parts.headers, sources, |cookie, value| {
             let name = &sources.session_cookies[cookie];
             let hash = sessions::hash(self.tenant.id(), name, value);
-            self.worker.live.sessions().find(&hash).is_some()
+            self.worker.live.sessions().is_known(&hash)
         });
+        let without_unknown = found.unknown
+            && self.tenant.config.unknown_sessions == UnknownSessions::Login
+            && !self.tenant.is_login(&self.head.path);
+        if without_unknown {
+            self.drop_unknown_sessions(&mut parts.headers);
+        }
         if permitted.without_dead_cookies() || !found.spoilt.is_empty() {
             self.drop_dead_cookies(&mut parts.headers, found);
         }
         let mut sent = HeaderMap::new();
-        if !login {
+        if !needs_cookies {
             return sent;
         }
         if let Some(cookies) = parts.headers.get(header::COOKIE) {
@@ -118,6 +124,18 @@ impl Exchange<'_> {
         }
         sent.insert(header::HOST, host);
         sent
+    }
+
+    /// The app takes who comes without a session to its login by itself.
+    fn drop_unknown_sessions(&self, headers: &mut HeaderMap) {
+        let names = &self.tenant.config.sources.session_cookies;
+        rules::without_cookies(headers, |name, value| {
+            let Some(name) = names.iter().find(|known| known.as_bytes() == name) else {
+                return false;
+            };
+            let hash = sessions::hash(self.tenant.id(), name, &canonical_cookie_value(value));
+            !self.worker.live.sessions().is_known(&hash)
+        });
     }
 
     fn drop_dead_cookies(&self, headers: &mut HeaderMap, found: &Found) {

@@ -1,6 +1,7 @@
 //! Turns credentials into users: what core found in the head, looked up in live.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use http::HeaderMap;
 use portcullis_core::decide::{Carrier, Identity};
@@ -28,6 +29,8 @@ pub(super) enum Proof {
         hash: SessionHash,
         cookie: usize,
         session: Arc<Session>,
+        /// Nobody has used it for longer than it may rest.
+        expired: bool,
     },
     /// `cookie`: the token's own cookie, where it did not come in a header.
     Token {
@@ -41,6 +44,8 @@ pub(super) enum Proof {
 pub(super) struct Found {
     pub named: Vec<Named>,
     pub spoilt: Vec<String>,
+    /// A session cookie is among them that the gate has seen no login for.
+    pub unknown: bool,
 }
 
 /// Looks up what the request carries. A credential that nobody knows names nobody:
@@ -56,22 +61,18 @@ pub(super) fn identify(
     let found = credentials(headers, &tenant.config.sources)?;
     let mut named = Vec::with_capacity(found.len());
     let mut spoilt = Vec::new();
+    let mut unknown = false;
     for credential in found {
         match credential {
             Credential::Session { cookie, value } => {
                 let name = &tenant.config.sources.session_cookies[cookie];
                 let hash = sessions::hash(tenant.id(), name, &value);
-                if let Some(session) = live.sessions().find(&hash) {
-                    let user = live.resolve(session.user.clone());
-                    named.push(Named {
-                        user,
-                        proof: Proof::Session {
-                            hash,
-                            cookie,
-                            session,
-                        },
-                    });
-                }
+                let kept = tenant.config.session_cookies[cookie].kept;
+                let before = named.len();
+                live.sessions().owners(&hash, |session| {
+                    named.push(session_named(live, cookie, session, kept, now));
+                });
+                unknown |= named.len() == before;
             }
             Credential::Token { source, text } => {
                 let cookie = match &tenant.config.sources.tokens[source] {
@@ -102,7 +103,33 @@ pub(super) fn identify(
             }
         }
     }
-    Ok(Found { named, spoilt })
+    Ok(Found {
+        named,
+        spoilt,
+        unknown,
+    })
+}
+
+fn session_named(
+    live: &Reader,
+    cookie: usize,
+    session: &Arc<Session>,
+    kept: Duration,
+    now: Timestamp,
+) -> Named {
+    let expired = session.has_expired(now, kept);
+    if !expired {
+        session.touch(now);
+    }
+    Named {
+        user: live.resolve(session.user.clone()),
+        proof: Proof::Session {
+            hash: session.hash,
+            cookie,
+            session: Arc::clone(session),
+            expired,
+        },
+    }
 }
 
 fn verified(
@@ -123,8 +150,14 @@ impl Named {
     pub(super) fn judged(&self, live: &Reader) -> Identity {
         let standing = live.standing(&self.user);
         let (carrier, dead) = match &self.proof {
-            Proof::Session { session, .. } => {
-                (Carrier::Session, standing.killed_session(session.learnt_at))
+            Proof::Session {
+                session, expired, ..
+            } => {
+                let killed = standing.killed_session(session.learnt_at);
+                (
+                    Carrier::Session,
+                    killed || *expired || session.ended().is_some(),
+                )
             }
             Proof::Token {
                 claims,

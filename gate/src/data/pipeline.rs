@@ -18,7 +18,8 @@ use super::connection::Client;
 use super::forward::{self, Exchange, Unanswered};
 use super::identify::{Named, Proof, identify};
 use super::respond::{self, Asked};
-use super::{WorkerRef, login, settle, severing};
+use super::settle::Scene;
+use super::{WorkerRef, login, severing};
 use crate::live::tenants::Tenant;
 
 pub(super) async fn handle(
@@ -41,7 +42,8 @@ async fn pass(
 ) -> Result<Response<Answer>, Refusal> {
     let (mut parts, mut body) = request.into_parts();
     let (head, tenant) = admit(worker, &parts, !body.is_end_stream(), asked)?;
-    let live = &worker.live;
+    let (live, method) = (&worker.live, parts.method.clone());
+    let begun = live.latest();
     let found = identify(&tenant, live, &parts.headers, (worker.clock)())?;
     let named = &found.named;
     asked.remember_sessions(named);
@@ -71,9 +73,10 @@ async fn pass(
         head: &head,
         ticket: &ticket,
     };
-    let sent = exchange.prepare(&mut parts, &permitted, &found, login.is_some());
+    let needs_cookies = login.is_some() || tenant.config.taught_by.is_some();
+    let sent = exchange.prepare(&mut parts, &permitted, &found, needs_cookies);
     let answered = exchange.send(&permitted, parts, upload, body).await;
-    let answered = match answered {
+    let mut answered = match answered {
         Ok(answered) => answered,
         Err(Unanswered::Refused(refusal)) => return Err(refusal),
         // Judged anew: what cut it now speaks. If all is well again by now, the
@@ -85,16 +88,18 @@ async fn pass(
     };
     let attempt = login.as_ref().zip(asked_first.attempt.as_ref());
     let attempt = attempt.map(|(login, attempt)| (login, attempt.standing.revision, &permitted));
-    let identities = (named.as_slice(), asked_first.identities.as_slice());
-    settle::settle(
+    let scene = Scene {
         worker,
-        &tenant,
-        attempt,
-        identities,
-        &sent,
-        answered.response(),
-    )
-    .await?;
+        tenant: &tenant,
+        asked,
+        sent: &sent,
+        begun,
+        at_login,
+        at_logout: tenant.is_logout(&method, &head.path),
+        named,
+        judged: &asked_first.identities,
+    };
+    scene.settle(attempt, answered.response_mut()).await?;
     Ok(forward::relay(worker, answered, ticket))
 }
 

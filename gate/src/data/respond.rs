@@ -11,6 +11,7 @@ use hyper::body::Incoming;
 use portcullis_core::grpc;
 use portcullis_core::identify::TokenPlace;
 use portcullis_core::ids::UserKey;
+use portcullis_core::limits;
 use portcullis_core::negotiate;
 use portcullis_core::policy::Surface;
 use portcullis_core::refusal::{LogLevel, Refusal};
@@ -32,6 +33,7 @@ pub(super) struct Asked {
     method: Method,
     uri: Uri,
     peer: IpAddr,
+    agent: Option<HeaderValue>,
     wants_upgrade: bool,
     grpc: bool,
     /// The sessions that came with the request, by the index of their cookie.
@@ -48,10 +50,23 @@ impl Asked {
             method: request.method().clone(),
             uri: request.uri().clone(),
             peer: client.address.ip(),
+            agent: headers.get(header::USER_AGENT).cloned(),
             wants_upgrade: headers.contains_key(header::UPGRADE),
             grpc: grpc::is_call(headers),
             sessions: Vec::new(),
         }
+    }
+
+    pub(super) const fn peer(&self) -> IpAddr {
+        self.peer
+    }
+
+    /// What the client calls itself, as far as it is fit to be kept and shown.
+    pub(super) fn agent(&self) -> Option<String> {
+        let agent = self.agent.as_ref()?;
+        let most = agent.len().min(limits::AGENT_BYTES_MAX);
+        let text = String::from_utf8_lossy(&agent.as_bytes()[..most]);
+        Some(text.chars().filter(|c| !c.is_control()).collect())
     }
 
     pub(super) fn surface(&self) -> Surface {
@@ -255,8 +270,8 @@ fn expire_cookies(asked: &Asked, headers: &mut http::HeaderMap) {
         let mut scopes = vec![("/", None)];
         for (_, session) in asked.sessions.iter().filter(|(cookie, _)| *cookie == index) {
             let scope = (
-                session.path.as_deref().unwrap_or("/"),
-                session.domain.as_deref(),
+                session.place.path.as_deref().unwrap_or("/"),
+                session.place.domain.as_deref(),
             );
             if !scopes.contains(&scope) {
                 scopes.push(scope);

@@ -1,10 +1,12 @@
-//! What the app's answer means for sessions: which it sets, keeps or renews, and
-//! the login that it accepted from a user who is out.
+//! What the app's answer means for sessions: which it sets, keeps, renews or ends,
+//! whose it says they are, and the login that it accepted from a user who is out.
 
-use http::{HeaderMap, HeaderValue, Request, Response, header};
+use std::sync::Arc;
+
+use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, header};
 use http_body_util::Full;
 use hyper::body::Incoming;
-use portcullis_core::decide::{Identity, Permitted, Question, decide};
+use portcullis_core::decide::{Carrier, Identity, Permitted, Question, decide};
 use portcullis_core::identify::{Credential, SetCookie, credentials, set_cookies};
 use portcullis_core::ids::{Revision, UserKey};
 use portcullis_core::limits;
@@ -14,112 +16,270 @@ use super::WorkerRef;
 use super::body::Upload;
 use super::identify::{Named, Proof};
 use super::login::Login;
+use super::respond::Asked;
 use super::upstream;
-use crate::live::sessions::{self, Session};
+use crate::live::sessions::{self, End, Learnt, Place, Session, SessionHash};
 use crate::live::tenants::Tenant;
 
-/// What the app's answer means for sessions: learns those that it sets, and
-/// withholds a login that it accepted from a user who is out. When this returns,
-/// what was learnt is durable, so that a crash can't bring a stranger's cookie
-/// into being.
-pub(super) async fn settle(
-    worker: &WorkerRef,
-    tenant: &Tenant,
-    login: Option<(&Login<'_>, Revision, &Permitted)>,
-    (named, judged): (&[Named], &[Identity]),
-    sent: &HeaderMap,
-    response: &Response<Incoming>,
-) -> Result<(), Refusal> {
-    let set: Vec<SetCookie> = set_cookies(response.headers(), &tenant.config.sources)
-        .into_iter()
-        .filter(|cookie| !cookie.expires)
-        .collect();
-    if login.is_none() && set.is_empty() {
-        return Ok(());
+/// The request that an answer belongs to.
+pub(super) struct Scene<'a> {
+    pub worker: &'a WorkerRef,
+    pub tenant: &'a Tenant,
+    pub asked: &'a Asked,
+    /// Host and cookies as the app got them.
+    pub sent: &'a HeaderMap,
+    /// Where the ledger stood when the request came: what the app sets or says
+    /// after a later revocation may rest on what was before it.
+    pub begun: Revision,
+    pub at_login: bool,
+    pub at_logout: bool,
+    pub named: &'a [Named],
+    pub judged: &'a [Identity],
+}
+
+/// An attempt, with the user's revision when it was judged.
+pub(super) type Tried<'a> = (&'a Login<'a>, Revision, &'a Permitted);
+
+/// A session to be learnt, and for whom.
+struct Lesson<'a> {
+    user: &'a UserKey,
+    learnt_at: Revision,
+    cookie: SetCookie,
+    by_login: bool,
+}
+
+impl Scene<'_> {
+    /// Learns the sessions that the app sets, ends those that it ends, and withholds
+    /// a login that it accepted from a user who is out. When this returns, what was
+    /// learnt is durable, so that a crash can't bring a stranger's cookie into being.
+    pub(super) async fn settle(
+        &self,
+        login: Option<Tried<'_>>,
+        response: &mut Response<Incoming>,
+    ) -> Result<(), Refusal> {
+        let all = set_cookies(response.headers(), &self.tenant.config.sources);
+        let (gone, set): (Vec<SetCookie>, Vec<SetCookie>) =
+            all.into_iter().partition(|cookie| cookie.expires);
+        if let Some(header) = &self.tenant.config.taught_by {
+            self.be_taught(header, &set, response.headers_mut()).await?;
+        }
+        let is_over = |cookie: usize| {
+            gone.iter().any(|gone| gone.cookie == cookie)
+                && !set.iter().any(|set| set.cookie == cookie)
+        };
+        if !gone.is_empty() || (self.at_logout && response.status().as_u16() < 400) {
+            self.end(|cookie| self.at_logout || is_over(cookie)).await;
+        }
+        let accepted =
+            login.filter(|(login, ..)| login.route.accepted(response.status(), !set.is_empty()));
+        match accepted {
+            Some(tried) => self.admit(tried, set, response.headers()).await,
+            None => self.renew(set).await,
+        }
     }
-    let accepted =
-        login.filter(|(login, ..)| login.route.accepted(response.status(), !set.is_empty()));
-    if let Some((login, judged_at, permitted)) = accepted {
-        let kept = kept_sessions(worker, tenant, sent, &set)?;
-        if let Err(refusal) = still_welcome(worker, login, permitted) {
-            let cookies = cookies_to_end(response.headers(), sent, !kept.is_empty());
+
+    /// The app accepted the password.
+    async fn admit(
+        &self,
+        (login, judged_at, permitted): Tried<'_>,
+        set: Vec<SetCookie>,
+        answer: &HeaderMap,
+    ) -> Result<(), Refusal> {
+        let kept = self.kept(&set)?;
+        let lesson = |learnt_at, cookie, by_login| Lesson {
+            user: &login.name,
+            learnt_at,
+            cookie,
+            by_login,
+        };
+        if let Err(refusal) = still_welcome(self.worker, login, permitted) {
+            let cookies = cookies_to_end(answer, self.sent, !kept.is_empty());
             for cookie in kept {
                 // Older than any revocation: it may not come alive with the user.
-                learn(worker, tenant, &login.name, Revision(0), cookie).await?;
+                self.learn(lesson(Revision(0), cookie, false)).await?;
             }
-            end_session(worker, tenant, sent, cookies).await;
+            end_session(self.worker, self.tenant, self.sent, cookies).await;
             return Err(refusal);
         }
         for cookie in set.into_iter().chain(kept) {
-            learn(worker, tenant, &login.name, judged_at, cookie).await?;
+            self.learn(lesson(judged_at, cookie, true)).await?;
         }
-        return Ok(());
+        Ok(())
     }
-    // Dead sessions were taken out of the request: what the app sets is not theirs.
-    let alive = named.iter().zip(judged).filter(|(_, judged)| !judged.dead);
-    let alive: Vec<&Named> = alive.map(|(named, _)| named).collect();
-    for cookie in set {
-        if let Some((owner, since)) = renewed(worker, &alive, cookie.cookie)? {
-            learn(worker, tenant, &owner, since, cookie).await?;
+
+    /// What the app sets outside of a login belongs to whoever the request is from:
+    /// to those who came by the same cookie, else to all. To nobody on a request
+    /// that names nobody. A new value is as old as what the request came with.
+    async fn renew(&self, set: Vec<SetCookie>) -> Result<(), Refusal> {
+        // Dead sessions were taken out of the request: what the app sets is not theirs.
+        let alive = self.named.iter().zip(self.judged);
+        let alive: Vec<&Named> = alive
+            .filter(|(_, judged)| !judged.dead)
+            .map(|(named, _)| named)
+            .collect();
+        for cookie in set {
+            let same_name = |named: &&&Named| matches!(&named.proof, Proof::Session { cookie: brought, .. } if *brought == cookie.cookie);
+            let mut owners: Vec<&Named> = alive.iter().filter(same_name).copied().collect();
+            if owners.is_empty() {
+                owners.clone_from(&alive);
+            }
+            for owner in owners {
+                let user = match &owner.proof {
+                    Proof::Session { session, .. } => &session.user,
+                    Proof::Token { .. } | Proof::ApiKey => &owner.user,
+                };
+                let lesson = Lesson {
+                    user,
+                    learnt_at: owner.known_since(&self.worker.live),
+                    cookie: cookie.clone(),
+                    by_login: false,
+                };
+                self.learn(lesson).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Ends the sessions that came by the cookies in question. The user wants them
+    /// gone, so a store that fails is no reason to say that they are not.
+    async fn end(&self, is_over: impl Fn(usize) -> bool) {
+        let over = self.named.iter().filter_map(|named| match &named.proof {
+            Proof::Session {
+                cookie, session, ..
+            } if is_over(*cookie) => Some(Arc::clone(session)),
+            Proof::Session { .. } | Proof::Token { .. } | Proof::ApiKey => None,
+        });
+        let over: Vec<Arc<Session>> = over.collect();
+        if over.is_empty() {
+            return;
+        }
+        if let Err(error) = self.worker.live.sessions().end(&over, End::LoggedOut).await {
+            tracing::error!(tenant = %self.tenant.id(), %error, "a logout is in force, but would be forgotten at a restart");
         }
     }
-    Ok(())
-}
 
-/// Whose session a cookie is that the app sets for a request that is no login, and
-/// since when it counts: the one that came by the same name, else whoever the
-/// request is from. Nobody's on a request that names nobody.
-fn renewed(
-    worker: &WorkerRef,
-    named: &[&Named],
-    cookie: usize,
-) -> Result<Option<(UserKey, Revision)>, Refusal> {
-    let same_name = |named: &&&Named| matches!(&named.proof, Proof::Session { cookie: brought, .. } if *brought == cookie);
-    let mut owners: Vec<&Named> = named.iter().filter(same_name).copied().collect();
-    if owners.is_empty() {
-        owners = named.to_vec();
+    /// The app names the user of this request in a header of its answer, which is
+    /// for the gate alone. From now on the sessions of the request are that user's,
+    /// and the answer is judged as the request would have been.
+    async fn be_taught(
+        &self,
+        header: &HeaderName,
+        set: &[SetCookie],
+        answer: &mut HeaderMap,
+    ) -> Result<(), Refusal> {
+        const UNCLEAR: Refusal = Refusal::CannotKnow("whose session the app says it is");
+        let said: Vec<HeaderValue> = answer.get_all(header).iter().cloned().collect();
+        answer.remove(header);
+        for cookie in set {
+            let sessions = self.worker.live.sessions();
+            sessions.note_birth(self.hash(cookie), self.begun);
+        }
+        let name = match said.as_slice() {
+            [] => return Ok(()),
+            [one] => std::str::from_utf8(one.as_bytes()).map_err(|_| UNCLEAR)?,
+            [_, _, ..] => return Err(UNCLEAR),
+        };
+        if name.trim().is_empty() {
+            return Ok(());
+        }
+        let user = self.tenant.user_key(name).ok_or(UNCLEAR)?;
+        let standing = self
+            .worker
+            .live
+            .standing(&self.worker.live.resolve(user.clone()));
+        // One whose beginning was not seen can't show that it is younger than a
+        // revocation.
+        let unseen = if standing.sessions_revoked_at > Revision(0) {
+            Revision(0)
+        } else {
+            self.begun
+        };
+        let mut dead = false;
+        for cookie in set.iter().cloned().chain(self.kept(set)?) {
+            let sessions = self.worker.live.sessions();
+            let hash = self.hash(&cookie);
+            if sessions.is_owned(&hash, &user) {
+                continue;
+            }
+            let learnt_at = sessions.birth(&hash).unwrap_or(unseen);
+            dead |= standing.killed_session(learnt_at) && !sessions.is_known(&hash);
+            let lesson = Lesson {
+                user: &user,
+                learnt_at,
+                cookie,
+                by_login: false,
+            };
+            self.learn(lesson).await?;
+        }
+        let taught = Identity {
+            user: self.worker.live.resolve(user),
+            carrier: Carrier::Session,
+            standing,
+            dead,
+        };
+        let question = Question {
+            identities: vec![taught],
+            at_login: self.at_login,
+            ..Question::default()
+        };
+        decide(&question, (self.worker.clock)()).map(drop)
     }
-    let Some(first) = owners.first() else {
-        return Ok(None);
-    };
-    if owners.iter().any(|other| other.user != first.user) {
-        return Err(Refusal::CannotKnow("whose session the app renewed"));
-    }
-    let owner = match &first.proof {
-        Proof::Session { session, .. } => session.user.clone(),
-        Proof::Token { .. } | Proof::ApiKey => first.user.clone(),
-    };
-    let since = owners.iter().map(|owner| owner.known_since(&worker.live));
-    Ok(since.min().map(|since| (owner, since)))
-}
 
-/// The session cookies that the request brought and the app went on with: some
-/// give an anonymous visitor a session and only write the user into it at login.
-/// A session that is known already stays its user's.
-fn kept_sessions(
-    worker: &WorkerRef,
-    tenant: &Tenant,
-    sent: &HeaderMap,
-    set: &[SetCookie],
-) -> Result<Vec<SetCookie>, Refusal> {
-    let sources = &tenant.config.sources;
-    let brought = credentials(sent, sources)?.into_iter();
-    let brought = brought.filter_map(|credential| match credential {
-        Credential::Session { cookie, value } => Some((cookie, value)),
-        Credential::Token { .. } | Credential::ApiKey { .. } => None,
-    });
-    let is_new = |(cookie, value): &(usize, Vec<u8>)| {
-        let hash = sessions::hash(tenant.id(), &sources.session_cookies[*cookie], value);
-        worker.live.sessions().find(&hash).is_none() && !set.iter().any(|set| set.cookie == *cookie)
-    };
-    let kept = brought.filter(is_new).map(|(cookie, value)| SetCookie {
-        cookie,
-        value,
-        path: None,
-        domain: None,
-        expires: false,
-    });
-    Ok(kept.collect())
+    fn hash(&self, cookie: &SetCookie) -> SessionHash {
+        let name = &self.tenant.config.sources.session_cookies[cookie.cookie];
+        sessions::hash(self.tenant.id(), name, &cookie.value)
+    }
+
+    /// The session cookies that the request brought and the app went on with: some
+    /// give an anonymous visitor a session and only write the user into it at login,
+    /// or write another user over the one that was there.
+    fn kept(&self, set: &[SetCookie]) -> Result<Vec<SetCookie>, Refusal> {
+        let brought = credentials(self.sent, &self.tenant.config.sources)?.into_iter();
+        let brought = brought.filter_map(|credential| match credential {
+            Credential::Session { cookie, value } => Some((cookie, value)),
+            Credential::Token { .. } | Credential::ApiKey { .. } => None,
+        });
+        let kept = brought.filter(|(cookie, _)| !set.iter().any(|set| set.cookie == *cookie));
+        Ok(kept
+            .map(|(cookie, value)| SetCookie {
+                cookie,
+                value,
+                path: None,
+                domain: None,
+                expires: false,
+            })
+            .collect())
+    }
+
+    async fn learn(&self, lesson: Lesson<'_>) -> Result<(), Refusal> {
+        let live = &self.worker.live;
+        let cookie = lesson.cookie;
+        let name = &self.tenant.config.sources.session_cookies[cookie.cookie];
+        let now = (self.worker.clock)();
+        let learnt = Learnt {
+            hash: self.hash(&cookie),
+            user: lesson.user.clone(),
+            learnt_at: lesson.learnt_at,
+            first_seen: now,
+            last_seen: now,
+            place: Place {
+                name: name.clone(),
+                path: cookie.path,
+                domain: cookie.domain,
+            },
+            address: Some(self.asked.peer()),
+            agent: self.asked.agent(),
+            ended: None,
+        };
+        let dead_before = live
+            .standing(&live.resolve(lesson.user.clone()))
+            .sessions_revoked_at;
+        let learning = live.sessions().learn(learnt, lesson.by_login, dead_before);
+        learning.await.map_err(|error| {
+            tracing::error!(tenant = %self.tenant.id(), %error, "a login could not be learnt and is refused");
+            Refusal::CannotKnow("the session could not be stored")
+        })
+    }
 }
 
 /// Judges the user again: a suspension may have come while the app checked the
@@ -144,28 +304,6 @@ fn still_welcome(
         Some(user) => Err(Refusal::Suspended(user.clone())),
         None => Ok(()),
     }
-}
-
-async fn learn(
-    worker: &WorkerRef,
-    tenant: &Tenant,
-    user: &UserKey,
-    learnt_at: Revision,
-    cookie: SetCookie,
-) -> Result<(), Refusal> {
-    let name = &tenant.config.sources.session_cookies[cookie.cookie];
-    let hash = sessions::hash(tenant.id(), name, &cookie.value);
-    let session = Session {
-        user: user.clone(),
-        learnt_at,
-        first_seen: (worker.clock)(),
-        path: cookie.path,
-        domain: cookie.domain,
-    };
-    worker.live.sessions().learn(hash, session).await.map_err(|error| {
-        tracing::error!(tenant = %tenant.id(), %error, "a login could not be learnt and is refused");
-        Refusal::CannotKnow("the session could not be stored")
-    })
 }
 
 /// The `Cookie` header of the session that a withheld login made: the cookies that

@@ -255,10 +255,8 @@ mod tests {
     impl sessions::SessionStore for Kept {
         fn keep(
             &self,
-            _: sessions::SessionHash,
-            _: sessions::Session,
-        ) -> std::pin::Pin<Box<dyn Future<Output = Result<(), sessions::LearnError>> + Send>>
-        {
+            _: Vec<sessions::Change>,
+        ) -> futures_util::future::BoxFuture<'static, Result<(), sessions::LearnError>> {
             Box::pin(async { Ok(()) })
         }
     }
@@ -267,6 +265,10 @@ mod tests {
         live::open(
             live::tenants::Tenants::default(),
             Arc::new(Kept),
+            sessions::Bounds {
+                all: 9,
+                per_user: 9,
+            },
             Box::new(|_| ()),
         )
     }

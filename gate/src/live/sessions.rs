@@ -1,59 +1,196 @@
 //! Sessions of unchanged apps, learnt from their own login answers: which cookie
 //! belongs to whom. The cookie's value is never kept, only its hash.
 //!
-//! Nothing is evicted: a forgotten session could not be told from a stranger's
-//! and would slip past a later suspension. At the bound, logins are refused.
+//! A forgotten session could not be told from a stranger's and would slip past a
+//! later suspension. So what ends (logout, revocation, too many of one user) is
+//! remembered as ended, and forgotten only long after anyone last used it.
 
-use std::pin::Pin;
+mod table;
+
+use std::net::IpAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU8, AtomicU64, AtomicUsize, Ordering};
+use std::time::Duration;
 
 use aws_lc_rs::digest;
+use futures_util::future::BoxFuture;
+use moka::sync::Cache;
 use portcullis_core::ids::{Revision, TenantId, UserKey};
 use portcullis_core::limits;
 use portcullis_core::standing::Standing;
 use portcullis_core::time::Timestamp;
 
-use super::sharded::Sharded;
+use self::table::{ByUser, Interned, Table};
 
 /// SHA-256 over tenant, cookie name and canonical value.
 pub type SessionHash = [u8; 32];
 
-/// What is known of one session.
+/// The cookie that carries a session, with its scope, so that it can be taken back.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Place {
+    pub name: String,
+    pub path: Option<String>,
+    pub domain: Option<String>,
+}
+
+/// Why a session is over though its user may be active.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum End {
+    LoggedOut,
+    /// By an administrator, this one alone.
+    Revoked,
+    /// The least used of a user who had too many.
+    Displaced,
+    /// Nobody used it for longer than its tenant says.
+    Expired,
+}
+
+impl End {
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::LoggedOut => "logged-out",
+            Self::Revoked => "revoked",
+            Self::Displaced => "displaced",
+            Self::Expired => "expired",
+        }
+    }
+
+    pub fn parse(text: &str) -> Option<Self> {
+        let all = [
+            Self::LoggedOut,
+            Self::Revoked,
+            Self::Displaced,
+            Self::Expired,
+        ];
+        all.into_iter().find(|end| end.as_str() == text)
+    }
+
+    const fn code(self) -> u8 {
+        match self {
+            Self::LoggedOut => 1,
+            Self::Revoked => 2,
+            Self::Displaced => 3,
+            Self::Expired => 4,
+        }
+    }
+
+    const fn of_code(code: u8) -> Option<Self> {
+        match code {
+            1 => Some(Self::LoggedOut),
+            2 => Some(Self::Revoked),
+            3 => Some(Self::Displaced),
+            4 => Some(Self::Expired),
+            _ => None,
+        }
+    }
+}
+
+/// A session as it is learnt, or read back from the store.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Session {
+pub struct Learnt {
+    pub hash: SessionHash,
     /// The name that logged in. It may be an alias: resolve it at each use.
     pub user: UserKey,
     /// The user's revision when the login was judged; an earlier one than the
     /// user's last revocation means that the session is dead.
     pub learnt_at: Revision,
     pub first_seen: Timestamp,
-    /// Scope of the cookie, so that it can be taken back.
-    pub path: Option<String>,
-    pub domain: Option<String>,
+    pub last_seen: Timestamp,
+    pub place: Place,
+    /// Where the login came from, and by what.
+    pub address: Option<IpAddr>,
+    pub agent: Option<String>,
+    pub ended: Option<End>,
+}
+
+/// What is known of one session. Small: there may be millions.
+#[derive(Debug)]
+pub struct Session {
+    pub hash: SessionHash,
+    pub user: UserKey,
+    pub learnt_at: Revision,
+    pub first_seen: Timestamp,
+    pub place: Arc<Place>,
+    pub address: Option<IpAddr>,
+    pub agent: Option<Arc<str>>,
+    last_seen: AtomicU64,
+    ended: AtomicU8,
+}
+
+impl Session {
+    pub fn last_seen(&self) -> Timestamp {
+        Timestamp(self.last_seen.load(Ordering::Relaxed))
+    }
+
+    /// Notes a use. In memory alone: no request waits for a disk to say so.
+    pub fn touch(&self, now: Timestamp) {
+        const OFTEN_ENOUGH: u64 = 1_000;
+        if now.0.saturating_sub(self.last_seen().0) >= OFTEN_ENOUGH {
+            self.last_seen.fetch_max(now.0, Ordering::Relaxed);
+        }
+    }
+
+    pub fn ended(&self) -> Option<End> {
+        End::of_code(self.ended.load(Ordering::Acquire))
+    }
+
+    /// Whether nobody has used it for longer than a session of its tenant may rest.
+    pub fn has_expired(&self, now: Timestamp, kept: Duration) -> bool {
+        Duration::from_millis(now.0.saturating_sub(self.last_seen().0)) > kept
+    }
+
+    /// The beginning of its hash: tells a user's sessions apart, and is of no use
+    /// to whoever wants the cookie.
+    pub fn id(&self) -> String {
+        id_of(&self.hash)
+    }
+}
+
+/// The name of a session in the admin API.
+pub fn id_of(hash: &SessionHash) -> String {
+    hash.iter()
+        .take(8)
+        .map(|byte| format!("{byte:02x}"))
+        .collect()
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum LearnError {
-    #[error("the gate holds {} sessions and takes no more", limits::SESSIONS_MAX)]
-    Full,
+    #[error("the gate holds {0} sessions and takes no more; raise sessions.max")]
+    Full(usize),
     #[error("the session could not be stored: {0}")]
     Store(String),
 }
 
-/// Keeps sessions across restarts. The future is done when the session is durable.
+/// What the store is to keep of a change.
+#[derive(Clone, Debug)]
+pub enum Change {
+    Learnt(Arc<Session>),
+    Ended(Arc<Session>, End),
+}
+
+/// Keeps sessions across restarts. The future is done when all is durable.
 pub trait SessionStore: Send + Sync {
-    fn keep(
-        &self,
-        hash: SessionHash,
-        session: Session,
-    ) -> Pin<Box<dyn Future<Output = Result<(), LearnError>> + Send>>;
+    fn keep(&self, changes: Vec<Change>) -> BoxFuture<'static, Result<(), LearnError>>;
+}
+
+/// How many sessions are held.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Bounds {
+    /// Of all users together, those that have ended included.
+    pub all: usize,
+    /// Alive ones of one user; over it, the one that was used least recently ends.
+    pub per_user: usize,
 }
 
 pub struct Sessions {
-    by_hash: Sharded<SessionHash, Arc<Session>>,
-    by_user: Sharded<UserKey, Vec<SessionHash>>,
+    table: Table,
+    by_user: ByUser,
+    places: Interned<Place>,
+    agents: Interned<str>,
     count: AtomicUsize,
+    bounds: Bounds,
+    births: Cache<SessionHash, Revision>,
     store: Arc<dyn SessionStore>,
 }
 
@@ -70,75 +207,171 @@ pub fn hash(tenant: &TenantId, cookie: &str, value: &[u8]) -> SessionHash {
 }
 
 impl Sessions {
-    pub(super) fn new(store: Arc<dyn SessionStore>) -> Self {
+    pub(super) fn new(store: Arc<dyn SessionStore>, bounds: Bounds) -> Self {
         Self {
-            by_hash: Sharded::default(),
-            by_user: Sharded::default(),
+            table: Table::default(),
+            by_user: ByUser::default(),
+            places: Interned::default(),
+            agents: Interned::default(),
             count: AtomicUsize::new(0),
+            bounds,
+            births: Cache::builder()
+                .max_capacity(limits::SESSION_BIRTHS_MAX)
+                .time_to_live(limits::SESSION_BIRTH_KEPT)
+                .build(),
             store,
         }
     }
 
-    pub fn find(&self, hash: &SessionHash) -> Option<Arc<Session>> {
-        self.by_hash.read(hash).get(hash).cloned()
+    /// Everyone to whom the session belongs: mostly one, or nobody. It is of two
+    /// where somebody logged in over another's session and the app kept its id.
+    pub fn owners(&self, hash: &SessionHash, take: impl FnMut(&Arc<Session>)) {
+        self.table.each(hash, take);
+    }
+
+    pub fn is_known(&self, hash: &SessionHash) -> bool {
+        self.table.has(hash)
+    }
+
+    pub fn is_owned(&self, hash: &SessionHash, user: &UserKey) -> bool {
+        self.table.owned(hash, user).is_some()
+    }
+
+    /// Notes a session that came into being after `begun`, though nobody knows yet
+    /// whose it is. The app may say so later.
+    pub fn note_birth(&self, hash: SessionHash, begun: Revision) {
+        self.births.entry(hash).or_insert(begun);
+    }
+
+    /// Where the ledger stood when the session came into being, if that was seen.
+    pub fn birth(&self, hash: &SessionHash) -> Option<Revision> {
+        self.births.get(hash)
     }
 
     /// Learns a session; when this returns, it is durable. Learning it again for
     /// the same user changes nothing, so that a session revoked meanwhile can't
-    /// be refreshed by an app that sets the same cookie over and over.
-    pub async fn learn(&self, hash: SessionHash, session: Session) -> Result<(), LearnError> {
-        if let Some(known) = self.find(&hash)
-            && known.user == session.user
-            && known.learnt_at >= session.learnt_at
-        {
-            return Ok(());
+    /// be refreshed by an app that sets the same cookie over and over. `by_login`:
+    /// the password was just proven, so that a session that had ended is new.
+    /// `dead_before`: where the user's last revocation stands.
+    pub async fn learn(
+        &self,
+        learnt: Learnt,
+        by_login: bool,
+        dead_before: Revision,
+    ) -> Result<(), LearnError> {
+        if let Some(known) = self.table.owned(&learnt.hash, &learnt.user) {
+            let begins_anew = by_login && known.ended().is_some();
+            if known.learnt_at >= learnt.learnt_at && !begins_anew {
+                known.touch(learnt.last_seen);
+                return Ok(());
+            }
         }
-        if self.count.load(Ordering::Relaxed) >= limits::SESSIONS_MAX {
-            return Err(LearnError::Full);
+        if self.count() >= self.bounds.all {
+            return Err(LearnError::Full(self.bounds.all));
         }
         // In force before durable: should the store fail, the answer that carries
         // the cookie is withheld, and an entry too many lets nobody in.
-        self.insert(hash, session.clone());
-        self.store.keep(hash, session).await
+        let session = self.insert(learnt);
+        let mut changes = vec![Change::Learnt(Arc::clone(&session))];
+        for over in self
+            .by_user
+            .over(&session.user, self.bounds.per_user, dead_before)
+        {
+            over.ended.store(End::Displaced.code(), Ordering::Release);
+            changes.push(Change::Ended(over, End::Displaced));
+        }
+        self.store.keep(changes).await
     }
 
     /// Puts in a session that is durable already (at start).
-    pub fn insert(&self, hash: SessionHash, session: Session) {
-        let user = session.user.clone();
-        let before = self.by_hash.write(&hash).insert(hash, Arc::new(session));
-        match before {
-            Some(before) if before.user == user => return,
-            Some(before) => self.forget_owner(&before.user, &hash),
-            None => {
-                self.count.fetch_add(1, Ordering::Relaxed);
-            }
+    pub fn insert(&self, learnt: Learnt) -> Arc<Session> {
+        let user = self.by_user.shared(&learnt.user);
+        let session = Arc::new(Session {
+            hash: learnt.hash,
+            user,
+            learnt_at: learnt.learnt_at,
+            first_seen: learnt.first_seen,
+            place: self
+                .places
+                .share(&learnt.place, |place| Arc::new(place.clone())),
+            address: learnt.address,
+            agent: learnt
+                .agent
+                .map(|agent| self.agents.share(agent.as_str(), |agent| Arc::from(agent))),
+            last_seen: AtomicU64::new(learnt.last_seen.0),
+            ended: AtomicU8::new(learnt.ended.map_or(0, End::code)),
+        });
+        let before = self.table.put(Arc::clone(&session));
+        if before.is_none() {
+            self.count.fetch_add(1, Ordering::Relaxed);
         }
-        self.by_user
-            .write(&user)
-            .entry(user.clone())
-            .or_default()
-            .push(hash);
+        self.by_user.replace(before.as_ref(), &session);
+        session
     }
 
-    fn forget_owner(&self, user: &UserKey, hash: &SessionHash) {
-        if let Some(hashes) = self.by_user.write(user).get_mut(user) {
-            hashes.retain(|other| other != hash);
+    /// Ends sessions for good; durable when this returns.
+    pub async fn end(&self, sessions: &[Arc<Session>], why: End) -> Result<(), LearnError> {
+        let ended = sessions.iter().filter(|session| self.mark(session, why));
+        let changes: Vec<Change> = ended
+            .map(|session| Change::Ended(Arc::clone(session), why))
+            .collect();
+        if changes.is_empty() {
+            return Ok(());
         }
+        self.store.keep(changes).await
     }
 
-    /// The sessions of `user` that `standing` leaves alive.
+    /// Ends the session of that hash, which is on record already; `true`: it was
+    /// known and had not ended.
+    pub(super) fn end_recorded(&self, hash: &SessionHash) -> bool {
+        let mut was_alive = false;
+        let mut owners = Vec::new();
+        self.table
+            .each(hash, |owner| owners.push(Arc::clone(owner)));
+        for owner in owners {
+            was_alive |= self.mark(&owner, End::Revoked);
+        }
+        was_alive
+    }
+
+    /// `true`: it had not ended before.
+    fn mark(&self, session: &Arc<Session>, why: End) -> bool {
+        let alive =
+            session
+                .ended
+                .compare_exchange(0, why.code(), Ordering::AcqRel, Ordering::Acquire);
+        if alive.is_ok() {
+            self.by_user.remove(session);
+        }
+        alive.is_ok()
+    }
+
+    /// The sessions of `user` that have not ended and that `standing` leaves alive.
     pub fn alive(&self, user: &UserKey, standing: &Standing) -> Vec<Arc<Session>> {
-        let hashes = self
-            .by_user
-            .read(user)
-            .get(user)
-            .cloned()
-            .unwrap_or_default();
-        hashes
-            .iter()
-            .filter_map(|hash| self.find(hash))
-            .filter(|session| !standing.killed_session(session.learnt_at))
-            .collect()
+        let mut sessions = self.by_user.of(user);
+        sessions.retain(|session| {
+            session.ended().is_none() && !standing.killed_session(session.learnt_at)
+        });
+        sessions
+    }
+
+    /// The sessions of `user` that have not ended, though a revocation may have
+    /// killed them.
+    pub fn of(&self, user: &UserKey) -> Vec<Arc<Session>> {
+        self.by_user.of(user)
+    }
+
+    /// Hands out every session, a part of the table at a time.
+    pub fn each(&self, take: impl FnMut(&Arc<Session>)) {
+        self.table.each_of_all(take);
+    }
+
+    /// Forgets a session; its cookie names nobody from now on.
+    pub fn forget(&self, session: &Arc<Session>) {
+        if self.table.remove(session) {
+            self.count.fetch_sub(1, Ordering::Relaxed);
+            self.by_user.remove(session);
+        }
     }
 
     pub fn count(&self) -> usize {
@@ -147,71 +380,4 @@ impl Sessions {
 }
 
 #[cfg(test)]
-mod tests {
-    #![allow(clippy::unwrap_used)]
-    use portcullis_core::ids::UserId;
-
-    use super::*;
-
-    struct Kept;
-
-    impl SessionStore for Kept {
-        fn keep(
-            &self,
-            _: SessionHash,
-            _: Session,
-        ) -> Pin<Box<dyn Future<Output = Result<(), LearnError>> + Send>> {
-            Box::pin(async { Ok(()) })
-        }
-    }
-
-    fn session(name: &str, learnt_at: u64) -> Session {
-        let tenant = TenantId::parse("acme").unwrap();
-        Session {
-            user: UserKey::new(&tenant, &UserId::parse(name).unwrap()),
-            learnt_at: Revision(learnt_at),
-            first_seen: Timestamp(0),
-            path: None,
-            domain: None,
-        }
-    }
-
-    #[test]
-    fn a_session_is_found_by_tenant_cookie_and_value_together() {
-        let (acme, globex) = (
-            TenantId::parse("acme").unwrap(),
-            TenantId::parse("globex").unwrap(),
-        );
-        let one = hash(&acme, "sid", b"1");
-        assert_ne!(one, hash(&globex, "sid", b"1"));
-        assert_ne!(one, hash(&acme, "sid", b"2"));
-        assert_ne!(hash(&acme, "a", b"b"), hash(&acme, "ab", b""));
-    }
-
-    #[tokio::test]
-    async fn a_dead_session_is_not_revived_by_the_app_setting_it_again() {
-        let sessions = Sessions::new(Arc::new(Kept));
-        sessions.learn([1; 32], session("bob", 4)).await.unwrap();
-        sessions.learn([1; 32], session("bob", 2)).await.unwrap();
-        assert_eq!(sessions.find(&[1; 32]).unwrap().learnt_at, Revision(4));
-    }
-
-    #[tokio::test]
-    async fn the_sessions_of_a_user_are_counted_while_they_live() {
-        let sessions = Sessions::new(Arc::new(Kept));
-        sessions.learn([1; 32], session("bob", 1)).await.unwrap();
-        sessions.learn([2; 32], session("bob", 3)).await.unwrap();
-        sessions.learn([3; 32], session("alice", 1)).await.unwrap();
-        let bob = session("bob", 0).user;
-        assert_eq!(sessions.alive(&bob, &Standing::default()).len(), 2);
-        let revoked = Standing {
-            sessions_revoked_at: Revision(2),
-            ..Standing::default()
-        };
-        assert_eq!(sessions.alive(&bob, &revoked).len(), 1);
-        // The same browser logs in as someone else: the cookie changes hands.
-        sessions.learn([2; 32], session("alice", 3)).await.unwrap();
-        assert_eq!(sessions.alive(&bob, &Standing::default()).len(), 1);
-        assert_eq!(sessions.count(), 3);
-    }
-}
+mod tests;

@@ -3,9 +3,12 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::Duration;
 
+use http::Method;
 use portcullis_core::host::HostName;
 use portcullis_core::ids::{TenantId, UserId, UserKey};
+use portcullis_core::limits;
 use portcullis_core::path::CheckedPath;
 
 use super::tokens::TokenVerifier;
@@ -29,6 +32,7 @@ pub struct Tenant {
     pub verifiers: Vec<TokenVerifier>,
     pub upstream: App,
     login_page: Option<CheckedPath>,
+    logout: Option<(Method, CheckedPath)>,
 }
 
 impl Tenant {
@@ -39,6 +43,10 @@ impl Tenant {
             authority: format!("{}:{}", config.upstream.host(), config.upstream.port()).into(),
             protocol: config.upstream.protocol(),
         };
+        let logout = config.logout.as_ref().and_then(|logout| {
+            let path = CheckedPath::parse(logout.path.path()).ok()?;
+            Some((logout.method.clone(), path))
+        });
         Self {
             config,
             policy,
@@ -46,6 +54,7 @@ impl Tenant {
             verifiers,
             upstream,
             login_page,
+            logout,
         }
     }
 
@@ -57,6 +66,21 @@ impl Tenant {
     pub fn user_key(&self, name: &str) -> Option<UserKey> {
         let user = UserId::canonical(name, self.config.names).ok()?;
         Some(UserKey::new(&self.config.id, &user))
+    }
+
+    /// How long a session in the cookie of that name may rest.
+    pub fn session_kept(&self, cookie: &str) -> Duration {
+        let names = &self.config.sources.session_cookies;
+        let index = names.iter().position(|name| name == cookie);
+        let config = index.and_then(|index| self.config.session_cookies.get(index));
+        config.map_or(limits::SESSION_KEPT, |config| config.kept)
+    }
+
+    /// Whether a request asks the app to log its user out.
+    pub fn is_logout(&self, method: &Method, path: &CheckedPath) -> bool {
+        self.logout
+            .as_ref()
+            .is_some_and(|(by, page)| (by == method || !method.is_safe()) && page.is_route(path))
     }
 
     /// Whether `path` is where people log in (the page or a login route).

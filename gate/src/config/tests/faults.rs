@@ -269,7 +269,7 @@ fn a_tenant_whose_users_cannot_be_told_apart_is_refused() {
     let expected = "portcullis.toml:1: tenants: has no way to tell users apart, so none could be kept out; add [[tenants.session_cookies]] with [[tenants.logins]], [[tenants.jwts]] or [[tenants.api_keys]]";
     assert_eq!(lines(bare), [expected]);
     let unlearnt = format!("{bare}[[tenants.session_cookies]]\nname = \"sid\"\n");
-    let expected = "portcullis.toml:5: tenants.session_cookies: whose session a cookie is can be learnt only from a login; add [[tenants.logins]]";
+    let expected = "portcullis.toml:5: tenants.session_cookies: whose session it is can be learnt only from a login, or from the app's own word; add [[tenants.logins]] or taught_by";
     assert_eq!(lines(&unlearnt), [expected]);
     let cookieless = format!("{bare}[[tenants.logins]]\npath = \"/login\"\n");
     let expected = "portcullis.toml:5: tenants.logins.success_sets_cookie: is on, but no session cookie is known; add [[tenants.session_cookies]], or write success_sets_cookie = false";

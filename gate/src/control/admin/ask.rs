@@ -55,6 +55,8 @@ pub(super) struct Ask {
     pub(super) caller: Caller,
     /// The `{id}` of the path, decoded once.
     pub(super) id: String,
+    /// The `{session}` of the path.
+    pub(super) session: String,
     pub(super) query: Query,
     pub(super) headers: HeaderMap,
     pub(super) body: Bytes,
@@ -183,7 +185,7 @@ where
     let caller = tokens.authenticate(&secret, api.state.commander.now());
     let caller = caller.ok_or_else(credential::invalid_token)?;
     demand(&caller, call)?;
-    let id = path_id(&mut parts).await?;
+    let (id, session) = path_names(&mut parts).await?;
     // Nothing that reads has a use for a body.
     let body = match parts.method {
         Method::GET | Method::HEAD => Bytes::new(),
@@ -194,6 +196,7 @@ where
         api: Arc::clone(&api),
         caller,
         id,
+        session,
         query,
         headers: parts.headers,
         body,
@@ -234,15 +237,18 @@ fn query_token(api: &Api, call: Call, path: &str) -> QueryToken {
     }
 }
 
-async fn path_id(parts: &mut Parts) -> Result<String, Problem> {
+async fn path_names(parts: &mut Parts) -> Result<(String, String), Problem> {
     let params: Result<RawPathParams, RawPathParamsRejection> =
         RawPathParams::from_request_parts(parts, &()).await;
     let params = params.map_err(|_| {
         Problem::field("id", "the path holds bytes that are no text")
             .mend("percent-encode the id as UTF-8")
     })?;
-    let id = params.iter().find(|(name, _)| *name == "id");
-    Ok(id.map(|(_, id)| id.to_owned()).unwrap_or_default())
+    let called = |wanted: &str| {
+        let found = params.iter().find(|(name, _)| *name == wanted);
+        found.map(|(_, value)| value.to_owned()).unwrap_or_default()
+    };
+    Ok((called("id"), called("session")))
 }
 
 fn retry(

@@ -15,12 +15,13 @@ const PARAMETERS: [&str; 8] = [
 ];
 
 /// As [`portcullis_core::ledger::Event::action`] names them.
-const ACTIONS: [&str; 10] = [
+const ACTIONS: [&str; 11] = [
     "hold_placed",
     "hold_started",
     "holds_lifted",
     "hold_ended",
     "sessions_revoked",
+    "session_revoked",
     "profile_changed",
     "deleted",
     "token_created",

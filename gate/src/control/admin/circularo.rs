@@ -89,7 +89,7 @@ pub(super) async fn put(ask: Ask) -> Result<Answer, Problem> {
             done
         }
     };
-    let mut outcome = Outcome::of(&done, commander.now());
+    let mut outcome = Outcome::of(&ask.api.state, &done);
     outcome.status = Some("SUCCESS");
     Ok(Answer::ok(&outcome)?.at(done.user.revision))
 }

@@ -1,4 +1,6 @@
-//! `GET` and `DELETE /api/v1/users/{id}/sessions`.
+//! `GET` and `DELETE /api/v1/users/{id}/sessions`, and one of them.
+
+use std::sync::Arc;
 
 use portcullis_core::ids::{TenantId, UserId, UserKey};
 use portcullis_core::standing::Standing;
@@ -10,17 +12,21 @@ use super::ask::{Answer, Ask};
 use super::problem::Problem;
 use super::view::Outcome;
 use super::{body, suspension, times};
-use crate::control::store::SessionRow;
+use crate::live::sessions::Session;
 
 #[derive(Debug, Serialize)]
 struct SessionView {
     /// The beginning of the cookie's hash: enough to tell two apart, too little
     /// to be of use to anyone.
     id: String,
+    cookie: String,
     first_seen: String,
+    last_seen: String,
+    /// Where the login came from, and what the client called itself.
+    address: Option<String>,
+    agent: Option<String>,
     /// The name that logged in.
     login: String,
-    expires_at: Option<String>,
     /// Whether nothing has ended it; a suspended user's is refused all the same.
     alive: bool,
 }
@@ -39,36 +45,23 @@ pub(super) async fn list(ask: Ask) -> Result<Answer, Problem> {
     let limit = ask.query.limit()?;
     let key = ask.user_key()?;
     let user = ask.api.state.commander.read(&key).await?;
-    let names = logins(&key, &user);
     // Also those who were never changed have sessions: no 404 here.
-    let found = ask.api.read(move |store| {
-        let mut total = 0;
-        let mut rows: Vec<SessionRow> = Vec::new();
-        for name in &names {
-            total += store.session_count(name)?;
-            rows.extend(store.sessions_of(name, limit)?);
-        }
-        Ok((total, rows))
-    });
-    let (total, mut rows) = found.await?;
-    rows.sort_by_key(|row| std::cmp::Reverse((row.learnt_at, row.hash)));
-    rows.truncate(limit);
-    let (standing, now) = (Standing::of(&user), ask.api.state.commander.now());
-    let view = |row: &SessionRow| SessionView {
-        id: row
-            .hash
-            .iter()
-            .take(4)
-            .map(|byte| format!("{byte:02x}"))
-            .collect(),
-        first_seen: times::text(row.learnt_at),
-        login: row.user.as_str().to_owned(),
-        expires_at: row.expires_at.map(times::text),
-        alive: !standing.deleted
-            && !standing.killed_session(row.learnt_at_revision)
-            && row.expires_at.is_none_or(|end| now < end),
+    let mut found = known(&ask, &key, &user);
+    found.sort_by_key(|session| std::cmp::Reverse((session.last_seen(), session.hash)));
+    let total = found.len();
+    found.truncate(limit);
+    let standing = Standing::of(&user);
+    let view = |session: &Arc<Session>| SessionView {
+        id: session.id(),
+        cookie: session.place.name.clone(),
+        first_seen: times::text(session.first_seen),
+        last_seen: times::text(session.last_seen()),
+        address: session.address.map(|address| address.to_string()),
+        agent: session.agent.as_deref().map(str::to_owned),
+        login: session.user.user().to_owned(),
+        alive: session.ended().is_none() && !standing.killed_session(session.learnt_at),
     };
-    let sessions: Vec<SessionView> = rows.iter().map(view).collect();
+    let sessions: Vec<SessionView> = found.iter().map(view).collect();
     Answer::ok(&json!({ "sessions": sessions, "total": total }))
 }
 
@@ -82,11 +75,46 @@ pub(super) async fn revoke(ask: Ask) -> Result<Answer, Problem> {
     let done = commander
         .revoke_sessions(&ask.caller, &key, &note, terms)
         .await?;
-    Ok(Answer::ok(&Outcome::of(&done, commander.now()))?.at(done.user.revision))
+    Ok(Answer::ok(&Outcome::of(&ask.api.state, &done))?.at(done.user.revision))
+}
+
+pub(super) async fn revoke_one(ask: Ask) -> Result<Answer, Problem> {
+    ask.query.refuse_unknown(&["tenant"])?;
+    let key = ask.user_key()?;
+    let fields: RevokeFields = body::parse(&ask.body)?;
+    let note = suspension::note(fields.approver, fields.ticket, fields.comment)?;
+    let terms = ask.terms("revoke-session", fields.dry_run.unwrap_or(false))?;
+    let commander = &ask.api.state.commander;
+    let user = commander.read(&key).await?;
+    let found = known(&ask, &key, &user)
+        .into_iter()
+        .find(|session| session.id() == ask.session);
+    let Some(session) = found else {
+        let what = format!(
+            "{} has no session {} that could be ended",
+            key.user(),
+            ask.session
+        );
+        return Err(Problem::not_found(what).mend("list the user's sessions for their ids"));
+    };
+    let done = commander
+        .revoke_session(&ask.caller, &key, session.hash, &note, terms)
+        .await?;
+    Ok(Answer::ok(&Outcome::of(&ask.api.state, &done))?.at(done.user.revision))
+}
+
+/// The user's sessions that have not ended, under every name.
+fn known(ask: &Ask, key: &UserKey, user: &User) -> Vec<Arc<Session>> {
+    let live = &ask.api.state.live;
+    let names = logins(key, user);
+    names
+        .iter()
+        .flat_map(|name| live.sessions().of(name))
+        .collect()
 }
 
 /// The names that the user may have logged in under, each once.
-fn logins(key: &UserKey, user: &User) -> Vec<UserKey> {
+pub(super) fn logins(key: &UserKey, user: &User) -> Vec<UserKey> {
     let mut names = vec![key.clone()];
     if let Ok(tenant) = TenantId::parse(key.tenant()) {
         let aliases = user

@@ -75,7 +75,7 @@ pub(super) async fn suspend(ask: Ask) -> Result<Answer, Problem> {
     let done = commander
         .suspend(&ask.caller, &key, &wanted, &note, terms)
         .await?;
-    Ok(Answer::ok(&Outcome::of(&done, commander.now()))?.at(done.user.revision))
+    Ok(Answer::ok(&Outcome::of(&ask.api.state, &done))?.at(done.user.revision))
 }
 
 pub(super) async fn restore(ask: Ask) -> Result<Answer, Problem> {
@@ -104,7 +104,7 @@ pub(super) async fn restore(ask: Ask) -> Result<Answer, Problem> {
     let done = commander
         .restore(&ask.caller, &key, &wanted, &note, terms)
         .await?;
-    let mut outcome = Outcome::of(&done, commander.now());
+    let mut outcome = Outcome::of(&ask.api.state, &done);
     let left: Vec<String> = names(done.user.holds.iter().map(|hold| &hold.name));
     let lifted = match lifted(&ask, &done).await? {
         Some(lifted) => lifted,
@@ -134,6 +134,7 @@ async fn lifted(ask: &Ask, done: &Done) -> Result<Option<Vec<String>>, Problem> 
             | Event::HoldStarted { .. }
             | Event::HoldEnded { .. }
             | Event::SessionsRevoked
+            | Event::SessionRevoked { .. }
             | Event::ProfileChanged { .. }
             | Event::Deleted
             | Event::TokenCreated { .. }

@@ -31,7 +31,7 @@ use crate::control::command::Commander;
 use crate::control::sessions::KeptSessions;
 use crate::control::store::SqliteStore;
 use crate::control::tokens::{TokenAsk, Tokens};
-use crate::live::sessions::Session;
+use crate::live::sessions::{Bounds, Learnt, Place};
 use crate::live::tenants::{Tenant, Tenants};
 use crate::live::{self, Reader};
 use crate::policy::{HostLimits, PolicyHost, builtin};
@@ -102,6 +102,11 @@ fn tenants(ids: &[&str]) -> Tenants {
     )
 }
 
+const BOUNDS: Bounds = Bounds {
+    all: 100,
+    per_user: 10,
+};
+
 impl Gate {
     async fn start(ids: &[&str]) -> Self {
         Self::start_with(ids, true, Ok(())).await
@@ -111,7 +116,7 @@ impl Gate {
         let folder = tempfile::tempdir().unwrap();
         let store = Arc::new(SqliteStore::open(folder.path()).unwrap());
         let kept = Arc::new(KeptSessions(Arc::clone(&store)));
-        let (live, writer) = live::open(tenants(ids), kept, Box::new(|_| ()));
+        let (live, writer) = live::open(tenants(ids), kept, BOUNDS, Box::new(|_| ()));
         let (scheduled, _) = mpsc::unbounded_channel();
         let effects = Applier::load(Arc::clone(&store), writer, now, scheduled)
             .unwrap()
@@ -206,15 +211,22 @@ impl Gate {
         let tenant = TenantId::parse(tenant).unwrap();
         let user = UserKey::new(&tenant, &UserId::parse(user).unwrap());
         let user_now = self.live.resolve(user.clone());
-        let session = Session {
+        let learnt = Learnt {
+            hash: [cookie; 32],
             user,
-            learnt_at: self.live.standing(&user_now).revision.max(Revision(0)),
+            learnt_at: self.live.standing(&user_now).revision,
             first_seen: now(),
-            path: None,
-            domain: None,
+            last_seen: now(),
+            place: Place {
+                name: "sid".into(),
+                ..Place::default()
+            },
+            address: Some([192, 0, 2, 7].into()),
+            agent: Some("Tests/1".into()),
+            ended: None,
         };
         let sessions = self.live.sessions();
-        sessions.learn([cookie; 32], session).await.unwrap();
+        sessions.learn(learnt, true, Revision(0)).await.unwrap();
     }
 
     /// Stops the listener and waits until it is gone.

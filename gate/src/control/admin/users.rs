@@ -15,17 +15,16 @@ use crate::control::store::{UserFilter, UserPage, UserQuery};
 pub(super) async fn show(ask: Ask) -> Result<Answer, Problem> {
     ask.query.refuse_unknown(&["tenant"])?;
     let (key, user) = ask.user().await?;
-    let view = UserView::of(&key, &user, ask.api.state.commander.now());
+    let view = UserView::of(&ask.api.state, &key, &user);
     Ok(Answer::ok(&view)?.at(user.revision))
 }
 
 pub(super) async fn list(ask: Ask) -> Result<Answer, Problem> {
     let (page, next) = find(&ask).await?;
-    let now = ask.api.state.commander.now();
     let users: Vec<UserView> = page
         .users
         .iter()
-        .map(|(key, user)| UserView::of(key, user, now))
+        .map(|(key, user)| UserView::of(&ask.api.state, key, user))
         .collect();
     Answer::ok(&json!({ "users": users, "next_cursor": next }))
 }

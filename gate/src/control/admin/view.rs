@@ -7,8 +7,11 @@ use portcullis_core::user::{Hold, Profile, Status, User};
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use super::times;
+use super::sessions::logins;
+use super::{AdminState, times};
 use crate::control::command::{Done, Receipt};
+use crate::live::Reader;
+use crate::live::sessions::id_of;
 
 /// A user, in the words of the admin API.
 #[derive(Debug, Serialize)]
@@ -61,7 +64,8 @@ struct HoldView {
 }
 
 impl UserView {
-    pub(super) fn of(key: &UserKey, user: &User, now: Timestamp) -> Self {
+    pub(super) fn of(state: &AdminState, key: &UserKey, user: &User) -> Self {
+        let now = state.commander.now();
         let status = user.status(now);
         let hold = user
             .leading_hold(now)
@@ -81,13 +85,19 @@ impl UserView {
             suspension_information: hold.map(SuspensionView::of),
             holds: user.holds.iter().map(HoldView::of).collect(),
             sessions_not_before: user.sessions_not_before.map(times::text),
-            // The data path writes nothing down for it yet.
-            last_seen_at: None,
+            last_seen_at: last_seen(&state.live, key, user).map(times::text),
             revision: user.revision.0,
             created_at: known(user.created_at),
             updated_at: known(user.updated_at),
         }
     }
+}
+
+/// When one of the user's sessions was last used.
+fn last_seen(live: &Reader, key: &UserKey, user: &User) -> Option<Timestamp> {
+    let names = logins(key, user);
+    let sessions = names.iter().flat_map(|name| live.sessions().of(name));
+    sessions.map(|session| session.last_seen()).max()
 }
 
 impl SuspensionView {
@@ -179,10 +189,10 @@ pub(super) struct Outcome {
 }
 
 impl Outcome {
-    pub(super) fn of(done: &Done, now: Timestamp) -> Self {
+    pub(super) fn of(state: &AdminState, done: &Done) -> Self {
         Self {
             status: None,
-            user: UserView::of(&done.key, &done.user, now),
+            user: UserView::of(state, &done.key, &done.user),
             receipt: ReceiptView::of(&done.receipt),
             changed: !done.unchanged,
             unchanged: done.unchanged,
@@ -242,6 +252,7 @@ fn detail(event: &Event) -> Value {
         } => json!({ "holds": holds, "restore_api_keys": restores_api_keys }),
         Event::ProfileChanged { profile } => json!({ "profile": profile_view(profile) }),
         Event::SessionsRevoked | Event::Deleted => json!({}),
+        Event::SessionRevoked { session } => json!({ "session": id_of(&session.0) }),
         Event::TokenCreated {
             token_id,
             role,

@@ -2,12 +2,12 @@
 //! expected, the entry, and the user that it folds into.
 
 use portcullis_core::ids::{Revision, UserKey};
-use portcullis_core::ledger::{Draft, Entry};
+use portcullis_core::ledger::{Draft, Entry, Event};
 use rusqlite::{Connection, OptionalExtension, params};
 
 use super::columns::Number;
 use super::fault::Fault;
-use super::{audit, people};
+use super::{audit, people, sessions};
 use crate::control::ledger::{AppendError, Appended, Expect, IdempotencyKey};
 
 /// Longest entry as JSON, in bytes. Far above what the admin API lets in; it
@@ -79,6 +79,9 @@ pub(super) fn append(
     {
         let after = portcullis_core::ledger::apply(&before, &entry);
         people::write(tx, &key, &before, &after)?;
+        if let Event::SessionRevoked { session } = &entry.draft.event {
+            sessions::end_of_all(tx, key.tenant(), &session.0)?;
+        }
     }
     Ok(Appended {
         entry,

@@ -11,8 +11,10 @@ use super::columns::Number;
 use super::fault::Fault;
 use super::folder::OpenError;
 
-/// Version of `schema.sql`, kept in SQLite's `user_version`.
-const VERSION: i64 = 1;
+/// Each step takes the tables from the version before it to its own, the first
+/// from an empty file. The version is kept in SQLite's `user_version`.
+const STEPS: [&str; 2] = [include_str!("schema_1.sql"), include_str!("schema_2.sql")];
+const VERSION: i64 = STEPS.len() as i64;
 
 /// 3.51.3 mended a race between write-ahead log and checkpoint that could lose
 /// what had been committed.
@@ -115,6 +117,35 @@ fn migrate(connection: &mut Connection, path: &Path, made_before: bool) -> Resul
     if found == VERSION {
         return Ok(());
     }
+    if found == 0 {
+        refuse_foreign(connection, path, made_before)?;
+    }
+    // One transaction with the version: half a schema is never seen.
+    let step_up = |connection: &mut Connection| {
+        let tx = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        for step in STEPS
+            .iter()
+            .skip(usize::try_from(found).unwrap_or_default())
+        {
+            tx.execute_batch(step)?;
+        }
+        tx.pragma_update(None, "user_version", VERSION)?;
+        tx.commit()
+    };
+    step_up(connection).map_err(damaged)?;
+    if found > 0 {
+        tracing::info!(path = %path.display(), from = found, to = VERSION, "the store's tables were brought up to date");
+    }
+    Ok(())
+}
+
+/// A file without a version must be an empty one, and rightly so.
+fn refuse_foreign(
+    connection: &Connection,
+    path: &Path,
+    made_before: bool,
+) -> Result<(), OpenError> {
+    let damaged = |error: rusqlite::Error| OpenError::Damaged(Fault::from(error).describe(path));
     let tables: i64 = connection
         .query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))
         .map_err(damaged)?;
@@ -127,12 +158,5 @@ fn migrate(connection: &mut Connection, path: &Path, made_before: bool) -> Resul
             path: path.to_owned(),
         });
     }
-    // One transaction with the version: half a schema is never seen.
-    let create = |connection: &mut Connection| {
-        let tx = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-        tx.execute_batch(include_str!("schema.sql"))?;
-        tx.pragma_update(None, "user_version", VERSION)?;
-        tx.commit()
-    };
-    create(connection).map_err(damaged)
+    Ok(())
 }

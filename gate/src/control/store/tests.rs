@@ -10,13 +10,14 @@ mod queries;
 
 use std::sync::Arc;
 
-use portcullis_core::ids::{Revision, UserId};
+use portcullis_core::ids::Revision;
 use portcullis_core::time::Timestamp;
 use tempfile::TempDir;
 
-use super::{SessionRow, SqliteStore};
-use crate::control::ledger::Ledger;
-use crate::control::ledger::conformance::{Home, ledger_promises, tenant};
+use super::{SessionWrite, SqliteStore};
+use crate::control::ledger::conformance::{Home, key, ledger_promises};
+use crate::control::ledger::{AppendError, Ledger};
+use crate::live::sessions::{Learnt, Place};
 
 struct Folder(TempDir);
 
@@ -37,17 +38,28 @@ impl Home for Folder {
 }
 
 /// A session with a hash made of `mark`.
-fn session(mark: u8, user: &str, learnt_at_revision: u64) -> SessionRow {
-    SessionRow {
-        tenant: tenant("acme"),
+fn session(mark: u8, user: &str, learnt_at_revision: u64) -> Learnt {
+    Learnt {
         hash: [mark; 32],
-        user: UserId::parse(user).unwrap(),
-        learnt_at_revision: Revision(learnt_at_revision),
-        learnt_at: Timestamp(1_000),
-        expires_at: Some(Timestamp(2_000)),
-        path: None,
-        domain: None,
+        user: key(user),
+        learnt_at: Revision(learnt_at_revision),
+        first_seen: Timestamp(1_000),
+        last_seen: Timestamp(1_500),
+        place: Place {
+            name: "sid".into(),
+            path: Some("/app".into()),
+            domain: None,
+        },
+        address: Some([192, 0, 2, 7].into()),
+        agent: Some("Tests/1".into()),
+        ended: None,
     }
+}
+
+async fn learn(store: &SqliteStore, session: Learnt) -> Result<(), AppendError> {
+    store
+        .write_sessions(vec![SessionWrite::Learnt(session)])
+        .await
 }
 
 ledger_promises!(Folder::fresh());

@@ -84,7 +84,23 @@ async fn sessions_are_listed_without_their_cookie_and_revoked_without_a_hold() {
         .map(|s| s["id"].as_str().unwrap())
         .collect();
     ids.sort_unstable();
-    assert_eq!(ids, ["abababab", "cdcdcdcd"]);
+    assert_eq!(ids, ["abababababababab", "cdcdcdcdcdcdcdcd"]);
+    let one = &list.json["sessions"][0];
+    let shown = (
+        &one["cookie"],
+        &one["address"],
+        &one["agent"],
+        &one["alive"],
+    );
+    let expected = (
+        &json!("sid"),
+        &json!("192.0.2.7"),
+        &json!("Tests/1"),
+        &json!(true),
+    );
+    assert_eq!(shown, expected);
+    let user = gate.root("GET /api/v1/users/bob", "").await;
+    assert_eq!(user.json["last_seen_at"], one["last_seen"]);
     let revoked = gate
         .root("DELETE /api/v1/users/bob/sessions", r#"{"ticket":"SEC-1"}"#)
         .await;
@@ -94,6 +110,40 @@ async fn sessions_are_listed_without_their_cookie_and_revoked_without_a_hold() {
     for session in after.json["sessions"].as_array().unwrap() {
         assert_eq!(session["alive"], false);
     }
+    gate.stop().await;
+}
+
+#[tokio::test]
+async fn one_session_can_be_ended_and_the_others_stay() {
+    let gate = Gate::start(&["acme"]).await;
+    gate.log_in("acme", "bob", 0xab).await;
+    gate.log_in("acme", "bob", 0xcd).await;
+    gate.log_in("acme", "alice", 0xef).await;
+    let revoke = |id: &str| format!("DELETE /api/v1/users/bob/sessions/{id}");
+    for other in ["efefefefefefefef", "nonsense", "abab"] {
+        let reply = gate.root(&revoke(other), "").await;
+        assert_eq!(reply.problem().0, 404, "{other}");
+    }
+    let rehearsed = gate
+        .root(&revoke("abababababababab"), r#"{"dry_run":true}"#)
+        .await;
+    assert_eq!(rehearsed.json["dry_run"], true);
+    let revoked = gate
+        .root(&revoke("abababababababab"), r#"{"ticket":"SEC-2"}"#)
+        .await;
+    assert_eq!(revoked.json["receipt"]["sessions_revoked"], 1);
+    let again = gate.root(&revoke("abababababababab"), "").await;
+    assert_eq!(again.problem().0, 404, "it has ended");
+    let left = gate.root("GET /api/v1/users/bob/sessions", "").await;
+    assert_eq!(left.json["total"], 1);
+    let audit = gate
+        .root("GET /api/v1/audit?action=session_revoked", "")
+        .await;
+    assert!(
+        audit.text.contains("SEC-2") && audit.text.contains("abababababababab"),
+        "{}",
+        audit.text
+    );
     gate.stop().await;
 }
 

@@ -10,7 +10,7 @@ use portcullis_core::ids::{HoldName, Revision, UserKey};
 use portcullis_core::ledger::{Event, apply};
 use portcullis_core::user::{Profile, User};
 
-use super::{Folder, SqliteStore, session};
+use super::{Folder, SqliteStore, learn, session};
 use crate::control::ledger::conformance::{draft, suspended, tenant};
 use crate::control::ledger::{Expect, Ledger};
 use crate::control::store::OpenError;
@@ -218,10 +218,8 @@ async fn write(store: Arc<SqliteStore>, writer: usize) {
         tell("entry", appended.entry.seq.0);
         if number % 16 == 3 {
             let mark = (number % 251) as u8;
-            store
-                .learn_session(session(mark, "bob", appended.entry.seq.0))
-                .await
-                .unwrap();
+            let session = session(mark, "bob", appended.entry.seq.0);
+            learn(&store, session).await.unwrap();
             tell("session", u64::from(mark));
         }
     }

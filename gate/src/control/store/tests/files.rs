@@ -4,12 +4,14 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
+use portcullis_core::time::Timestamp;
 use rusqlite::Connection;
 
-use super::{Folder, SqliteStore};
+use super::{Folder, SqliteStore, session};
 use crate::control::ledger::conformance::suspended;
 use crate::control::ledger::{Expect, Ledger, ReadError};
 use crate::control::store::{LEDGER_FILE, OpenError};
+use crate::live::sessions::{Learnt, Place};
 use portcullis_core::ids::Revision;
 
 fn open_error(folder: &Path) -> OpenError {
@@ -179,20 +181,52 @@ async fn a_store_that_was_emptied_is_not_taken_for_a_new_one() {
 async fn a_store_of_a_newer_gate_is_refused() {
     let folder = with_entries(1).await;
     let raw = Connection::open(folder.0.path().join(LEDGER_FILE)).unwrap();
-    raw.pragma_update(None, "user_version", 2).unwrap();
+    raw.pragma_update(None, "user_version", 99).unwrap();
     drop(raw);
     let error = open_error(folder.0.path());
     assert!(
         matches!(
             error,
             OpenError::Newer {
-                found: 2,
-                known: 1,
+                found: 99,
+                known: 2,
                 ..
             }
         ),
         "{error}"
     );
+}
+
+#[tokio::test]
+async fn a_store_of_the_first_version_keeps_its_sessions() {
+    let folder = with_entries(0).await;
+    let path = folder.0.path().join(LEDGER_FILE);
+    fs::remove_file(&path).unwrap();
+    let raw = Connection::open(&path).unwrap();
+    raw.execute_batch(include_str!("../schema_1.sql")).unwrap();
+    raw.pragma_update(None, "user_version", 1).unwrap();
+    let row =
+        "INSERT INTO sessions VALUES ('acme', zeroblob(32), 'bob', 7, 1000, NULL, '/app', NULL)";
+    raw.execute(row, []).unwrap();
+    drop(raw);
+    for _ in 0..2 {
+        let store = folder.store();
+        let mut found = Vec::new();
+        store.load_sessions(|session| found.push(session)).unwrap();
+        let expected = Learnt {
+            hash: [0; 32],
+            first_seen: Timestamp(1_000),
+            last_seen: Timestamp(1_000),
+            place: Place {
+                path: Some("/app".into()),
+                ..Place::default()
+            },
+            address: None,
+            agent: None,
+            ..session(0, "bob", 7)
+        };
+        assert_eq!(found, [expected]);
+    }
 }
 
 #[tokio::test]

@@ -1,17 +1,18 @@
 //! What is written beside the entries: users, names, sessions, tokens.
 
 use portcullis_core::ids::{HoldName, Revision};
-use portcullis_core::ledger::{Event, Role};
+use portcullis_core::ledger::{Event, Role, SessionName};
 use portcullis_core::time::Timestamp;
 use portcullis_core::user::{Profile, Status};
 use rusqlite::Connection;
 use tokio::join;
 
-use super::{Folder, SessionRow, SqliteStore, session};
+use super::{Folder, Learnt, SqliteStore, learn, session};
 use crate::control::ledger::conformance::{draft, key, suspended, tenant};
 use crate::control::ledger::{AppendError, Expect, Ledger};
-use crate::control::store::TokenRow;
 use crate::control::store::append::{Refused, append};
+use crate::control::store::{SessionWrite, TokenRow};
+use crate::live::sessions::End;
 
 fn named(email: Option<&str>, username: Option<&str>) -> Event {
     let text = |name: Option<&str>| name.map(str::to_owned);
@@ -28,7 +29,7 @@ async fn write(store: &SqliteStore, user: &str, event: Event) -> Result<Revision
     Ok(appended.entry.seq)
 }
 
-fn sessions(store: &SqliteStore) -> Vec<SessionRow> {
+fn sessions(store: &SqliteStore) -> Vec<Learnt> {
     let mut sessions = Vec::new();
     store
         .load_sessions(|session| sessions.push(session))
@@ -120,62 +121,70 @@ async fn one_bad_job_does_not_spoil_its_group() {
 }
 
 #[tokio::test]
-async fn a_session_is_learnt_once_and_again_only_by_a_later_login_or_for_another_user() {
+async fn a_session_comes_back_as_it_was_after_a_restart() {
     let folder = Folder::fresh();
     let store = folder.store();
-    let first = session(1, "bob", 5);
-    for _ in 0..2 {
-        store.learn_session(first.clone()).await.unwrap();
+    let (bobs, alices) = (session(1, "bob", 5), session(1, "alice", 2));
+    for written in [session(1, "bob", 4), bobs.clone(), alices.clone()] {
+        learn(&store, written).await.unwrap();
     }
-    store.learn_session(session(1, "bob", 4)).await.unwrap();
-    assert_eq!(sessions(&store), [first]);
-    store.learn_session(session(1, "bob", 6)).await.unwrap();
-    // The same browser, another user: their revisions can't be compared.
-    let later = session(1, "alice", 2);
-    store.learn_session(later.clone()).await.unwrap();
     drop(store);
-    let store = folder.store();
-    assert_eq!(sessions(&store), std::slice::from_ref(&later));
-    assert_eq!(store.sessions_of(&key("alice"), 10).unwrap(), [later]);
-    assert_eq!(store.session_count(&key("alice")).unwrap(), 1);
-    assert_eq!(store.session_count(&key("bob")).unwrap(), 0);
+    assert_eq!(
+        sessions(&folder.store()),
+        [alices, bobs],
+        "one cookie, two owners"
+    );
 }
 
 #[tokio::test]
-async fn expired_sessions_are_forgotten_but_never_dead_ones() {
+async fn what_becomes_of_a_session_is_kept() {
     let folder = Folder::fresh();
     let store = folder.store();
-    write(&store, "held", suspended("held").event)
-        .await
-        .unwrap();
-    write(&store, "deleted", Event::Deleted).await.unwrap();
-    write(&store, "revoked", Event::SessionsRevoked)
-        .await
-        .unwrap();
-    let users = ["held", "deleted", "revoked", "unheard-of"];
-    for (mark, user) in users.into_iter().enumerate() {
-        store
-            .learn_session(session(mark as u8, user, 0))
-            .await
-            .unwrap();
+    for mark in 1..=3 {
+        learn(&store, session(mark, "bob", 1)).await.unwrap();
     }
-    // Learnt after the revocation, and so alive.
-    store.learn_session(session(9, "revoked", 3)).await.unwrap();
-    let mut endless = session(10, "unheard-of", 0);
-    endless.expires_at = None;
-    store.learn_session(endless).await.unwrap();
-    assert_eq!(
-        store.forget_sessions(Timestamp(2_000)).await.unwrap(),
-        0,
-        "none has expired"
-    );
-    assert_eq!(store.forget_sessions(Timestamp(2_001)).await.unwrap(), 2);
-    let mut kept: Vec<_> = sessions(&store)
-        .into_iter()
-        .map(|session| session.hash[0])
+    let ended = SessionWrite::Ended {
+        user: key("bob"),
+        hash: [1; 32],
+        why: End::LoggedOut,
+    };
+    store.write_sessions(vec![ended]).await.unwrap();
+    let seen = vec![(key("bob"), [2; 32], Timestamp(9_000))];
+    store.note_seen(seen).await.unwrap();
+    let earlier = vec![(key("bob"), [2; 32], Timestamp(8_000))];
+    store.note_seen(earlier).await.unwrap();
+    store
+        .forget_sessions(vec![(key("bob"), [3; 32])])
+        .await
+        .unwrap();
+    let expected = [
+        Learnt {
+            ended: Some(End::LoggedOut),
+            ..session(1, "bob", 1)
+        },
+        Learnt {
+            last_seen: Timestamp(9_000),
+            ..session(2, "bob", 1)
+        },
+    ];
+    assert_eq!(sessions(&store), expected);
+}
+
+#[tokio::test]
+async fn an_entry_that_ends_a_session_ends_it_in_the_same_breath() {
+    let folder = Folder::fresh();
+    let store = folder.store();
+    learn(&store, session(1, "bob", 0)).await.unwrap();
+    learn(&store, session(2, "bob", 0)).await.unwrap();
+    let event = Event::SessionRevoked {
+        session: SessionName([2; 32]),
+    };
+    write(&store, "bob", event).await.unwrap();
+    let ended: Vec<Option<End>> = sessions(&store)
+        .iter()
+        .map(|session| session.ended)
         .collect();
-    kept.sort_unstable();
-    assert_eq!(kept, [0, 1, 2, 10]);
+    assert_eq!(ended, [None, Some(End::Revoked)]);
 }
 
 #[tokio::test]

@@ -1,4 +1,4 @@
--- Version 1 of the store.
+-- Version 1 of the store; never changed once it has been released.
 --
 -- `events` is the ledger: the truth, never changed. `users`, `holds` and `names`
 -- are its fold, written in the same transaction, and `meta.cursor` says how far.

@@ -1,0 +1,196 @@
+//! Where sessions lie: by hash, by user, and what many of them share kept once.
+
+use std::borrow::Borrow;
+use std::collections::HashMap;
+use std::hash::Hash;
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
+
+use hashbrown::HashTable;
+use portcullis_core::ids::{Revision, UserKey};
+
+use super::{Session, SessionHash};
+use crate::live::sharded::Sharded;
+
+const SHARDS: usize = 64;
+
+/// Sessions by hash. The hash is kept in the session alone and not again as a key;
+/// one hash may have several owners.
+pub(super) struct Table(Vec<RwLock<HashTable<Arc<Session>>>>);
+
+impl Default for Table {
+    fn default() -> Self {
+        Self((0..SHARDS).map(|_| RwLock::default()).collect())
+    }
+}
+
+/// SHA-256 spreads evenly, and to choose its beginning costs more than the
+/// collisions would gain.
+fn spread(hash: &SessionHash) -> u64 {
+    let mut first = [0; 8];
+    first.copy_from_slice(&hash[..8]);
+    u64::from_le_bytes(first)
+}
+
+impl Table {
+    fn shard(&self, hash: &SessionHash) -> &RwLock<HashTable<Arc<Session>>> {
+        // Another byte than those that place it within its shard.
+        &self.0[usize::from(hash[8]) % SHARDS]
+    }
+
+    pub(super) fn each(&self, hash: &SessionHash, mut take: impl FnMut(&Arc<Session>)) {
+        let shard = self
+            .shard(hash)
+            .read()
+            .unwrap_or_else(PoisonError::into_inner);
+        shard
+            .iter_hash(spread(hash))
+            .filter(|session| session.hash == *hash)
+            .for_each(&mut take);
+    }
+
+    pub(super) fn has(&self, hash: &SessionHash) -> bool {
+        let shard = self
+            .shard(hash)
+            .read()
+            .unwrap_or_else(PoisonError::into_inner);
+        shard
+            .find(spread(hash), |session| session.hash == *hash)
+            .is_some()
+    }
+
+    pub(super) fn owned(&self, hash: &SessionHash, user: &UserKey) -> Option<Arc<Session>> {
+        let shard = self
+            .shard(hash)
+            .read()
+            .unwrap_or_else(PoisonError::into_inner);
+        let same = |session: &Arc<Session>| session.hash == *hash && session.user == *user;
+        shard.find(spread(hash), same).cloned()
+    }
+
+    /// What stood there for the same user is returned.
+    pub(super) fn put(&self, session: Arc<Session>) -> Option<Arc<Session>> {
+        let mut shard = self
+            .shard(&session.hash)
+            .write()
+            .unwrap_or_else(PoisonError::into_inner);
+        let same = |other: &Arc<Session>| other.hash == session.hash && other.user == session.user;
+        if let Some(place) = shard.find_mut(spread(&session.hash), same) {
+            return Some(std::mem::replace(place, session));
+        }
+        shard.insert_unique(spread(&session.hash), session, |other| spread(&other.hash));
+        None
+    }
+
+    pub(super) fn remove(&self, session: &Arc<Session>) -> bool {
+        let mut shard = self
+            .shard(&session.hash)
+            .write()
+            .unwrap_or_else(PoisonError::into_inner);
+        let same = |other: &Arc<Session>| Arc::ptr_eq(other, session);
+        match shard.find_entry(spread(&session.hash), same) {
+            Ok(entry) => {
+                entry.remove();
+                true
+            }
+            Err(_) => false,
+        }
+    }
+
+    pub(super) fn each_of_all(&self, mut take: impl FnMut(&Arc<Session>)) {
+        for shard in &self.0 {
+            // Copied out, so that nobody waits for what is done with them.
+            let some: Vec<Arc<Session>> = {
+                let shard = shard.read().unwrap_or_else(PoisonError::into_inner);
+                shard.iter().cloned().collect()
+            };
+            some.iter().for_each(&mut take);
+        }
+    }
+}
+
+/// A user's sessions that have not ended.
+#[derive(Default)]
+pub(super) struct ByUser(Sharded<UserKey, Vec<Arc<Session>>>);
+
+impl ByUser {
+    /// The key itself where the user has sessions, so that they share it.
+    pub(super) fn shared(&self, user: &UserKey) -> UserKey {
+        let shard = self.0.read(user);
+        let known = shard.get_key_value(user).map(|(key, _)| key.clone());
+        known.unwrap_or_else(|| user.clone())
+    }
+
+    pub(super) fn replace(&self, before: Option<&Arc<Session>>, session: &Arc<Session>) {
+        if let Some(before) = before {
+            self.remove(before);
+        }
+        if session.ended().is_none() {
+            let mut shard = self.0.write(&session.user);
+            let sessions = shard.entry(session.user.clone()).or_default();
+            sessions.push(Arc::clone(session));
+        }
+    }
+
+    pub(super) fn remove(&self, session: &Arc<Session>) {
+        let mut shard = self.0.write(&session.user);
+        if let Some(sessions) = shard.get_mut(&session.user) {
+            sessions.retain(|other| !Arc::ptr_eq(other, session));
+            if sessions.is_empty() {
+                shard.remove(&session.user);
+            }
+        }
+    }
+
+    pub(super) fn of(&self, user: &UserKey) -> Vec<Arc<Session>> {
+        self.0.read(user).get(user).cloned().unwrap_or_default()
+    }
+
+    /// Takes out, and returns, what the user has beyond `most`: the least recently
+    /// used. Those that a revocation killed are taken off the list on the way.
+    pub(super) fn over(
+        &self,
+        user: &UserKey,
+        most: usize,
+        dead_before: Revision,
+    ) -> Vec<Arc<Session>> {
+        let mut shard = self.0.write(user);
+        let Some(sessions) = shard.get_mut(user) else {
+            return Vec::new();
+        };
+        if sessions.len() <= most {
+            return Vec::new();
+        }
+        sessions.retain(|session| session.learnt_at >= dead_before);
+        sessions.sort_by_key(|session| std::cmp::Reverse(session.last_seen()));
+        sessions.split_off(most.min(sessions.len()))
+    }
+}
+
+/// Values that many sessions have in common.
+pub(super) struct Interned<T: ?Sized>(Mutex<HashMap<Arc<T>, ()>>);
+
+impl<T: ?Sized + Hash + Eq> Default for Interned<T> {
+    fn default() -> Self {
+        Self(Mutex::default())
+    }
+}
+
+/// More different ones than this are not shared any more: clients choose them.
+const INTERNED_MAX: usize = 10_000;
+
+impl<T: ?Sized + Hash + Eq> Interned<T> {
+    pub(super) fn share(&self, value: &T, make: impl FnOnce(&T) -> Arc<T>) -> Arc<T>
+    where
+        Arc<T>: Borrow<T>,
+    {
+        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((shared, ())) = known.get_key_value(value) {
+            return Arc::clone(shared);
+        }
+        let fresh = make(value);
+        if known.len() < INTERNED_MAX {
+            known.insert(Arc::clone(&fresh), ());
+        }
+        fresh
+    }
+}

@@ -1,0 +1,152 @@
+//! Sessions while they live, when they end, and when there are too many.
+
+#![allow(clippy::unwrap_used)]
+
+use futures_util::FutureExt;
+use portcullis_core::ids::UserId;
+
+use super::*;
+
+struct Kept;
+
+impl SessionStore for Kept {
+    fn keep(&self, _: Vec<Change>) -> BoxFuture<'static, Result<(), LearnError>> {
+        std::future::ready(Ok(())).boxed()
+    }
+}
+
+fn table(all: usize, per_user: usize) -> Sessions {
+    Sessions::new(Arc::new(Kept), Bounds { all, per_user })
+}
+
+fn key(name: &str) -> UserKey {
+    let tenant = TenantId::parse("acme").unwrap();
+    UserKey::new(&tenant, &UserId::parse(name).unwrap())
+}
+
+fn learnt(mark: u8, name: &str, learnt_at: u64, seen: u64) -> Learnt {
+    Learnt {
+        hash: [mark; 32],
+        user: key(name),
+        learnt_at: Revision(learnt_at),
+        first_seen: Timestamp(seen),
+        last_seen: Timestamp(seen),
+        place: Place::default(),
+        address: None,
+        agent: Some("Tests/1".into()),
+        ended: None,
+    }
+}
+
+async fn learn(sessions: &Sessions, learnt: Learnt, by_login: bool) {
+    sessions.learn(learnt, by_login, Revision(0)).await.unwrap();
+}
+
+fn found(sessions: &Sessions, mark: u8) -> Vec<Arc<Session>> {
+    let mut found = Vec::new();
+    sessions.owners(&[mark; 32], |session| found.push(Arc::clone(session)));
+    found
+}
+
+#[test]
+fn a_session_is_found_by_tenant_cookie_and_value_together() {
+    let acme = TenantId::parse("acme").unwrap();
+    let globex = TenantId::parse("globex").unwrap();
+    let one = hash(&acme, "sid", b"1");
+    assert_ne!(one, hash(&globex, "sid", b"1"));
+    assert_ne!(one, hash(&acme, "sid", b"2"));
+    assert_ne!(hash(&acme, "a", b"b"), hash(&acme, "ab", b""));
+}
+
+#[tokio::test]
+async fn a_dead_session_is_not_revived_by_the_app_setting_it_again() {
+    let sessions = table(9, 9);
+    learn(&sessions, learnt(1, "bob", 4, 0), true).await;
+    learn(&sessions, learnt(1, "bob", 2, 0), false).await;
+    assert_eq!(found(&sessions, 1)[0].learnt_at, Revision(4));
+    sessions
+        .end(&found(&sessions, 1), End::LoggedOut)
+        .await
+        .unwrap();
+    learn(&sessions, learnt(1, "bob", 4, 0), false).await;
+    assert_eq!(found(&sessions, 1)[0].ended(), Some(End::LoggedOut));
+    assert!(sessions.of(&key("bob")).is_empty());
+    // But whoever proves the password again may be given the same value again.
+    learn(&sessions, learnt(1, "bob", 4, 0), true).await;
+    assert_eq!(found(&sessions, 1)[0].ended(), None);
+    assert_eq!((sessions.count(), sessions.of(&key("bob")).len()), (1, 1));
+}
+
+#[tokio::test]
+async fn the_sessions_of_a_user_are_counted_while_they_live() {
+    let sessions = table(9, 9);
+    learn(&sessions, learnt(1, "bob", 1, 0), true).await;
+    learn(&sessions, learnt(2, "bob", 3, 0), true).await;
+    learn(&sessions, learnt(3, "alice", 1, 0), true).await;
+    let alive = |standing: &Standing| sessions.alive(&key("bob"), standing).len();
+    assert_eq!(alive(&Standing::default()), 2);
+    let revoked = Standing {
+        sessions_revoked_at: Revision(2),
+        ..Standing::default()
+    };
+    assert_eq!(alive(&revoked), 1);
+    assert!(sessions.end_recorded(&[2; 32]), "it was alive");
+    assert!(!sessions.end_recorded(&[2; 32]), "and is not any more");
+    assert_eq!(alive(&Standing::default()), 1);
+    assert_eq!(sessions.count(), 3, "what has ended is remembered");
+}
+
+#[tokio::test]
+async fn a_session_that_changed_hands_belongs_to_both() {
+    let sessions = table(9, 9);
+    learn(&sessions, learnt(1, "alice", 1, 0), true).await;
+    learn(&sessions, learnt(1, "bob", 1, 0), true).await;
+    let mut owners: Vec<String> = found(&sessions, 1)
+        .iter()
+        .map(|session| session.user.user().to_owned())
+        .collect();
+    owners.sort_unstable();
+    assert_eq!(owners, ["alice", "bob"]);
+}
+
+#[tokio::test]
+async fn with_too_many_sessions_the_least_used_one_ends() {
+    let sessions = table(9, 2);
+    for (mark, seen) in [(1, 5_000), (2, 1_000), (3, 6_000)] {
+        learn(&sessions, learnt(mark, "bob", 1, seen), true).await;
+    }
+    learn(&sessions, learnt(4, "alice", 1, 0), true).await;
+    let ended: Vec<Option<End>> = (1..=4)
+        .map(|mark| found(&sessions, mark)[0].ended())
+        .collect();
+    assert_eq!(ended, [None, Some(End::Displaced), None, None]);
+}
+
+#[tokio::test]
+async fn at_the_bound_a_login_is_refused_and_nothing_is_forgotten() {
+    let sessions = table(2, 9);
+    learn(&sessions, learnt(1, "bob", 1, 0), true).await;
+    learn(&sessions, learnt(2, "bob", 1, 0), true).await;
+    let third = sessions
+        .learn(learnt(3, "bob", 1, 0), true, Revision(0))
+        .await;
+    assert_eq!(third, Err(LearnError::Full(2)));
+    assert!(sessions.is_known(&[1; 32]) && !sessions.is_known(&[3; 32]));
+    sessions.forget(&found(&sessions, 1)[0]);
+    assert!(!sessions.is_known(&[1; 32]));
+    learn(&sessions, learnt(3, "bob", 1, 0), true).await;
+}
+
+#[tokio::test]
+async fn a_session_at_rest_for_too_long_has_expired() {
+    let sessions = table(9, 9);
+    learn(&sessions, learnt(1, "bob", 1, 10_000), true).await;
+    let session = &found(&sessions, 1)[0];
+    let kept = Duration::from_secs(60);
+    assert!(!session.has_expired(Timestamp(70_000), kept));
+    assert!(session.has_expired(Timestamp(70_001), kept));
+    session.touch(Timestamp(20_000));
+    assert!(!session.has_expired(Timestamp(70_001), kept));
+    // A clock that was set back is no reason.
+    assert!(!session.has_expired(Timestamp(0), kept));
+}
