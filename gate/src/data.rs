@@ -3,6 +3,7 @@
 //! knows nothing of stores or of the admin API.
 
 mod accept;
+mod answer;
 mod body;
 mod connection;
 mod forward;
@@ -14,6 +15,8 @@ mod preface;
 mod refuse;
 mod respond;
 mod settle;
+mod severing;
+mod socket;
 mod tunnel;
 mod upstream;
 mod worker;

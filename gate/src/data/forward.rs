@@ -1,6 +1,7 @@
 //! Forwards what was permitted, and relays the app's answer.
 
 use std::rc::Rc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::header::{self, HeaderValue};
@@ -13,18 +14,23 @@ use hyper::upgrade::OnUpgrade;
 use portcullis_core::cookies;
 use portcullis_core::decide::Permitted;
 use portcullis_core::forward as rules;
+use portcullis_core::grpc;
 use portcullis_core::identify::canonical_cookie_value;
+use portcullis_core::login::LoginRoute;
+use portcullis_core::login::success::BodyVerdict;
 use portcullis_core::refusal::Refusal;
-use portcullis_core::request::{CheckedHead, lists};
+use portcullis_core::request::{CheckedHead, HeadFault, lists};
 use tokio::time::Instant;
 
 use super::WorkerRef;
+use super::answer::{self, AppBody, Begun};
 use super::body::{Answer, Upload, UploadState};
 use super::connection::Client;
 use super::identify::{Found, Proof, listed_headers};
-use super::tunnel;
+use super::login::Login;
 use super::upstream::{self, Borrowed};
-use crate::config::UnknownSessions;
+use super::{severing, tunnel};
+use crate::config::{UnknownSessions, UpstreamProtocol};
 use crate::live::connections::Ticket;
 use crate::live::sessions;
 use crate::live::tenants::Tenant;
@@ -41,10 +47,16 @@ pub(super) struct Exchange<'a> {
 /// The app's answer, its body still to come.
 pub(super) struct Answered {
     response: Response<Incoming>,
+    /// What was read of a login's answer to judge it.
+    begun: Begun,
+    /// What the route's rule says of that body.
+    pub body_verdict: BodyVerdict,
     connection: Borrowed,
     /// The client's side of a WebSocket that both want.
     upgrade: Option<OnUpgrade>,
     keep_alive_slot: Option<super::connection::Slot>,
+    /// A gRPC call of an HTTP/2 client.
+    grpc: bool,
 }
 
 impl Answered {
@@ -74,6 +86,7 @@ impl Exchange<'_> {
         parts: &mut Parts,
         permitted: &Permitted,
         found: &Found,
+        login: Option<&LoginRoute>,
         needs_cookies: bool,
     ) -> HeaderMap {
         let host = HeaderValue::from_str(
@@ -89,13 +102,18 @@ impl Exchange<'_> {
             scheme: self.client.scheme,
             host: &host,
         };
+        let onward = match (self.head.websocket, self.tenant.upstream.protocol) {
+            (true, _) => rules::Onward::WebSocket,
+            (false, UpstreamProtocol::Http1) => rules::Onward::Http1,
+            (false, UpstreamProtocol::Http2) => rules::Onward::Http2,
+        };
         let sources = &self.tenant.config.sources;
         let listed = listed_headers(self.tenant, client.address);
         let named = rules::Named {
             sources,
             listed: &listed,
         };
-        rules::request_headers(&mut parts.headers, &client, &named, self.head.websocket);
+        rules::request_headers(&mut parts.headers, &client, &named, onward);
         cookies::drop_unjudged(&mut parts.headers, sources, |cookie, value| {
             let name = &sources.session_cookies[cookie];
             let hash = sessions::hash(self.tenant.id(), name, value);
@@ -111,6 +129,9 @@ impl Exchange<'_> {
             self.drop_dead_cookies(&mut parts.headers, found);
         }
         let mut sent = HeaderMap::new();
+        if login.is_some_and(|route| route.success_body.is_some()) {
+            answer::ask_plain(&mut parts.headers);
+        }
         if !needs_cookies {
             return sent;
         }
@@ -181,18 +202,30 @@ impl Exchange<'_> {
         &self,
         _permission: &Permitted,
         mut parts: Parts,
-        login_body: Option<Bytes>,
+        login: Option<&Login<'_>>,
         body: Incoming,
     ) -> Result<Answered, Unanswered> {
+        if self.head.websocket && self.tenant.upstream.protocol == UpstreamProtocol::Http2 {
+            // HTTP/2 has no upgrade (RFC 9113 §8.6).
+            return Err(Refusal::Head(HeadFault::Upgrade).into());
+        }
+        let is_call = grpc::is_call(&parts.headers);
+        let deadlines = &self.worker.deadlines;
         let upgrade = parts
             .extensions
             .remove::<OnUpgrade>()
             .filter(|_| self.head.websocket);
         let state = Rc::new(UploadState::default());
-        let idle = self.worker.deadlines.request_body_idle;
-        let upload = match login_body {
-            Some(whole) => Upload::Whole(Full::new(whole)),
-            None => Upload::stream(body, idle, &state, self.ticket),
+        let answered_idle = deadlines.response_body_idle;
+        let idle = if is_call {
+            answered_idle
+        } else {
+            deadlines.request_body_idle
+        };
+        let grpc = is_call && parts.version == Version::HTTP_2;
+        let upload = match login {
+            Some(login) => Upload::Whole(Full::new(login.body.clone())),
+            None => Upload::stream(body, (idle, answered_idle), &state, self.ticket),
         };
         let request = outgoing(parts, upload);
         let cut = self.ticket.cut();
@@ -203,25 +236,42 @@ impl Exchange<'_> {
                 return Err(Unanswered::Cut);
             }
             answer = upstream::send(self.worker, &self.tenant.upstream, request) => answer,
-            () = self.too_slow(&state) => Err(Refusal::UpstreamSlow),
+            () = self.too_slow(&state, is_call) => Err(Refusal::UpstreamSlow),
         };
-        let (response, connection) =
+        let (mut response, connection) =
             answer.map_err(|refusal| state.take_fault().unwrap_or(refusal))?;
+        state.answer_has_begun();
+        self.client.carries(self.ticket.cut());
         let keep_alive_slot = upgrade.is_some().then(|| self.client.slot());
+        let (begun, body_verdict) = match login {
+            Some(login) => answer::judge(login.route, &mut response, self.ticket).await?,
+            None => (Begun::default(), BodyVerdict::Accepted),
+        };
         Ok(Answered {
             response,
+            begun,
+            body_verdict,
             connection,
             upgrade,
             keep_alive_slot,
+            grpc,
         })
     }
 
-    /// The app's time runs from the last piece of the request that it was sent.
-    async fn too_slow(&self, state: &UploadState) {
+    /// The app's time runs from the last piece of the request that it was sent. In
+    /// gRPC the head of the answer often comes with the first message only, so
+    /// there it is the wait for a message.
+    async fn too_slow(&self, state: &UploadState, is_call: bool) {
+        let deadlines = &self.worker.deadlines;
+        let wait = if is_call {
+            deadlines.upstream_head.max(deadlines.response_body_idle)
+        } else {
+            deadlines.upstream_head
+        };
         let started = Instant::now();
         loop {
             let since = state.waiting_since().unwrap_or(started);
-            let deadline = since + self.worker.deadlines.upstream_head;
+            let deadline = since + wait;
             if Instant::now() >= deadline {
                 return;
             }
@@ -273,9 +323,12 @@ pub(super) fn relay(
 ) -> Response<Answer> {
     let Answered {
         mut response,
+        begun,
+        body_verdict: _,
         connection,
         upgrade,
         keep_alive_slot,
+        grpc,
     } = answered;
     let switching = response.status() == StatusCode::SWITCHING_PROTOCOLS;
     if switching {
@@ -299,5 +352,9 @@ pub(super) fn relay(
     parts.extensions.clear();
     parts.version = Version::HTTP_11;
     let idle = worker.deadlines.response_body_idle;
-    Response::from_parts(parts, Answer::relayed(body, ticket, idle, connection))
+    // From here on the body speaks for the request, at once or never.
+    severing::hold(ticket.cut(), Duration::ZERO);
+    let grpc = grpc && grpc::is_call(&parts.headers);
+    let body = AppBody::new(begun, body);
+    Response::from_parts(parts, Answer::relayed(body, ticket, idle, connection, grpc))
 }

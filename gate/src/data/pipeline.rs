@@ -19,7 +19,7 @@ use super::forward::{self, Exchange, Unanswered};
 use super::identify::{Named, Proof, identify, learn_passwords};
 use super::respond::{self, Asked};
 use super::settle::Scene;
-use super::{WorkerRef, login};
+use super::{WorkerRef, login, severing};
 use crate::live::tenants::Tenant;
 
 pub(super) async fn handle(
@@ -56,8 +56,8 @@ async fn pass(
 
     // Registered before it is judged, so that a suspension finds it either way.
     let at_stake = users(named, login.as_ref().map(|login| &login.user));
-    let ticket = Rc::new(live.register(&at_stake, client.cuts_of(&at_stake)));
-    client.watch(&ticket);
+    let ticket = Rc::new(live.register(&at_stake));
+    severing::hold(ticket.cut(), severing::REFUSAL_WAIT);
     let question = || Question {
         identities: named.iter().map(|named| named.judged(live)).collect(),
         attempt: login.as_ref().map(|login| login.attempt(live)),
@@ -66,7 +66,6 @@ async fn pass(
     let asked_first = question();
     let permitted = decide(&asked_first, (worker.clock)())?;
 
-    let upload = login.as_ref().map(|login| login.body.clone());
     let exchange = Exchange {
         worker,
         tenant: &tenant,
@@ -75,8 +74,9 @@ async fn pass(
         ticket: &ticket,
     };
     let needs_cookies = login.is_some() || tenant.config.taught_by.is_some();
-    let sent = exchange.prepare(&mut parts, &permitted, &found, needs_cookies);
-    let answered = exchange.send(&permitted, parts, upload, body).await;
+    let route = login.as_ref().map(|login| login.route);
+    let sent = exchange.prepare(&mut parts, &permitted, &found, route, needs_cookies);
+    let answered = exchange.send(&permitted, parts, login.as_ref(), body).await;
     let mut answered = match answered {
         Ok(answered) => answered,
         Err(Unanswered::Refused(refusal)) => return Err(refusal),
@@ -100,6 +100,7 @@ async fn pass(
         at_logout: tenant.is_logout(&method, &head.path),
         named,
         judged: &asked_first.identities,
+        body_verdict: answered.body_verdict,
     };
     scene.settle(attempt, answered.response_mut()).await?;
     Ok(forward::relay(worker, answered, ticket))

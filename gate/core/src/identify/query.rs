@@ -4,7 +4,7 @@
 
 use super::scheme::token68;
 use super::{Credential, Sources, TokenPlace};
-use crate::login::folded;
+use crate::login::fields::alike;
 
 /// The tokens in `query`, the whole text behind the `?`.
 pub fn query_tokens(query: &str, sources: &Sources) -> Vec<Credential> {
@@ -13,7 +13,6 @@ pub fn query_tokens(query: &str, sources: &Sources) -> Vec<Credential> {
         let TokenPlace::Query(wanted) = place else {
             continue;
         };
-        let wanted = folded(wanted);
         for pair in query.split(['&', ';']) {
             let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
             // Nobody's, and no reader makes a token of it.
@@ -21,8 +20,7 @@ pub fn query_tokens(query: &str, sources: &Sources) -> Vec<Credential> {
                 continue;
             }
             let name = decoded(name);
-            let before_bracket = name.split('[').next().unwrap_or_default();
-            if folded(&name) == wanted || folded(before_bracket) == wanted {
+            if alike(&name, wanted) {
                 let text = token68(decoded(value).as_bytes());
                 found.push(Credential::Token { source, text });
             }
