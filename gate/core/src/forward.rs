@@ -199,7 +199,7 @@ fn is_claim(name: &HeaderName, named: &Named<'_>) -> bool {
 fn aliases_judged(name: &str, aliased: bool, named: &Named<'_>) -> bool {
     let own = || named.sources.headers().map(HeaderName::as_str);
     let reads_as_judged = |judged: &&str| reads_as(name, judged);
-    (aliased && JUDGED.iter().any(|judged| reads_as_judged(judged)))
+    (aliased && JUDGED.iter().any(reads_as_judged))
         || (own().any(|judged| reads_as_judged(&judged)) && own().all(|judged| judged != name))
 }
 

@@ -12,8 +12,8 @@ use toml::de::DeValue;
 use super::fault::Noted;
 use super::section::Section;
 use super::{
-    BuiltinPolicy, LogoutConfig, OnFailure, PolicyConfig, PolicySource, TenantConfig,
-    UnknownSessions,
+    BuiltinPolicy, IntrospectionConfig, JwtConfig, LogoutConfig, OnFailure, PolicyConfig,
+    PolicySource, TenantConfig, UnknownSessions,
 };
 use super::{credentials, introspection, login, peers, scalar};
 
@@ -61,18 +61,11 @@ pub(super) fn read_tenant(section: &Section<'_>) -> Result<TenantConfig, Noted> 
     let (introspections, trusted_headers) = (introspections?, trusted_headers?);
     let (basic, taught_by) = (basic?, taught_by?);
     let (cookies, session_cookies): (Vec<String>, Vec<_>) = cookies.into_iter().unzip();
-    let others = jwts.len()
-        + introspections.len()
-        + api_keys.len()
-        + trusted_headers.len()
-        + usize::from(basic.is_some())
-        + usize::from(taught_by.is_some());
+    let others = [jwts.len(), introspections.len(), api_keys.len()];
+    let others = others.iter().sum::<usize>() + trusted_headers.len();
+    let others = others + usize::from(basic.is_some()) + usize::from(taught_by.is_some());
     check_ways_to_identify(section, &cookies, others, taught_by.is_some(), &logins)?;
-    let mut tokens = Vec::new();
-    let jwts = placed(&mut tokens, jwts, |jwt, place| jwt.place = place);
-    let introspections = placed(&mut tokens, introspections, |entry, place| {
-        entry.place = place;
-    });
+    let (tokens, jwts, introspections) = place_tokens(jwts, introspections);
     let sources = Sources {
         session_cookies: cookies,
         tokens,
@@ -105,6 +98,19 @@ pub(super) fn read_tenant(section: &Section<'_>) -> Result<TenantConfig, Noted> 
         logins: logins.into_iter().map(|(route, _)| route).collect(),
         logout: logout?,
     })
+}
+
+/// All places of tokens, each once, and those who judge them with theirs.
+fn place_tokens(
+    jwts: Vec<(TokenPlace, JwtConfig)>,
+    introspections: Vec<(TokenPlace, IntrospectionConfig)>,
+) -> (Vec<TokenPlace>, Vec<JwtConfig>, Vec<IntrospectionConfig>) {
+    let mut places = Vec::new();
+    let jwts = placed(&mut places, jwts, |jwt, place| jwt.place = place);
+    let introspections = placed(&mut places, introspections, |entry, place| {
+        entry.place = place;
+    });
+    (places, jwts, introspections)
 }
 
 /// Gives each entry the index of its place; several entries may share one.
