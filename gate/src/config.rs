@@ -66,6 +66,7 @@ pub struct Deadlines {
     pub upstream_connect: Duration,
     pub upstream_head: Duration,
     pub response_body_idle: Duration,
+    pub http2_idle: Duration,
     pub upgraded_idle: Duration,
     pub drain: Duration,
 }
@@ -127,13 +128,27 @@ pub struct TenantConfig {
     pub logout: Option<LogoutConfig>,
 }
 
-/// The app behind the gate, over plain HTTP.
+/// What an app speaks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum UpstreamProtocol {
+    /// HTTP/1.1 (`http://`).
+    Http1,
+    /// HTTP/2 with prior knowledge (`h2c://`).
+    Http2,
+}
+
+/// The app behind the gate, without TLS.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Upstream {
+    protocol: UpstreamProtocol,
     authority: Authority,
 }
 
 impl Upstream {
+    pub const fn protocol(&self) -> UpstreamProtocol {
+        self.protocol
+    }
+
     /// Host and, where one was given, port.
     pub fn authority(&self) -> &Authority {
         &self.authority

@@ -15,6 +15,8 @@ mod preface;
 mod refuse;
 mod respond;
 mod settle;
+mod severing;
+mod socket;
 mod tunnel;
 mod upstream;
 mod worker;

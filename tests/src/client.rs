@@ -113,13 +113,7 @@ impl Ask {
     /// Where no whole answer came.
     pub async fn try_send(self, to: SocketAddr) -> hyper::Result<Answer> {
         let request = self.into_request();
-        let (parts, body) = Wire::open(to).await.exchange(request).await?.into_parts();
-        let body = within(LONG, "the rest of the answer", body.collect()).await?;
-        Ok(Answer {
-            status: parts.status.as_u16(),
-            headers: parts.headers,
-            body: body.to_bytes(),
-        })
+        Answer::try_whole(Wire::open(to).await.exchange(request).await?).await
     }
 
     /// Sends it on a connection of its own; the body of the answer is still to come.
@@ -164,6 +158,20 @@ impl Answer {
         }
     }
 
+    /// As [`Answer::whole`].
+    ///
+    /// # Errors
+    /// Where it breaks off.
+    pub async fn try_whole(response: Response<Incoming>) -> hyper::Result<Self> {
+        let (parts, body) = response.into_parts();
+        let body = within(LONG, "the rest of the answer", body.collect()).await?;
+        Ok(Self {
+            status: parts.status.as_u16(),
+            headers: parts.headers,
+            body: body.to_bytes(),
+        })
+    }
+
     pub fn text(&self) -> String {
         String::from_utf8_lossy(&self.body).into_owned()
     }
@@ -200,6 +208,10 @@ pub struct Wire {
 }
 
 impl Wire {
+    pub fn is_closed(&self) -> bool {
+        self.sender.is_closed()
+    }
+
     pub async fn open(to: SocketAddr) -> Self {
         let stream = TcpStream::connect(to).await.expect("a connection");
         stream.set_nodelay(true).expect("no delay");
@@ -212,6 +224,13 @@ impl Wire {
 
     pub async fn send(&mut self, ask: Ask) -> Answer {
         Answer::whole(self.begin(ask).await).await
+    }
+
+    /// # Errors
+    /// Where no whole answer came.
+    pub async fn try_send(&mut self, ask: Ask) -> hyper::Result<Answer> {
+        let request = ask.into_request();
+        Answer::try_whole(self.exchange(request).await?).await
     }
 
     pub async fn begin(&mut self, ask: Ask) -> Response<Incoming> {
@@ -227,6 +246,19 @@ impl Wire {
         self.exchange(ask.with(body)).await
     }
 
+    /// The same, for as long as it takes.
+    ///
+    /// # Errors
+    /// Where no answer came.
+    pub async fn upload_for_long(
+        &mut self,
+        ask: Ask,
+        body: Body,
+    ) -> hyper::Result<Response<Incoming>> {
+        within(LONG, "readiness", self.sender.ready()).await?;
+        self.sender.send_request(ask.with(body)).await
+    }
+
     async fn exchange(&mut self, request: Request<Body>) -> hyper::Result<Response<Incoming>> {
         within(LONG, "readiness", self.sender.ready()).await?;
         within(LONG, "an answer", self.sender.send_request(request)).await
@@ -234,6 +266,7 @@ impl Wire {
 }
 
 /// A kept HTTP/2 connection, by prior knowledge. Targets are whole URLs.
+#[derive(Clone)]
 pub struct Wire2 {
     sender: http2::SendRequest<Body>,
 }
@@ -250,6 +283,13 @@ impl Wire2 {
 
     pub async fn send(&mut self, ask: Ask) -> Answer {
         Answer::whole(self.begin(ask).await).await
+    }
+
+    /// # Errors
+    /// Where no whole answer came.
+    pub async fn try_send(&mut self, ask: Ask) -> hyper::Result<Answer> {
+        let request = ask.into_request();
+        Answer::try_whole(self.exchange(request).await?).await
     }
 
     pub async fn begin(&mut self, ask: Ask) -> Response<Incoming> {

@@ -19,9 +19,9 @@ use bytes::Bytes;
 use http::{HeaderMap, Method, Request, Response, StatusCode};
 use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
-use hyper::server::conn::http1;
+use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
-use hyper_util::rt::TokioIo;
+use hyper_util::rt::{TokioExecutor, TokioIo};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::AbortHandle;
@@ -92,30 +92,63 @@ impl Origin {
         .await
     }
 
+    /// The same over HTTP/2 with prior knowledge, where a connection takes
+    /// `streams_max` requests at a time.
+    pub async fn answering_http2<H, F>(streams_max: u32, handler: H) -> Self
+    where
+        H: Fn(Request<Incoming>) -> F + Clone + Send + Sync + 'static,
+        F: Future<Output = Response<Body>> + Send + 'static,
+    {
+        let memory = Arc::new(Memory::default());
+        let seen = Arc::clone(&memory);
+        let handler = move |request: Request<Incoming>| {
+            seen.remember(&request);
+            handler(request)
+        };
+        Self::accept(memory, move |counted| {
+            let handler = handler.clone();
+            let service = service_fn(move |request| {
+                let answering = handler(request);
+                async move { Ok::<_, Infallible>(answering.await) }
+            });
+            let connection = http2::Builder::new(TokioExecutor::new())
+                .max_concurrent_streams(streams_max)
+                .serve_connection(TokioIo::new(counted), service);
+            tokio::spawn(connection);
+        })
+        .await
+    }
+
     async fn listen<H, F>(memory: Arc<Memory>, handler: H) -> Self
     where
         H: Fn(Request<Incoming>) -> F + Clone + Send + Sync + 'static,
         F: Future<Output = Response<Body>> + Send + 'static,
     {
+        Self::accept(memory, move |counted| {
+            let handler = handler.clone();
+            let service = service_fn(move |request| {
+                let answering = handler(request);
+                async move { Ok::<_, Infallible>(answering.await) }
+            });
+            let connection = http1::Builder::new()
+                .serve_connection(TokioIo::new(counted), service)
+                .with_upgrades();
+            tokio::spawn(connection);
+        })
+        .await
+    }
+
+    async fn accept(memory: Arc<Memory>, serve: impl Fn(Counted) + Send + 'static) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let address = listener.local_addr().expect("its address");
         let counters = Arc::clone(&memory);
         let listening = tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
                 counters.connections.fetch_add(1, Ordering::SeqCst);
-                let counted = Counted {
+                serve(Counted {
                     stream,
                     memory: Arc::clone(&counters),
-                };
-                let handler = handler.clone();
-                let service = service_fn(move |request| {
-                    let answering = handler(request);
-                    async move { Ok::<_, Infallible>(answering.await) }
                 });
-                let connection = http1::Builder::new()
-                    .serve_connection(TokioIo::new(counted), service)
-                    .with_upgrades();
-                tokio::spawn(connection);
             }
         });
         Self {

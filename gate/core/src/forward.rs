@@ -64,13 +64,23 @@ pub struct Client<'a> {
     pub host: &'a HeaderValue,
 }
 
+/// What the request goes on as.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Onward {
+    Http1,
+    /// HTTP/1.1 that asks for an upgrade.
+    WebSocket,
+    Http2,
+}
+
 /// Turns the client's headers into those that the upstream gets.
 pub fn request_headers(
     headers: &mut HeaderMap,
     client: &Client<'_>,
     api_key_headers: &[HeaderName],
-    websocket: bool,
+    onward: Onward,
 ) {
+    let takes_trailers = onward == Onward::Http2 && takes_trailers(headers);
     drop_hop_by_hop(headers);
     drop_claims(headers, api_key_headers);
     headers.remove(header::EXPECT);
@@ -85,10 +95,28 @@ pub fn request_headers(
     let scheme = HeaderValue::from_static(client.scheme);
     headers.insert(HeaderName::from_static("x-forwarded-proto"), scheme);
     headers.insert(header::HOST, client.host.clone());
-    if websocket {
-        headers.insert(header::CONNECTION, HeaderValue::from_static("upgrade"));
-        headers.insert(header::UPGRADE, HeaderValue::from_static("websocket"));
+    match onward {
+        Onward::Http1 => {}
+        Onward::WebSocket => {
+            headers.insert(header::CONNECTION, HeaderValue::from_static("upgrade"));
+            headers.insert(header::UPGRADE, HeaderValue::from_static("websocket"));
+        }
+        // A hop of the gate's own making: it says so only where its client did.
+        Onward::Http2 if takes_trailers => {
+            headers.insert(header::TE, HeaderValue::from_static("trailers"));
+        }
+        Onward::Http2 => {}
     }
+}
+
+/// Whether the client says that it takes trailers. gRPC servers insist on it, and
+/// HTTP/2 allows `TE` to say nothing else (RFC 9113 §8.2.2).
+fn takes_trailers(headers: &HeaderMap) -> bool {
+    let values = headers.get_all(header::TE).iter();
+    values
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(','))
+        .any(|coding| coding.trim().eq_ignore_ascii_case("trailers"))
 }
 
 /// Turns the upstream's headers into those that the client gets.
@@ -200,7 +228,7 @@ mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
 
-    fn forwarded(list: &[(&str, &str)], websocket: bool) -> HeaderMap {
+    fn forwarded(list: &[(&str, &str)], onward: Onward) -> HeaderMap {
         let mut headers = HeaderMap::new();
         for (name, value) in list {
             headers.append(name.parse::<HeaderName>().unwrap(), value.parse().unwrap());
@@ -212,7 +240,7 @@ mod tests {
             host: &host,
         };
         let keys = [HeaderName::from_static("x-api-key")];
-        request_headers(&mut headers, &client, &keys, websocket);
+        request_headers(&mut headers, &client, &keys, onward);
         headers
     }
 
@@ -234,7 +262,7 @@ mod tests {
                 ("co_okie", "kept"),
                 ("x-other", "kept"),
             ],
-            false,
+            Onward::Http1,
         );
         let mut names: Vec<&str> = headers.keys().map(HeaderName::as_str).collect();
         names.sort_unstable();
@@ -262,7 +290,7 @@ mod tests {
                 ("http2-settings", "x"),
                 ("upgrade", "h2c"),
             ],
-            false,
+            Onward::Http1,
         );
         for gone in [
             "connection",
@@ -287,7 +315,7 @@ mod tests {
             ("connection", "keep-alive, Upgrade"),
             ("upgrade", "WebSocket"),
         ];
-        let headers = forwarded(&asked, true);
+        let headers = forwarded(&asked, Onward::WebSocket);
         assert_eq!(
             (&headers["connection"], &headers["upgrade"]),
             (
@@ -298,8 +326,20 @@ mod tests {
     }
 
     #[test]
+    fn trailers_are_asked_for_only_over_http2_and_only_for_who_asked() {
+        let te = |value, onward| forwarded(&[("te", value)], onward).remove("te");
+        let trailers = Some(HeaderValue::from_static("trailers"));
+        assert_eq!(te("Trailers, deflate;q=0.5", Onward::Http2), trailers);
+        assert_eq!(te("deflate", Onward::Http2), None);
+        assert_eq!(te("trailers", Onward::Http1), None);
+    }
+
+    #[test]
     fn split_cookies_are_joined_and_dead_ones_can_be_taken_out() {
-        let mut headers = forwarded(&[("cookie", "a=1"), ("cookie", "sid=dead; b=2")], false);
+        let mut headers = forwarded(
+            &[("cookie", "a=1"), ("cookie", "sid=dead; b=2")],
+            Onward::Http1,
+        );
         assert_eq!(headers.get_all("cookie").iter().count(), 1);
         assert_eq!(headers["cookie"], "a=1; sid=dead; b=2");
         without_cookies(&mut headers, |name, value| {

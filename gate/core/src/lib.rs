@@ -8,6 +8,7 @@
 pub mod cookies;
 pub mod decide;
 pub mod forward;
+pub mod grpc;
 pub mod host;
 pub mod identify;
 pub mod ids;

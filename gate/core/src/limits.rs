@@ -23,6 +23,8 @@ pub const UPSTREAM_HEAD_WAIT: Duration = Duration::from_secs(60);
 pub const RESPONSE_BODY_IDLE: Duration = Duration::from_secs(600);
 /// A client that takes no byte of its answer for this long is given up.
 pub const CLIENT_WRITE_STALL: Duration = Duration::from_secs(60);
+/// An HTTP/2 connection of a client, without a stream: it is told to go (GOAWAY).
+pub const HTTP2_IDLE: Duration = Duration::from_secs(60);
 /// Without a byte either way on an upgraded connection.
 pub const UPGRADED_IDLE: Duration = Duration::from_secs(3600);
 /// An idle upstream connection is kept this long: shorter than the usual 60 to 75 s
@@ -45,6 +47,8 @@ pub const HTTP2_STREAMS_MAX: u32 = 100;
 pub const HTTP2_HEADER_LIST_BYTES_MAX: u32 = 32 * 1024;
 pub const HTTP2_STREAM_WINDOW_BYTES: u32 = 256 * 1024;
 pub const HTTP2_CONNECTION_WINDOW_BYTES: u32 = 1024 * 1024;
+/// After GOAWAY a client without a stream gets this long to close.
+pub const HTTP2_GOAWAY_WAIT: Duration = Duration::from_secs(5);
 pub const HTTP2_PING_EVERY: Duration = Duration::from_secs(20);
 pub const HTTP2_PING_WAIT: Duration = Duration::from_secs(10);
 /// Descriptors kept back from clients: for the admin listener, the store and the
@@ -55,6 +59,15 @@ pub const DESCRIPTORS_RESERVED: u64 = 256;
 pub const CONNECTIONS_MAX: usize = 16_384;
 /// Idle connections kept to one upstream by one worker.
 pub const UPSTREAM_IDLE_CONNECTIONS_MAX: usize = 256;
+
+/// An app's answers are held back no further than this; the connection has room
+/// for all its streams, so that a client who reads nothing holds up no other.
+pub const UPSTREAM_HTTP2_STREAM_WINDOW_BYTES: u32 = 128 * 1024;
+pub const UPSTREAM_HTTP2_CONNECTION_WINDOW_BYTES: u32 = 16 * 1024 * 1024;
+/// HTTP/2 connections that one worker opens to one app.
+pub const UPSTREAM_HTTP2_CONNECTIONS_MAX: usize = 8;
+/// Exchanges that one of them carries at a time; fewer where the app allows fewer.
+pub const UPSTREAM_HTTP2_STREAMS_MAX: usize = 128;
 
 /// Entries of the status cache.
 pub const STATUS_CACHE_ENTRIES_MAX: u64 = 200_000;

@@ -8,7 +8,7 @@ use http::uri::{Authority, PathAndQuery, Uri};
 use portcullis_core::path::CheckedPath;
 use toml::de::DeValue;
 
-use super::Upstream;
+use super::{Upstream, UpstreamProtocol};
 
 type Read<T> = Result<T, String>;
 
@@ -119,21 +119,22 @@ pub(super) fn address(value: &DeValue<'_>) -> Read<SocketAddr> {
     })
 }
 
-/// `http://HOST[:PORT]`.
+/// `http://HOST[:PORT]` or `h2c://HOST[:PORT]`.
 pub(super) fn upstream(value: &DeValue<'_>) -> Read<Upstream> {
     let given = text(value)?;
     let bad = |what: &str| format!("{given:?} {what}; write one such as \"http://127.0.0.1:9000\"");
     let uri: Uri = given.parse().map_err(|_| bad("is not a URL"))?;
-    match uri.scheme_str() {
-        Some("http") => {}
+    let protocol = match uri.scheme_str() {
+        Some("http") => UpstreamProtocol::Http1,
+        Some("h2c") => UpstreamProtocol::Http2,
         Some("https") => {
             return Err(
                 "TLS to upstreams is not built yet; use http:// over a network that you trust"
                     .to_owned(),
             );
         }
-        Some(_) | None => return Err(bad("does not begin with http://")),
-    }
+        Some(_) | None => return Err(bad("does not begin with http:// or h2c://")),
+    };
     if uri.path() != "/" || uri.query().is_some() {
         return Err(bad(
             "has a path; requests keep the path that the client sent",
@@ -151,6 +152,7 @@ pub(super) fn upstream(value: &DeValue<'_>) -> Read<Upstream> {
         return Err(bad("has no usable host and port"));
     }
     Ok(Upstream {
+        protocol,
         authority: authority.clone(),
     })
 }

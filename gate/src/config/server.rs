@@ -74,6 +74,7 @@ fn read_deadlines(data: &Section<'_>) -> Result<Deadlines, Noted> {
     let upstream_connect = read("upstream_connect", limits::UPSTREAM_CONNECT_WAIT);
     let upstream_head = read("upstream_head", limits::UPSTREAM_HEAD_WAIT);
     let response_body_idle = read("response_body_idle", limits::RESPONSE_BODY_IDLE);
+    let http2_idle = read("http2_idle", limits::HTTP2_IDLE);
     let upgraded_idle = read("upgraded_idle", limits::UPGRADED_IDLE);
     let drain = read("drain", limits::DRAIN_WAIT);
     section.refuse_unknown();
@@ -84,6 +85,7 @@ fn read_deadlines(data: &Section<'_>) -> Result<Deadlines, Noted> {
         upstream_connect: upstream_connect?,
         upstream_head: upstream_head?,
         response_body_idle: response_body_idle?,
+        http2_idle: http2_idle?,
         upgraded_idle: upgraded_idle?,
         drain: drain?,
     })

@@ -11,12 +11,14 @@ use std::time::Duration;
 use bytes::Bytes;
 use http_body_util::Full;
 use hyper::body::{Body, Frame, Incoming, SizeHint};
+use portcullis_core::grpc;
 use portcullis_core::refusal::Refusal;
 use tokio::time::{Instant, Sleep};
 
 use super::answer::AppBody;
+use super::severing;
 use super::upstream::Borrowed;
-use crate::live::connections::Ticket;
+use crate::live::connections::{Side, Ticket};
 
 /// Why a body broke off. hyper closes the connection (HTTP/1) or resets the
 /// stream (HTTP/2), so that the other side can't take a part for the whole.
@@ -51,6 +53,14 @@ impl IdleTimer {
         self.running = false;
     }
 
+    /// Starts again with a longer wait; says whether it is longer.
+    fn lengthen(&mut self, wait: Duration) -> bool {
+        let longer = wait > self.wait;
+        self.wait = wait;
+        self.running = false;
+        longer
+    }
+
     fn poll_idle(&mut self, context: &mut Context<'_>) -> Poll<()> {
         let deadline = || Instant::now() + self.wait;
         let sleep = self
@@ -69,12 +79,19 @@ impl IdleTimer {
 pub(super) struct UploadState {
     fault: Cell<Option<Refusal>>,
     last_piece: Cell<Option<Instant>>,
+    answered: Cell<bool>,
 }
 
 impl UploadState {
     /// The client's fault, if it was one that ended the exchange.
     pub(super) fn take_fault(&self) -> Option<Refusal> {
         self.fault.take()
+    }
+
+    /// The app has begun to answer: whoever streams both ways may well be silent
+    /// while the other side speaks.
+    pub(super) fn answer_has_begun(&self) {
+        self.answered.set(true);
     }
 
     /// Since when the app has been the one to wait for; `None`: pieces still come.
@@ -97,15 +114,19 @@ pub(super) enum Upload {
 
 pub(super) struct Idle {
     timer: IdleTimer,
+    /// Counts from the answer's beginning on, where it is the longer one.
+    answered_wait: Duration,
     state: Rc<UploadState>,
     /// Kept until the last piece has gone: an app may answer early and read on.
     ticket: Rc<Ticket>,
 }
 
 impl Upload {
+    /// A body that may be silent for `wait`, and for `answered_wait` once the app
+    /// answers.
     pub(super) fn stream(
         body: Incoming,
-        wait: Duration,
+        (wait, answered_wait): (Duration, Duration),
         state: &Rc<UploadState>,
         ticket: &Rc<Ticket>,
     ) -> Self {
@@ -115,6 +136,7 @@ impl Upload {
         state.last_piece.set(Some(Instant::now()));
         let idle = Idle {
             timer: IdleTimer::new(wait),
+            answered_wait: answered_wait.max(wait),
             state: Rc::clone(state),
             ticket: Rc::clone(ticket),
         };
@@ -139,8 +161,10 @@ impl Body for Upload {
                 .poll_frame(context)
                 .map_err(|never: Infallible| match never {}),
             Self::Stream { body, idle } => loop {
-                if idle.ticket.cut().poll_fired_for_upload(context).is_ready() {
-                    idle.ticket.cut().obey();
+                let cut = idle.ticket.cut();
+                severing::hold(cut, Duration::ZERO);
+                if cut.poll_fired(Side::Upstream, context).is_ready() {
+                    cut.obey();
                     return Poll::Ready(Some(Err(BodyError::Cut)));
                 }
                 match Pin::new(&mut *body).poll_frame(context) {
@@ -157,6 +181,9 @@ impl Body for Upload {
                     Poll::Ready(None) => return Poll::Ready(None),
                     Poll::Pending => {
                         ready!(idle.timer.poll_idle(context));
+                        if idle.state.answered.get() && idle.timer.lengthen(idle.answered_wait) {
+                            continue;
+                        }
                         idle.state.fault.set(Some(Refusal::SlowBody));
                         return Poll::Ready(Some(Err(BodyError::Slow)));
                     }
@@ -194,6 +221,9 @@ pub(super) struct Relayed {
     ticket: Rc<Ticket>,
     idle: IdleTimer,
     connection: Option<Borrowed>,
+    /// A gRPC call over HTTP/2: its client learns why from the trailers, which
+    /// wait for no window.
+    grpc: bool,
 }
 
 impl Answer {
@@ -206,12 +236,14 @@ impl Answer {
         ticket: Rc<Ticket>,
         wait: Duration,
         connection: Borrowed,
+        grpc: bool,
     ) -> Self {
         let relayed = Relayed {
             body,
             ticket,
             idle: IdleTimer::new(wait),
             connection: Some(connection),
+            grpc,
         };
         Self::Relayed(Box::new(relayed))
     }
@@ -222,9 +254,18 @@ impl Relayed {
         &mut self,
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
-        if self.ticket.cut().poll_fired(context).is_ready() {
+        if self
+            .ticket
+            .cut()
+            .poll_fired(Side::Request, context)
+            .is_ready()
+        {
             self.ticket.cut().obey();
             self.connection = None;
+            if std::mem::take(&mut self.grpc) {
+                let trailers = grpc::trailers(grpc::PERMISSION_DENIED, "access has ended");
+                return Poll::Ready(Some(Ok(Frame::trailers(trailers))));
+            }
             return Poll::Ready(Some(Err(BodyError::Cut)));
         }
         match Pin::new(&mut self.body).poll_frame(context) {

@@ -1,6 +1,8 @@
 //! One client connection, from its first bytes to its end.
 
+use std::cell::Cell;
 use std::net::SocketAddr;
+use std::pin::pin;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -9,18 +11,16 @@ use std::time::Duration;
 use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
-use portcullis_core::ids::UserKey;
 use portcullis_core::limits;
 use tokio::net::TcpStream;
-use tokio::sync::{Notify, watch};
+use tokio::sync::watch;
+use tokio::time::Instant;
 
 use super::preface::{self, Protocol, Replayed};
+use super::severing::until_cut;
+use super::socket::{Carried, Socket};
 use super::{WorkerRef, pipeline};
-use crate::live::connections::{ConnectionCuts, Ticket};
-
-/// A cut request whose client reads nothing is given this long before its whole
-/// connection is closed.
-const STUCK_WAIT: Duration = Duration::from_millis(300);
+use crate::live::connections::{Cut, Side};
 
 /// One place among the connections that a worker may have open.
 pub(super) struct Slot(Arc<AtomicUsize>);
@@ -43,18 +43,17 @@ impl Drop for Slot {
 pub(super) struct Client {
     pub address: SocketAddr,
     pub scheme: &'static str,
-    cuts: Rc<ConnectionCuts>,
     open: Arc<AtomicUsize>,
+    /// HTTP/1 alone.
+    carried: Option<Carried>,
 }
 
 impl Client {
-    /// The connection's own wake-up, for requests that have someone to be cut off.
-    pub(super) fn cuts_of(&self, users: &[(UserKey, bool)]) -> Option<Arc<Notify>> {
-        (!users.is_empty()).then(|| Arc::clone(&self.cuts.notify))
-    }
-
-    pub(super) fn watch(&self, ticket: &Ticket) {
-        self.cuts.watch(ticket.cut());
+    /// Says that the answer under way is the app's, to the request of `cut`.
+    pub(super) fn carries(&self, cut: &Arc<Cut>) {
+        if let Some(carried) = &self.carried {
+            carried.set(cut);
+        }
     }
 
     /// A tunnel outlives the connection's own task and keeps its place.
@@ -63,14 +62,58 @@ impl Client {
     }
 }
 
-/// Runs futures that stay on their worker's thread.
-#[derive(Clone, Copy)]
-struct LocalExecutor;
+/// The streams of one HTTP/2 connection, each a task that stays on its worker's
+/// thread and ends alone when its user is cut off.
+#[derive(Clone)]
+struct Streams(Rc<StreamCount>);
 
-impl<F: Future + 'static> hyper::rt::Executor<F> for LocalExecutor {
+struct StreamCount {
+    open: Cell<usize>,
+    idle_since: Cell<Instant>,
+}
+
+impl Streams {
+    fn new() -> Self {
+        Self(Rc::new(StreamCount {
+            open: Cell::new(0),
+            idle_since: Cell::new(Instant::now()),
+        }))
+    }
+
+    /// Ready once there has been no stream for `wait`.
+    async fn idle(&self, wait: Duration) {
+        loop {
+            let since = match self.0.open.get() {
+                0 => self.0.idle_since.get(),
+                _ => Instant::now(),
+            };
+            let deadline = since + wait;
+            if Instant::now() >= deadline {
+                return;
+            }
+            tokio::time::sleep_until(deadline).await;
+        }
+    }
+}
+
+struct OpenStream(Rc<StreamCount>);
+
+impl Drop for OpenStream {
+    fn drop(&mut self) {
+        self.0.open.update(|open| open - 1);
+        self.0.idle_since.set(Instant::now());
+    }
+}
+
+impl<F: Future + 'static> hyper::rt::Executor<F> for Streams {
     fn execute(&self, future: F) {
+        self.0.open.update(|open| open + 1);
+        let open = OpenStream(Rc::clone(&self.0));
         tokio::task::spawn_local(async move {
-            future.await;
+            if until_cut(Side::Client, future).await.is_none() {
+                tracing::debug!("a cut stream that takes nothing is reset");
+            }
+            drop(open);
         });
     }
 }
@@ -85,6 +128,7 @@ pub(super) async fn serve(
     if stream.set_nodelay(true).is_err() {
         return;
     }
+    let (stream, carried) = Socket::new(stream);
     let mut stopping = draining.clone();
     let detected = tokio::select! {
         detected = preface::detect(stream, worker.deadlines.first_bytes) => detected,
@@ -94,78 +138,86 @@ pub(super) async fn serve(
     let Some((protocol, stream)) = detected else {
         return;
     };
-    let cuts = Rc::new(ConnectionCuts::default());
     let client = Client {
         address,
         scheme: "http",
-        cuts: Rc::clone(&cuts),
         open: Arc::clone(&slot.0),
+        carried: (protocol == Protocol::Http1).then_some(carried),
     };
-    tokio::select! {
-        () = speak(worker, protocol, stream, client, draining) => {}
-        () = stuck(&cuts) => tracing::debug!(%address, "a cut connection that reads nothing is closed"),
-    }
-}
-
-/// Ready when a cut request is still there after its grace.
-async fn stuck(cuts: &ConnectionCuts) {
-    loop {
-        cuts.notify.notified().await;
-        tokio::time::sleep(STUCK_WAIT).await;
-        if cuts.close_stuck() {
-            return;
+    match protocol {
+        Protocol::Http1 => {
+            let speaking = speak_http1(worker, stream, client, draining);
+            if until_cut(Side::Client, speaking).await.is_none() {
+                tracing::debug!(%address, "a cut connection that takes nothing is closed");
+            }
         }
+        Protocol::Http2 => speak_http2(worker, stream, client, draining).await,
     }
+    drop(slot);
 }
 
-async fn speak(
+async fn speak_http1(
     worker: WorkerRef,
-    protocol: Protocol,
-    stream: Replayed<TcpStream>,
+    stream: Replayed<Socket>,
     client: Client,
     mut draining: watch::Receiver<bool>,
 ) {
     let head_wait = worker.deadlines.request_head;
     let service =
         service_fn(move |request| pipeline::handle(Rc::clone(&worker), client.clone(), request));
-    let stream = TokioIo::new(stream);
-    let ended = match protocol {
-        Protocol::Http1 => {
-            let connection = http1::Builder::new()
-                .timer(TokioTimer::new())
-                .header_read_timeout(head_wait)
-                .max_buf_size(limits::REQUEST_HEAD_BYTES_MAX)
-                .serve_connection(stream, service)
-                .with_upgrades();
-            let mut connection = std::pin::pin!(connection);
-            tokio::select! {
-                ended = connection.as_mut() => ended,
-                _ = draining.wait_for(|draining| *draining) => {
-                    connection.as_mut().graceful_shutdown();
-                    connection.await
-                }
-            }
-        }
-        Protocol::Http2 => {
-            let connection = http2::Builder::new(LocalExecutor)
-                .timer(TokioTimer::new())
-                .max_concurrent_streams(limits::HTTP2_STREAMS_MAX)
-                .max_header_list_size(limits::HTTP2_HEADER_LIST_BYTES_MAX)
-                .initial_stream_window_size(limits::HTTP2_STREAM_WINDOW_BYTES)
-                .initial_connection_window_size(limits::HTTP2_CONNECTION_WINDOW_BYTES)
-                .keep_alive_interval(limits::HTTP2_PING_EVERY)
-                .keep_alive_timeout(limits::HTTP2_PING_WAIT)
-                .serve_connection(stream, service);
-            let mut connection = std::pin::pin!(connection);
-            tokio::select! {
-                ended = connection.as_mut() => ended,
-                _ = draining.wait_for(|draining| *draining) => {
-                    connection.as_mut().graceful_shutdown();
-                    connection.await
-                }
-            }
+    let connection = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(head_wait)
+        .max_buf_size(limits::REQUEST_HEAD_BYTES_MAX)
+        .serve_connection(TokioIo::new(stream), service)
+        .with_upgrades();
+    let mut connection = pin!(connection);
+    let ended = tokio::select! {
+        ended = connection.as_mut() => ended,
+        _ = draining.wait_for(|draining| *draining) => {
+            connection.as_mut().graceful_shutdown();
+            connection.await
         }
     };
+    log_end(ended);
+}
+
+async fn speak_http2(
+    worker: WorkerRef,
+    stream: Replayed<Socket>,
+    client: Client,
+    mut draining: watch::Receiver<bool>,
+) {
+    let idle_wait = worker.deadlines.http2_idle;
+    let service =
+        service_fn(move |request| pipeline::handle(Rc::clone(&worker), client.clone(), request));
+    let streams = Streams::new();
+    let connection = http2::Builder::new(streams.clone())
+        .timer(TokioTimer::new())
+        .max_concurrent_streams(limits::HTTP2_STREAMS_MAX)
+        .max_header_list_size(limits::HTTP2_HEADER_LIST_BYTES_MAX)
+        .initial_stream_window_size(limits::HTTP2_STREAM_WINDOW_BYTES)
+        .initial_connection_window_size(limits::HTTP2_CONNECTION_WINDOW_BYTES)
+        .keep_alive_interval(limits::HTTP2_PING_EVERY)
+        .keep_alive_timeout(limits::HTTP2_PING_WAIT)
+        .serve_connection(TokioIo::new(stream), service);
+    let mut connection = pin!(connection);
+    tokio::select! {
+        ended = connection.as_mut() => return log_end(ended),
+        () = streams.idle(idle_wait) => {}
+        _ = draining.wait_for(|draining| *draining) => {}
+    }
+    // GOAWAY: what the client has begun by the time that it reads it is still served.
+    connection.as_mut().graceful_shutdown();
+    tokio::select! {
+        ended = connection.as_mut() => log_end(ended),
+        () = streams.idle(limits::HTTP2_GOAWAY_WAIT) => {
+            tracing::debug!("an idle connection that did not close by itself is closed");
+        }
+    }
+}
+
+fn log_end(ended: Result<(), hyper::Error>) {
     if let Err(error) = ended {
         tracing::debug!(%error, "a client connection ended");
     }

@@ -1,6 +1,7 @@
 //! Forwards what was permitted, and relays the app's answer.
 
 use std::rc::Rc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::header::{self, HeaderValue};
@@ -13,11 +14,12 @@ use hyper::upgrade::OnUpgrade;
 use portcullis_core::cookies;
 use portcullis_core::decide::Permitted;
 use portcullis_core::forward as rules;
+use portcullis_core::grpc;
 use portcullis_core::identify::canonical_cookie_value;
 use portcullis_core::login::LoginRoute;
 use portcullis_core::login::success::BodyVerdict;
 use portcullis_core::refusal::Refusal;
-use portcullis_core::request::{CheckedHead, lists};
+use portcullis_core::request::{CheckedHead, HeadFault, lists};
 use tokio::time::Instant;
 
 use super::WorkerRef;
@@ -26,9 +28,9 @@ use super::body::{Answer, Upload, UploadState};
 use super::connection::Client;
 use super::identify::{Found, Proof};
 use super::login::Login;
-use super::tunnel;
 use super::upstream::{self, Borrowed};
-use crate::config::UnknownSessions;
+use super::{severing, tunnel};
+use crate::config::{UnknownSessions, UpstreamProtocol};
 use crate::live::connections::Ticket;
 use crate::live::sessions;
 use crate::live::tenants::Tenant;
@@ -53,6 +55,8 @@ pub(super) struct Answered {
     /// The client's side of a WebSocket that both want.
     upgrade: Option<OnUpgrade>,
     keep_alive_slot: Option<super::connection::Slot>,
+    /// A gRPC call of an HTTP/2 client.
+    grpc: bool,
 }
 
 impl Answered {
@@ -99,7 +103,12 @@ impl Exchange<'_> {
             host: &host,
         };
         let keys = &self.tenant.config.sources.api_key_headers;
-        rules::request_headers(&mut parts.headers, &client, keys, self.head.websocket);
+        let onward = match (self.head.websocket, self.tenant.upstream.protocol) {
+            (true, _) => rules::Onward::WebSocket,
+            (false, UpstreamProtocol::Http1) => rules::Onward::Http1,
+            (false, UpstreamProtocol::Http2) => rules::Onward::Http2,
+        };
+        rules::request_headers(&mut parts.headers, &client, keys, onward);
         let sources = &self.tenant.config.sources;
         cookies::drop_unjudged(&mut parts.headers, sources, |cookie, value| {
             let name = &sources.session_cookies[cookie];
@@ -187,15 +196,27 @@ impl Exchange<'_> {
         login: Option<&Login<'_>>,
         body: Incoming,
     ) -> Result<Answered, Unanswered> {
+        if self.head.websocket && self.tenant.upstream.protocol == UpstreamProtocol::Http2 {
+            // HTTP/2 has no upgrade (RFC 9113 §8.6).
+            return Err(Refusal::Head(HeadFault::Upgrade).into());
+        }
+        let is_call = grpc::is_call(&parts.headers);
+        let deadlines = &self.worker.deadlines;
         let upgrade = parts
             .extensions
             .remove::<OnUpgrade>()
             .filter(|_| self.head.websocket);
         let state = Rc::new(UploadState::default());
-        let idle = self.worker.deadlines.request_body_idle;
+        let answered_idle = deadlines.response_body_idle;
+        let idle = if is_call {
+            answered_idle
+        } else {
+            deadlines.request_body_idle
+        };
+        let grpc = is_call && parts.version == Version::HTTP_2;
         let upload = match login {
             Some(login) => Upload::Whole(Full::new(login.body.clone())),
-            None => Upload::stream(body, idle, &state, self.ticket),
+            None => Upload::stream(body, (idle, answered_idle), &state, self.ticket),
         };
         let request = outgoing(parts, upload);
         let cut = self.ticket.cut();
@@ -206,10 +227,12 @@ impl Exchange<'_> {
                 return Err(Unanswered::Cut);
             }
             answer = upstream::send(self.worker, &self.tenant.upstream, request) => answer,
-            () = self.too_slow(&state) => Err(Refusal::UpstreamSlow),
+            () = self.too_slow(&state, is_call) => Err(Refusal::UpstreamSlow),
         };
         let (mut response, connection) =
             answer.map_err(|refusal| state.take_fault().unwrap_or(refusal))?;
+        state.answer_has_begun();
+        self.client.carries(self.ticket.cut());
         let keep_alive_slot = upgrade.is_some().then(|| self.client.slot());
         let (begun, body_verdict) = match login {
             Some(login) => answer::judge(login.route, &mut response, self.ticket).await?,
@@ -222,15 +245,24 @@ impl Exchange<'_> {
             connection,
             upgrade,
             keep_alive_slot,
+            grpc,
         })
     }
 
-    /// The app's time runs from the last piece of the request that it was sent.
-    async fn too_slow(&self, state: &UploadState) {
+    /// The app's time runs from the last piece of the request that it was sent. In
+    /// gRPC the head of the answer often comes with the first message only, so
+    /// there it is the wait for a message.
+    async fn too_slow(&self, state: &UploadState, is_call: bool) {
+        let deadlines = &self.worker.deadlines;
+        let wait = if is_call {
+            deadlines.upstream_head.max(deadlines.response_body_idle)
+        } else {
+            deadlines.upstream_head
+        };
         let started = Instant::now();
         loop {
             let since = state.waiting_since().unwrap_or(started);
-            let deadline = since + self.worker.deadlines.upstream_head;
+            let deadline = since + wait;
             if Instant::now() >= deadline {
                 return;
             }
@@ -287,6 +319,7 @@ pub(super) fn relay(
         connection,
         upgrade,
         keep_alive_slot,
+        grpc,
     } = answered;
     let switching = response.status() == StatusCode::SWITCHING_PROTOCOLS;
     if switching {
@@ -310,6 +343,9 @@ pub(super) fn relay(
     parts.extensions.clear();
     parts.version = Version::HTTP_11;
     let idle = worker.deadlines.response_body_idle;
+    // From here on the body speaks for the request, at once or never.
+    severing::hold(ticket.cut(), Duration::ZERO);
+    let grpc = grpc && grpc::is_call(&parts.headers);
     let body = AppBody::new(begun, body);
-    Response::from_parts(parts, Answer::relayed(body, ticket, idle, connection))
+    Response::from_parts(parts, Answer::relayed(body, ticket, idle, connection, grpc))
 }

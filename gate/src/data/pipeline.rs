@@ -19,7 +19,7 @@ use super::forward::{self, Exchange, Unanswered};
 use super::identify::{Named, Proof, identify};
 use super::respond::{self, Asked};
 use super::settle::Scene;
-use super::{WorkerRef, login};
+use super::{WorkerRef, login, severing};
 use crate::live::tenants::Tenant;
 
 pub(super) async fn handle(
@@ -55,8 +55,8 @@ async fn pass(
 
     // Registered before it is judged, so that a suspension finds it either way.
     let at_stake = users(named, login.as_ref().map(|login| &login.user));
-    let ticket = Rc::new(live.register(&at_stake, client.cuts_of(&at_stake)));
-    client.watch(&ticket);
+    let ticket = Rc::new(live.register(&at_stake));
+    severing::hold(ticket.cut(), severing::REFUSAL_WAIT);
     let question = || Question {
         identities: named.iter().map(|named| named.judged(live)).collect(),
         attempt: login.as_ref().map(|login| login.attempt(live)),

@@ -20,6 +20,8 @@ use crate::live::tenants::Tenant;
 pub(super) struct Told {
     pub response: Response<Answer>,
     pub error_id: String,
+    /// The answer in one sentence, where the policy or the gate has one.
+    pub words: Option<String>,
     /// The error id is new.
     pub first: bool,
 }
@@ -33,6 +35,7 @@ pub(super) async fn suspended(worker: &WorkerRef, asked: &Asked, user: &Suspende
         Some(prepared) => Told {
             response: render(asked, &prepared),
             error_id: prepared.error_id.clone(),
+            words: Some(prepared.message.clone()),
             first,
         },
         None => {
@@ -41,6 +44,7 @@ pub(super) async fn suspended(worker: &WorkerRef, asked: &Asked, user: &Suspende
             Told {
                 response: respond::problem(asked, &refusal, &error_id),
                 error_id,
+                words: None,
                 first,
             }
         }

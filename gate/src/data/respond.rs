@@ -8,6 +8,7 @@ use bytes::Bytes;
 use http::header::{self, HeaderValue};
 use http::{Method, Request, Response, StatusCode, Uri};
 use hyper::body::Incoming;
+use portcullis_core::grpc;
 use portcullis_core::identify::TokenPlace;
 use portcullis_core::ids::UserKey;
 use portcullis_core::limits;
@@ -34,6 +35,7 @@ pub(super) struct Asked {
     peer: IpAddr,
     agent: Option<HeaderValue>,
     wants_upgrade: bool,
+    grpc: bool,
     /// The sessions that came with the request, by the index of their cookie.
     sessions: Vec<(usize, Arc<Session>)>,
 }
@@ -50,6 +52,7 @@ impl Asked {
             peer: client.address.ip(),
             agent: headers.get(header::USER_AGENT).cloned(),
             wants_upgrade: headers.contains_key(header::UPGRADE),
+            grpc: grpc::is_call(headers),
             sessions: Vec::new(),
         }
     }
@@ -107,11 +110,13 @@ pub(super) async fn refuse(
     asked: &Asked,
     refusal: Refusal,
 ) -> Response<Answer> {
-    let as_page = asked.surface() == Surface::Page && !asked.wants_upgrade;
+    let as_page = asked.surface() == Surface::Page && !asked.wants_upgrade && !asked.grpc;
     let mut first = true;
+    let mut words = None;
     let (mut response, error_id) = if let Refusal::Suspended(user) = &refusal {
         let told = refuse::suspended(worker, asked, user).await;
         first = told.first;
+        words = told.words;
         (told.response, told.error_id)
     } else {
         let error_id = new_error_id();
@@ -139,7 +144,29 @@ pub(super) async fn refuse(
         headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
     }
     log(asked, &refusal, &response, &error_id, first);
+    if asked.grpc {
+        let words = words.unwrap_or_else(|| refusal.to_string());
+        return as_call(&refusal, response, &words);
+    }
     response
+}
+
+/// The same for a gRPC client, which understands no status of HTTP's.
+fn as_call(refusal: &Refusal, response: Response<Answer>, words: &str) -> Response<Answer> {
+    let (mut parts, _) = response.into_parts();
+    let unknown = parts.status == StatusCode::SERVICE_UNAVAILABLE;
+    // Whatever status the policy gave it.
+    let status = if refusal.user().is_some() && !unknown {
+        grpc::PERMISSION_DENIED
+    } else {
+        grpc::status_of(parts.status)
+    };
+    parts.status = StatusCode::OK;
+    let media_type = HeaderValue::from_static("application/grpc");
+    parts.headers.insert(header::CONTENT_TYPE, media_type);
+    parts.headers.remove(header::CONTENT_LENGTH);
+    parts.headers.extend(grpc::trailers(status, words));
+    Response::from_parts(parts, Answer::own(Bytes::new()))
 }
 
 /// One line for each error id: who hammers on is not worth a line each time. The

@@ -16,7 +16,10 @@ use super::connection::Slot;
 use crate::live::connections::Ticket;
 
 const PIECE_BYTES: usize = 16 * 1024;
-/// A client that is being cut gets this long to take the close frame.
+/// A client that is being cut gets this long to take the close frame: the receipt
+/// of the suspension waits for it.
+const GOODBYE_WAIT: Duration = Duration::from_millis(100);
+/// Either side gets this long to take the other's end.
 const CLOSE_WAIT: Duration = Duration::from_millis(500);
 
 pub(super) async fn run(
@@ -36,14 +39,14 @@ pub(super) async fn run(
     };
     match both {
         Ok((client, app)) => {
-            join(TokioIo::new(client), TokioIo::new(app), &ticket, idle).await;
+            join(TokioIo::new(client), TokioIo::new(app), ticket, idle).await;
         }
         Err(error) => tracing::debug!(%error, "an upgrade came to nothing"),
     }
     drop(slot);
 }
 
-async fn join<C, A>(client: C, app: A, ticket: &Ticket, idle: Duration)
+async fn join<C, A>(client: C, app: A, ticket: Rc<Ticket>, idle: Duration)
 where
     C: AsyncRead + AsyncWrite + Unpin,
     A: AsyncRead + AsyncWrite + Unpin,
@@ -59,16 +62,39 @@ where
         _ = pump(&mut from_client, &mut to_app, &last, None) => false,
         () = silence(&last, idle) => false,
     };
-    if cut {
-        ticket.cut().obey();
+    if !cut {
+        let _ = tokio::time::timeout(CLOSE_WAIT, to_client.shutdown()).await;
+        let _ = tokio::time::timeout(CLOSE_WAIT, to_app.shutdown()).await;
+        return;
+    }
+    ticket.cut().obey();
+    // The app first: it waits for nobody.
+    drop((from_app, to_app));
+    let goodbye = async {
         // In the middle of a frame a close frame would be read as its payload.
         if frames.borrow().between_frames() {
-            let goodbye = close_frame(POLICY_VIOLATION, "account suspended");
-            let _ = tokio::time::timeout(CLOSE_WAIT, to_client.write_all(&goodbye)).await;
+            let frame = close_frame(POLICY_VIOLATION, "account suspended");
+            to_client.write_all(&frame).await?;
         }
+        to_client.shutdown().await
+    };
+    let told = matches!(
+        tokio::time::timeout(GOODBYE_WAIT, goodbye).await,
+        Ok(Ok(()))
+    );
+    // From here on not a byte passes, either way.
+    drop(ticket);
+    if told {
+        // A socket that is closed on bytes which nobody read is reset, and the
+        // reset may overtake the close frame.
+        let _ = tokio::time::timeout(CLOSE_WAIT, discard(&mut from_client)).await;
     }
-    let _ = tokio::time::timeout(CLOSE_WAIT, to_client.shutdown()).await;
-    let _ = tokio::time::timeout(CLOSE_WAIT, to_app.shutdown()).await;
+}
+
+/// Reads to the end, for nobody.
+async fn discard<R: AsyncRead + Unpin>(from: &mut R) {
+    let mut piece = [0; 1024];
+    while let Ok(1..) = from.read(&mut piece).await {}
 }
 
 /// Passes bytes on. The tracker follows only what was written, so that it is right

@@ -5,8 +5,8 @@
 //! judged by the new standing or found here: none slips between.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -36,12 +36,21 @@ pub struct Cut {
     obeyed: AtomicBool,
     ended: AtomicBool,
     has_ended: Notify,
-    waker: AtomicWaker,
-    /// The request's own body may go on after its answer has ended, on another task.
-    upload_waker: AtomicWaker,
-    /// Wakes whoever owns the client's connection, should the request be stuck
-    /// behind a client that reads nothing.
-    connection: Option<Arc<Notify>>,
+    /// One for each [`Side`]: different tasks may wait for the same cut.
+    wakers: [AtomicWaker; 3],
+}
+
+/// Who waits for a cut. Each may be a task of its own, and one task at a time may
+/// wait for each.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Side {
+    /// The request itself: its handler, its answer's body, its tunnel.
+    Request,
+    /// Whatever carries the answer to the client: an HTTP/1 connection, an HTTP/2
+    /// stream.
+    Client,
+    /// Whatever carries the request to the app. It may go on after the answer.
+    Upstream,
 }
 
 /// A request under way. Dropping it takes it off the table.
@@ -65,11 +74,8 @@ impl Leave for super::Shared {
 impl super::Reader {
     /// Registers a request under each user that it names. `by_api_key` tells,
     /// for each, whether only an API key named that user.
-    pub fn register(&self, users: &[(UserKey, bool)], connection: Option<Arc<Notify>>) -> Ticket {
-        let cut = Arc::new(Cut {
-            connection,
-            ..Cut::default()
-        });
+    pub fn register(&self, users: &[(UserKey, bool)]) -> Ticket {
+        let cut = Arc::new(Cut::default());
         if users.is_empty() {
             return Ticket {
                 connections: None,
@@ -146,12 +152,10 @@ impl Connections {
 }
 
 impl Cut {
-    fn fire(&self) {
+    pub(crate) fn fire(&self) {
         self.fired.store(true, Ordering::Release);
-        self.waker.wake();
-        self.upload_waker.wake();
-        if let Some(connection) = &self.connection {
-            connection.notify_one();
+        for waker in &self.wakers {
+            waker.wake();
         }
     }
 
@@ -163,30 +167,22 @@ impl Cut {
         self.ended.load(Ordering::Acquire)
     }
 
+    /// Whether the request ended, or is ending, because of the cut.
+    pub fn was_obeyed(&self) -> bool {
+        self.obeyed.load(Ordering::Acquire)
+    }
+
     /// Says that the request ends because of the cut.
     pub fn obey(&self) {
         self.obeyed.store(true, Ordering::Release);
     }
 
-    /// Ready when the cut has fired. One task may wait at a time.
-    pub fn poll_fired(&self, context: &mut Context<'_>) -> Poll<()> {
+    /// Ready when the cut has fired.
+    pub fn poll_fired(&self, side: Side, context: &mut Context<'_>) -> Poll<()> {
         if self.has_fired() {
             return Poll::Ready(());
         }
-        self.waker.register(context.waker());
-        if self.has_fired() {
-            Poll::Ready(())
-        } else {
-            Poll::Pending
-        }
-    }
-
-    /// The same, for the task that sends the request's body.
-    pub fn poll_fired_for_upload(&self, context: &mut Context<'_>) -> Poll<()> {
-        if self.has_fired() {
-            return Poll::Ready(());
-        }
-        self.upload_waker.register(context.waker());
+        self.wakers[side as usize].register(context.waker());
         if self.has_fired() {
             Poll::Ready(())
         } else {
@@ -195,7 +191,7 @@ impl Cut {
     }
 
     pub async fn fired(&self) {
-        std::future::poll_fn(|context| self.poll_fired(context)).await;
+        std::future::poll_fn(|context| self.poll_fired(Side::Request, context)).await;
     }
 }
 
@@ -241,33 +237,8 @@ impl CutWatch {
             }
         };
         let _ = tokio::time::timeout(wait, gone).await;
-        let counts = |cut: &&Arc<Cut>| cut.has_ended() && cut.obeyed.load(Ordering::Acquire);
+        let counts = |cut: &&Arc<Cut>| cut.has_ended() && cut.was_obeyed();
         self.cuts.iter().filter(counts).count() as u64
-    }
-}
-
-/// Tickets of one client connection, for its owner to watch.
-#[derive(Default)]
-pub struct ConnectionCuts {
-    pub notify: Arc<Notify>,
-    cuts: Mutex<Vec<Arc<Cut>>>,
-}
-
-impl ConnectionCuts {
-    pub fn watch(&self, cut: &Arc<Cut>) {
-        let mut cuts = self.cuts.lock().unwrap_or_else(PoisonError::into_inner);
-        cuts.retain(|known| !known.has_ended());
-        cuts.push(Arc::clone(cut));
-    }
-
-    /// Marks the requests that were cut and are still there, and says whether
-    /// there are any: their client reads nothing, so only closing helps.
-    pub fn close_stuck(&self) -> bool {
-        let cuts = self.cuts.lock().unwrap_or_else(PoisonError::into_inner);
-        let stuck = cuts
-            .iter()
-            .filter(|cut| cut.has_fired() && !cut.has_ended());
-        stuck.inspect(|cut| cut.obey()).count() > 0
     }
 }
 
@@ -314,9 +285,9 @@ mod tests {
     #[tokio::test]
     async fn a_cut_hits_every_request_of_the_user_and_no_other() {
         let (reader, writer) = room();
-        let bobs = reader.register(&[(key("bob"), false)], None);
-        let both = reader.register(&[(key("alice"), false), (key("bob"), false)], None);
-        let alices = reader.register(&[(key("alice"), false)], None);
+        let bobs = reader.register(&[(key("bob"), false)]);
+        let both = reader.register(&[(key("alice"), false), (key("bob"), false)]);
+        let alices = reader.register(&[(key("alice"), false)]);
         let watch = writer.cut(&key("bob"), false);
         assert!(bobs.cut().has_fired() && both.cut().has_fired() && !alices.cut().has_fired());
         let obeying = [bobs, both].into_iter().map(|ticket| {
@@ -335,7 +306,7 @@ mod tests {
     #[tokio::test]
     async fn what_does_not_end_is_not_counted() {
         let (reader, writer) = room();
-        let stuck = reader.register(&[(key("bob"), false)], None);
+        let stuck = reader.register(&[(key("bob"), false)]);
         assert_eq!(writer.cut(&key("bob"), false).count(SHORT).await, 0);
         drop(stuck);
     }
@@ -343,7 +314,7 @@ mod tests {
     #[tokio::test]
     async fn api_keys_can_be_spared() {
         let (reader, writer) = room();
-        let by_key = reader.register(&[(key("bob"), true)], None);
+        let by_key = reader.register(&[(key("bob"), true)]);
         let _ = writer.cut(&key("bob"), true);
         assert!(!by_key.cut().has_fired());
         let _ = writer.cut(&key("bob"), false);

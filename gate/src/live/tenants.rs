@@ -12,8 +12,16 @@ use portcullis_core::limits;
 use portcullis_core::path::CheckedPath;
 
 use super::tokens::TokenVerifier;
-use crate::config::TenantConfig;
+use crate::config::{TenantConfig, UpstreamProtocol};
 use crate::policy::Policy;
+
+/// Where an app is, and what it speaks.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct App {
+    /// `host:port`.
+    pub authority: Arc<str>,
+    pub protocol: UpstreamProtocol,
+}
 
 pub struct Tenant {
     pub config: TenantConfig,
@@ -22,8 +30,7 @@ pub struct Tenant {
     pub generation: u64,
     /// `verifiers[i]` judges what stands at `config.sources.tokens[i]`.
     pub verifiers: Vec<TokenVerifier>,
-    /// `host:port` of the app.
-    pub upstream: Arc<str>,
+    pub upstream: App,
     login_page: Option<CheckedPath>,
     logout: Option<(Method, CheckedPath)>,
 }
@@ -32,17 +39,20 @@ impl Tenant {
     pub fn new(config: TenantConfig, policy: Arc<Policy>) -> Self {
         let verifiers = config.jwts.iter().map(TokenVerifier::new).collect();
         let login_page = CheckedPath::parse(config.login_page.path()).ok();
+        let upstream = App {
+            authority: format!("{}:{}", config.upstream.host(), config.upstream.port()).into(),
+            protocol: config.upstream.protocol(),
+        };
         let logout = config.logout.as_ref().and_then(|logout| {
             let path = CheckedPath::parse(logout.path.path()).ok()?;
             Some((logout.method.clone(), path))
         });
-        let upstream = format!("{}:{}", config.upstream.host(), config.upstream.port());
         Self {
             config,
             policy,
             generation: 0,
             verifiers,
-            upstream: upstream.into(),
+            upstream,
             login_page,
             logout,
         }

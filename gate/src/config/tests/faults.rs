@@ -287,7 +287,9 @@ fn upstreams_are_plain_http_and_a_host_alone() {
     );
     assert_eq!(
         with("a.test"),
-        line(&format!("\"a.test\" does not begin with http://{mend}"))
+        line(&format!(
+            "\"a.test\" does not begin with http:// or h2c://{mend}"
+        ))
     );
     assert_eq!(
         with("http://a.test/x"),
