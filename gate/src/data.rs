@@ -3,6 +3,7 @@
 //! knows nothing of stores or of the admin API.
 
 mod accept;
+mod answer;
 mod body;
 mod connection;
 mod forward;

@@ -7,6 +7,7 @@ pub mod browser;
 pub mod client;
 pub mod crowd;
 pub mod demo;
+pub mod distinguisher;
 pub mod django;
 pub mod gate;
 pub mod guests;

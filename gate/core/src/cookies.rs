@@ -29,11 +29,12 @@ pub fn drop_unjudged(
             .iter()
             .position(|w| w.as_bytes() == name)
         {
-            return is_plain(value) || is_known(cookie, &canonical_cookie_value(value));
+            let plain = is_plain(value) && !hides(value, &fold(name));
+            return plain || is_known(cookie, &canonical_cookie_value(value));
         }
-        // A token's text is verified as it stands.
+        // A token's text is verified as it stands, and what is none may hide a session.
         if watched.iter().any(|wanted| wanted.as_bytes() == name) {
-            return true;
+            return is_plain(value);
         }
         !watched.iter().any(|wanted| {
             let wanted = fold(wanted.as_bytes());
@@ -93,7 +94,11 @@ fn fold(name: &[u8]) -> Vec<u8> {
     let decoded: Vec<u8> = percent_encoding::percent_decode(name).collect();
     let until_nul = decoded.split(|b| *b == 0).next().unwrap_or_default();
     let bare: Vec<u8> = until_nul.iter().copied().filter(|b| *b != b'"').collect();
-    bare.trim_ascii().iter().map(|b| fold_byte(*b)).collect()
+    let is_blank = |b: &&u8| **b <= b' ';
+    let begin = bare.iter().take_while(is_blank).count();
+    let end = bare.iter().rev().take_while(is_blank).count();
+    let middle = bare.get(begin..bare.len() - end).unwrap_or_default();
+    middle.iter().map(|b| fold_byte(*b)).collect()
 }
 
 const fn fold_byte(byte: u8) -> u8 {
@@ -125,7 +130,8 @@ fn hides(text: &[u8], wanted: &[u8]) -> bool {
                 .zip(wanted)
                 .all(|(b, w)| fold_byte(*b) == *w)
     };
-    (1..text.len()).any(|at| begins(at) && (names(at) || ends(at)))
+    // The beginning of a value counts: white space before it is gone by now.
+    names(0) || (1..text.len()).any(|at| begins(at) && (names(at) || ends(at)))
 }
 
 #[cfg(test)]
@@ -159,11 +165,15 @@ mod tests {
             "a=b\tmy_session=abc",
             "a=b, my_session=abc",
             "a=\"x my_session = abc\"",
+            "a= my_session=abc",
+            "jwt=x my_session=abc",
+            "my_session= my_session=abc",
             "b my_session=abc",
             "my.session=abc",
             "my session=abc",
             "my[session=abc",
             "My_Session=abc",
+            "%0Bmy_session=abc",
             "my%5Fsession=abc",
             "\"my_session\"=abc",
             "JWT=abc",

@@ -35,6 +35,12 @@ pub struct Attempt {
     pub disclose: Disclose,
 }
 
+impl Attempt {
+    fn out(&self, now: Timestamp) -> Option<SuspendedUser> {
+        out(&self.user, &self.standing, now, Occasion::Login, false)
+    }
+}
+
 /// Everything that the decision rests on.
 #[derive(Clone, Debug, Default)]
 pub struct Question {
@@ -49,7 +55,9 @@ pub struct Question {
 #[derive(Debug)]
 pub struct Permitted {
     without_dead_cookies: bool,
-    withhold_login: Option<SuspendedUser>,
+    /// Not judged before the app has accepted it: until then an attempt of a user
+    /// who is out takes the same steps as anyone's, and so the same time.
+    attempt: Option<(Attempt, Timestamp)>,
     _made_by_decide: (),
 }
 
@@ -60,8 +68,9 @@ impl Permitted {
     }
 
     /// If the app accepts this login, its answer is withheld and this user is told.
-    pub const fn withhold_login(&self) -> Option<&SuspendedUser> {
-        self.withhold_login.as_ref()
+    pub fn withhold_login(&self) -> Option<SuspendedUser> {
+        let (attempt, now) = self.attempt.as_ref()?;
+        attempt.out(*now)
     }
 }
 
@@ -80,19 +89,15 @@ pub fn decide(question: &Question, now: Timestamp) -> Result<Permitted, Refusal>
             return Err(Refusal::Suspended(user));
         }
     }
-    let mut withhold_login = None;
-    if let Some(attempt) = &question.attempt
-        && let Some(user) = out(
-            &attempt.user,
-            &attempt.standing,
-            now,
-            Occasion::Login,
-            false,
-        )
-    {
-        match attempt.disclose {
-            Disclose::Always => return Err(Refusal::Suspended(user)),
-            Disclose::AfterPassword => withhold_login = Some(user),
+    let mut attempt = None;
+    if let Some(given) = &question.attempt {
+        match given.disclose {
+            Disclose::Always => {
+                if let Some(user) = given.out(now) {
+                    return Err(Refusal::Suspended(user));
+                }
+            }
+            Disclose::AfterPassword => attempt = Some((given.clone(), now)),
         }
     }
     let mut without_dead_cookies = false;
@@ -109,7 +114,7 @@ pub fn decide(question: &Question, now: Timestamp) -> Result<Permitted, Refusal>
     }
     Ok(Permitted {
         without_dead_cookies,
-        withhold_login,
+        attempt,
         _made_by_decide: (),
     })
 }

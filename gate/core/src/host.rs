@@ -28,7 +28,8 @@ impl HostName {
                 || matches!(b, b'-' | b'.' | b'_')
                 || (in_brackets && matches!(b, b'[' | b']' | b':'))
         };
-        if name.is_empty() || name.len() > 253 || name.contains("..") || !name.bytes().all(fits) {
+        let dots = name.contains("..") || name.ends_with('.');
+        if name.is_empty() || name.len() > 253 || dots || !name.bytes().all(fits) {
             return Err(HostError);
         }
         Ok(Self(name))
@@ -93,6 +94,7 @@ mod tests {
             "a test",
             "a.test,b.test",
             "a..test",
+            "a.test..",
             "a.test/x",
             "[::1",
             "[::1]x",

@@ -13,6 +13,8 @@ pub const REQUEST_HEAD_WAIT: Duration = Duration::from_secs(15);
 pub const REQUEST_BODY_IDLE: Duration = Duration::from_secs(30);
 /// A login's whole body, from its head.
 pub const LOGIN_BODY_WAIT: Duration = Duration::from_secs(15);
+/// For as much of an app's answer to a login as is judged.
+pub const LOGIN_ANSWER_WAIT: Duration = Duration::from_secs(15);
 /// To open a connection to an upstream.
 pub const UPSTREAM_CONNECT_WAIT: Duration = Duration::from_secs(5);
 /// From the end of a request's head to the head of its response.
@@ -37,6 +39,10 @@ pub const COOKIES_MAX: usize = 256;
 pub const CREDENTIALS_MAX: usize = 16;
 pub const TOKEN_BYTES_MAX: usize = 16 * 1024;
 pub const LOGIN_BODY_BYTES_MAX: usize = 64 * 1024;
+/// Parts of a multipart login.
+pub const LOGIN_PARTS_MAX: usize = 100;
+/// As much of an app's answer to a login is gathered where its body is judged.
+pub const LOGIN_ANSWER_BYTES_MAX: usize = 64 * 1024;
 pub const HTTP2_STREAMS_MAX: u32 = 100;
 pub const HTTP2_HEADER_LIST_BYTES_MAX: u32 = 32 * 1024;
 pub const HTTP2_STREAM_WINDOW_BYTES: u32 = 256 * 1024;

@@ -2,17 +2,29 @@
 //! that the password was right. The body is read as the app would read it; what
 //! two readers could read differently is refused.
 
+pub mod fields;
+pub mod form;
+pub mod json;
+pub mod multipart;
+pub mod success;
+
 use http::{HeaderMap, Method, StatusCode, header};
 
 use crate::path::CheckedPath;
+use fields::{UserField, alike, one_user};
+use json::Json;
+use multipart::Boundary;
+use success::{BodyRule, BodyVerdict};
 
-/// How a login route's body is written.
+/// How a login's body is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum BodyFormat {
     /// `application/x-www-form-urlencoded`
     Form,
     /// `application/json`
     Json,
+    /// `multipart/form-data`
+    Multipart,
 }
 
 /// When a suspended user is told.
@@ -29,25 +41,39 @@ pub enum Disclose {
 #[derive(Clone, Debug)]
 pub struct LoginRoute {
     pub path: CheckedPath,
-    pub body: BodyFormat,
-    pub user_field: String,
+    /// What the app takes here; at least one.
+    pub formats: Vec<BodyFormat>,
+    /// Where the user's name may be; exactly one of them is in a body.
+    pub user_fields: Vec<UserField>,
     pub disclose: Disclose,
     /// Statuses that mean "accepted"; empty: any below 400.
     pub success_statuses: Vec<StatusCode>,
     /// Whether "accepted" also needs a session cookie in the answer (a form that
     /// is shown again with 200 sets none).
     pub success_sets_cookie: bool,
+    /// What the body of the answer must say besides.
+    pub success_body: Option<BodyRule>,
+}
+
+/// The format of one attempt, with what its reading needs of the head.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Framing {
+    Form,
+    Json,
+    Multipart(Boundary),
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum LoginFault {
-    #[error("this login takes {0}")]
-    MediaType(&'static str),
+    #[error("this login takes {0}, in UTF-8")]
+    MediaType(String),
+    #[error("a login's body must not be compressed: send it without Content-Encoding")]
+    Encoded,
     #[error("the login body is not readable as {0}")]
     Unreadable(&'static str),
     #[error("the login body has no field '{0}'")]
     NoUser(String),
-    #[error("the login body has the field '{0}' more than once")]
+    #[error("the login body has the field '{0}' more than once, or in another spelling")]
     ManyUsers(String),
     #[error("the user name of a login belongs in its body, not in the query ('{0}')")]
     InQuery(String),
@@ -64,6 +90,7 @@ impl BodyFormat {
         match self {
             Self::Form => "application/x-www-form-urlencoded",
             Self::Json => "application/json",
+            Self::Multipart => "multipart/form-data",
         }
     }
 }
@@ -87,208 +114,106 @@ impl LoginRoute {
         has_body || OVERRIDES.iter().any(|name| headers.contains_key(*name))
     }
 
-    /// Refuses a body that is not in the declared format: an app that also reads
-    /// another one would see a user whom the gate did not.
-    pub fn check_media_type(&self, headers: &HeaderMap) -> Result<(), LoginFault> {
-        let expected = self.body.media_type();
+    /// Refuses a user's name in the query. An app that merges query and body, or
+    /// reads the query of a GET, would see a user whom the gate did not.
+    pub fn check_query(&self, query: &str) -> Result<(), LoginFault> {
+        let in_query = |field: &UserField| LoginFault::InQuery(field.as_str().to_owned());
+        let Some(first) = self.user_fields.first() else {
+            return Ok(());
+        };
+        let pairs = form::pairs(query.as_bytes()).map_err(|_| in_query(first))?;
+        let named = |field: &&UserField| {
+            let name = field.name().unwrap_or_default();
+            !name.is_empty() && pairs.iter().any(|(given, _)| alike(given, name))
+        };
+        match self.user_fields.iter().find(named) {
+            Some(field) => Err(in_query(field)),
+            None => Ok(()),
+        }
+    }
+
+    /// How the body is to be read, by the request's content type. A format that is
+    /// not declared is refused: an app that reads it too would see a user whom the
+    /// gate did not.
+    pub fn framing(&self, headers: &HeaderMap) -> Result<Framing, LoginFault> {
+        if headers.contains_key(header::CONTENT_ENCODING) {
+            return Err(LoginFault::Encoded);
+        }
+        let other_type = || {
+            let types: Vec<&str> = self.formats.iter().map(|f| f.media_type()).collect();
+            LoginFault::MediaType(types.join(" or "))
+        };
         let mut types = headers.get_all(header::CONTENT_TYPE).iter();
         let (first, more) = (types.next(), types.next());
         let (Some(given), None) = (first.and_then(|value| value.to_str().ok()), more) else {
-            return Err(LoginFault::MediaType(expected));
+            return Err(other_type());
         };
-        let mut parts = given.split(';');
-        let essence = parts.next().unwrap_or_default().trim();
-        let utf8 = parts.all(|parameter| match parameter.trim().split_once('=') {
-            Some((name, value)) if name.trim().eq_ignore_ascii_case("charset") => {
-                value.trim().trim_matches('"').eq_ignore_ascii_case("utf-8")
-            }
-            Some(_) | None => true,
-        });
-        let plain = !headers.contains_key(header::CONTENT_ENCODING);
-        if essence.eq_ignore_ascii_case(expected) && utf8 && plain {
-            Ok(())
-        } else {
-            Err(LoginFault::MediaType(expected))
+        let (essence, parameters) = given.split_at(given.find(';').unwrap_or(given.len()));
+        let is_given = |f: &&BodyFormat| essence.trim().eq_ignore_ascii_case(f.media_type());
+        let format = self.formats.iter().find(is_given).ok_or_else(other_type)?;
+        match format {
+            BodyFormat::Form | BodyFormat::Json if !is_utf8(parameters) => Err(other_type()),
+            BodyFormat::Form => Ok(Framing::Form),
+            BodyFormat::Json => Ok(Framing::Json),
+            BodyFormat::Multipart => Ok(Framing::Multipart(Boundary::parse(parameters)?)),
         }
     }
 
-    /// Whether the app's answer means that it accepted the password.
-    pub fn accepted(&self, status: StatusCode, sets_session: bool) -> bool {
-        let fits = if self.success_statuses.is_empty() {
+    /// The user whom a body names. `parse` reads JSON.
+    pub fn user(
+        &self,
+        framing: &Framing,
+        body: &[u8],
+        parse: impl FnOnce(&[u8]) -> Option<Json>,
+    ) -> Result<String, LoginFault> {
+        let names: Vec<&str> = self
+            .user_fields
+            .iter()
+            .filter_map(UserField::name)
+            .collect();
+        match framing {
+            Framing::Form => one_user(form::pairs(body)?, &names),
+            Framing::Multipart(boundary) => {
+                let is_user = |given: &str| names.iter().any(|name| alike(given, name));
+                let parts = multipart::parts(body, boundary)?;
+                one_user(multipart::fields(parts, is_user)?, &names)
+            }
+            Framing::Json => parse(body)
+                .ok_or(LoginFault::Unreadable("JSON"))?
+                .user(&self.user_fields),
+        }
+    }
+
+    /// Whether the head of the app's answer could mean that it accepted the
+    /// password: without it, the body need not be looked at.
+    pub fn may_be_accepted(&self, status: StatusCode) -> bool {
+        if self.success_statuses.is_empty() {
             status.as_u16() < 400
         } else {
             self.success_statuses.contains(&status)
-        };
-        fits && (sets_session || !self.success_sets_cookie)
+        }
+    }
+
+    /// Whether the app's answer means that it accepted the password. `body` is what
+    /// the route's rule says of it; a route without one takes any.
+    pub fn accepted(&self, status: StatusCode, sets_session: bool, body: BodyVerdict) -> bool {
+        self.may_be_accepted(status)
+            && (sets_session || !self.success_sets_cookie)
+            && body.counts_as_accepted()
     }
 }
 
-/// The value of `field` in a form body (WHATWG URL §5.1).
-pub fn form_field(body: &[u8], field: &str) -> Result<String, LoginFault> {
-    // Some split at ';' as well; browsers write it as %3B.
-    if body.contains(&b';') {
-        return Err(LoginFault::Unreadable("a form"));
-    }
-    let mut entries = Vec::new();
-    for pair in body.split(|b| *b == b'&') {
-        let mut halves = pair.splitn(2, |b| *b == b'=');
-        let name = unescape(halves.next().unwrap_or_default())?;
-        entries.push((name, unescape(halves.next().unwrap_or_default())?));
-    }
-    one_field(entries, field)
-}
-
-/// The one value named `field`. A name that some app would read as that field, and
-/// is not it to the letter, makes the body one with two readings.
-pub fn one_field<T>(
-    entries: impl IntoIterator<Item = (String, T)>,
-    field: &str,
-) -> Result<T, LoginFault> {
-    let wanted = folded(field);
-    let mut alike = entries
-        .into_iter()
-        .filter(|(name, _)| folded(name) == wanted);
-    match (alike.next(), alike.next()) {
-        (None, _) => Err(LoginFault::NoUser(field.to_owned())),
-        (Some((name, value)), None) if name == field => Ok(value),
-        (Some(_), _) => Err(LoginFault::ManyUsers(field.to_owned())),
-    }
-}
-
-/// A field's name as the most lenient of apps would read it: PHP trims, cuts at a
-/// NUL and turns punctuation into `_`; Go and .NET look at no case.
-fn folded(name: &str) -> String {
-    let until_nul = name.split('\0').next().unwrap_or_default();
-    let fold = |c: char| match c {
-        '.' | '[' | ' ' | '+' => '_',
-        other => other,
-    };
-    until_nul
-        .trim()
-        .chars()
-        .map(fold)
-        .flat_map(char::to_lowercase)
-        .collect()
-}
-
-/// Strict where the usual decoders are lenient: an escape that is none, or bytes
-/// that are not UTF-8, would be replaced by one reader and kept by another.
-fn unescape(text: &[u8]) -> Result<String, LoginFault> {
-    let unreadable = LoginFault::Unreadable("a form");
-    let spaced: Vec<u8> = text
-        .iter()
-        .map(|b| if *b == b'+' { b' ' } else { *b })
-        .collect();
-    let escapes_are_whole =
-        spaced
-            .iter()
-            .enumerate()
-            .filter(|(_, b)| **b == b'%')
-            .all(|(at, _)| {
-                spaced
-                    .get(at + 1..at + 3)
-                    .is_some_and(|digits| digits.iter().all(u8::is_ascii_hexdigit))
-            });
-    if !escapes_are_whole {
-        return Err(unreadable);
-    }
-    let decoded: Vec<u8> = percent_encoding::percent_decode(&spaced).collect();
-    String::from_utf8(decoded).map_err(|_| unreadable)
+/// Whether the parameters of a content type name no charset but UTF-8.
+fn is_utf8(parameters: &str) -> bool {
+    parameters
+        .split(';')
+        .all(|parameter| match parameter.trim().split_once('=') {
+            Some((name, value)) if name.trim().to_ascii_lowercase().starts_with("charset") => {
+                value.trim().trim_matches('"').eq_ignore_ascii_case("utf-8")
+            }
+            Some(_) | None => true,
+        })
 }
 
 #[cfg(test)]
-mod tests {
-    #![allow(clippy::unwrap_used)]
-    use super::*;
-
-    fn route(body: BodyFormat) -> LoginRoute {
-        LoginRoute {
-            path: CheckedPath::parse("/login").unwrap(),
-            body,
-            user_field: "username".into(),
-            disclose: Disclose::AfterPassword,
-            success_statuses: vec![],
-            success_sets_cookie: true,
-        }
-    }
-
-    #[test]
-    fn the_user_is_read_as_the_app_reads_it() {
-        let read = |body: &str| form_field(body.as_bytes(), "username");
-        assert_eq!(read("username=bob&password=x"), Ok("bob".into()));
-        assert_eq!(read("password=x&%75sername=b%6Fb"), Ok("bob".into()));
-        assert_eq!(read("username=a+b"), Ok("a b".into()));
-    }
-
-    #[test]
-    fn a_body_with_two_readings_is_refused() {
-        let read = |body: &str| form_field(body.as_bytes(), "username");
-        let twice = LoginFault::ManyUsers("username".into());
-        assert_eq!(read("username=alice&username=bob"), Err(twice.clone()));
-        assert_eq!(read("username=alice&user%6eame=bob"), Err(twice));
-        assert_eq!(read("user=bob"), Err(LoginFault::NoUser("username".into())));
-        for odd in [
-            "username=alice;username=bob",
-            "username=alice&+username=bob",
-            "username=alice&%20username=bob",
-            "username=alice&username%00x=bob",
-            "username=alice&Username=bob",
-            "Username=bob",
-        ] {
-            assert!(
-                matches!(
-                    read(odd),
-                    Err(LoginFault::ManyUsers(_) | LoginFault::Unreadable(_))
-                ),
-                "{odd}"
-            );
-        }
-        assert_eq!(read("username=%zz"), Err(LoginFault::Unreadable("a form")));
-        assert_eq!(read("username=%ff"), Err(LoginFault::Unreadable("a form")));
-    }
-
-    #[test]
-    fn another_media_type_than_the_declared_is_refused() {
-        let check = |format, types: &[&'static str]| {
-            let mut headers = HeaderMap::new();
-            for media_type in types {
-                headers.append(
-                    header::CONTENT_TYPE,
-                    header::HeaderValue::from_static(media_type),
-                );
-            }
-            route(format).check_media_type(&headers)
-        };
-        assert!(check(BodyFormat::Form, &["application/x-www-form-urlencoded"]).is_ok());
-        assert!(check(BodyFormat::Json, &["Application/JSON; charset=UTF-8"]).is_ok());
-        for bad in [
-            &["multipart/form-data; boundary=x"][..],
-            &["text/plain"],
-            &["application/json; charset=utf-16"],
-            &["application/json", "application/json"],
-            &[],
-        ] {
-            assert!(check(BodyFormat::Json, bad).is_err(), "{bad:?}");
-        }
-    }
-
-    #[test]
-    fn success_is_a_status_and_a_session() {
-        let form = route(BodyFormat::Form);
-        assert!(form.accepted(StatusCode::FOUND, true));
-        assert!(
-            !form.accepted(StatusCode::OK, false),
-            "the form shown again"
-        );
-        assert!(!form.accepted(StatusCode::UNAUTHORIZED, true));
-    }
-
-    #[test]
-    fn every_method_with_a_body_is_an_attempt() {
-        let login = route(BodyFormat::Form);
-        let path = CheckedPath::parse("//Login/").unwrap();
-        assert!(login.takes(&Method::POST, &path));
-        assert!(login.takes(&Method::PUT, &path));
-        assert!(!login.takes(&Method::GET, &path));
-    }
-}
+mod tests;

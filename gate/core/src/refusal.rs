@@ -110,7 +110,9 @@ impl Refusal {
             | Self::ApiKeyDisabled => StatusCode::UNAUTHORIZED,
             Self::Head(fault) => head_status(*fault),
             Self::Login(fault) => match fault {
-                LoginFault::MediaType(_) => StatusCode::UNSUPPORTED_MEDIA_TYPE,
+                LoginFault::MediaType(_) | LoginFault::Encoded => {
+                    StatusCode::UNSUPPORTED_MEDIA_TYPE
+                }
                 LoginFault::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
                 LoginFault::Unreadable(_)
                 | LoginFault::NoUser(_)

@@ -171,6 +171,28 @@ impl<'a> Section<'a> {
         read.into_iter().collect()
     }
 
+    /// The value of `key`, or each value of the list that it is: not none, and none
+    /// twice. `None` where there is no such key.
+    pub(super) fn one_or_more<T: PartialEq>(
+        &self,
+        key: &'static str,
+        reader: impl Fn(&'a DeValue<'a>) -> Result<T, String>,
+    ) -> Result<Option<Vec<T>>, Noted> {
+        let is_list = |(_, value): Entry<'a>| value.get_ref().as_array().is_some();
+        if !self.find(key).is_some_and(is_list) {
+            return Ok(self.optional(key, reader)?.map(|value| vec![value]));
+        }
+        let values = self.list(key, reader)?;
+        if values.is_empty() {
+            return Err(self.note(key, "is an empty list; write one value or remove the key"));
+        }
+        let is_double = |(at, value): (usize, &T)| values.iter().take(at).any(|v| v == value);
+        if values.iter().enumerate().any(is_double) {
+            return Err(self.note(key, "has a value twice; write it once"));
+        }
+        Ok(Some(values))
+    }
+
     /// The table `key`; an absent one reads as a table without keys.
     pub(super) fn section(&self, key: &'static str) -> Result<Section<'a>, Noted> {
         match self.find(key) {

@@ -106,7 +106,7 @@ fn read_hosts(section: &Section<'_>) -> Result<Vec<HostName>, Noted> {
 fn default_login_page(logins: &[(LoginRoute, PathAndQuery)]) -> PathAndQuery {
     let form = logins
         .iter()
-        .find(|(route, _)| route.body == BodyFormat::Form);
+        .find(|(route, _)| route.formats.contains(&BodyFormat::Form));
     form.map_or(PathAndQuery::from_static("/"), |(_, path)| path.clone())
 }
 

@@ -12,6 +12,8 @@ use std::time::Duration;
 use jsonwebtoken::Algorithm;
 use portcullis_core::identify::TokenPlace;
 use portcullis_core::ids::UserId;
+use portcullis_core::login::json::Json;
+use portcullis_core::login::success::BodyRule;
 use portcullis_core::login::{BodyFormat, Disclose};
 use portcullis_core::names::NameRule;
 
@@ -70,11 +72,11 @@ fn a_file_with_one_tenant_gets_the_documented_defaults() {
     assert_eq!(tenant.policy.on_failure, OnFailure::BuiltinAnswer);
     let login = &tenant.logins[0];
     assert_eq!(
-        (login.body, login.disclose),
-        (BodyFormat::Form, Disclose::AfterPassword)
+        (login.formats.as_slice(), login.disclose),
+        (&[BodyFormat::Form][..], Disclose::AfterPassword)
     );
     assert_eq!(
-        (login.user_field.as_str(), login.success_sets_cookie),
+        (login.user_fields[0].as_str(), login.success_sets_cookie),
         ("username", true)
     );
     assert_eq!(tenant.logout, None);
@@ -108,6 +110,14 @@ fn what_is_written_is_what_is_checked() {
     );
     assert_eq!(acme.sources.api_key_headers[0], acme.api_keys[0].header);
     assert_eq!(acme.logins[0].success_statuses.len(), 2);
+    let api = &acme.logins[1];
+    assert_eq!(api.formats, [BodyFormat::Json, BodyFormat::Multipart]);
+    assert_eq!(api.user_fields[1].steps(), ["user", "email"]);
+    let success = BodyRule::Pointer {
+        steps: vec!["success".to_owned()],
+        equals: Some(Json::Flag(true)),
+    };
+    assert_eq!(api.success_body, Some(success));
     assert_eq!(config.tenants[1].login_page, "/");
 }
 

@@ -15,6 +15,7 @@ use portcullis_core::grpc;
 use portcullis_core::refusal::Refusal;
 use tokio::time::{Instant, Sleep};
 
+use super::answer::AppBody;
 use super::severing;
 use super::upstream::Borrowed;
 use crate::live::connections::{Side, Ticket};
@@ -216,7 +217,7 @@ pub(super) enum Answer {
 }
 
 pub(super) struct Relayed {
-    body: Incoming,
+    body: AppBody,
     ticket: Rc<Ticket>,
     idle: IdleTimer,
     connection: Option<Borrowed>,
@@ -231,7 +232,7 @@ impl Answer {
     }
 
     pub(super) fn relayed(
-        body: Incoming,
+        body: AppBody,
         ticket: Rc<Ticket>,
         wait: Duration,
         connection: Borrowed,

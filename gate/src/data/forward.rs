@@ -16,14 +16,18 @@ use portcullis_core::decide::Permitted;
 use portcullis_core::forward as rules;
 use portcullis_core::grpc;
 use portcullis_core::identify::canonical_cookie_value;
+use portcullis_core::login::LoginRoute;
+use portcullis_core::login::success::BodyVerdict;
 use portcullis_core::refusal::Refusal;
 use portcullis_core::request::{CheckedHead, HeadFault, lists};
 use tokio::time::Instant;
 
 use super::WorkerRef;
+use super::answer::{self, AppBody, Begun};
 use super::body::{Answer, Upload, UploadState};
 use super::connection::Client;
 use super::identify::{Found, Proof};
+use super::login::Login;
 use super::upstream::{self, Borrowed};
 use super::{severing, tunnel};
 use crate::config::{UnknownSessions, UpstreamProtocol};
@@ -43,6 +47,10 @@ pub(super) struct Exchange<'a> {
 /// The app's answer, its body still to come.
 pub(super) struct Answered {
     response: Response<Incoming>,
+    /// What was read of a login's answer to judge it.
+    begun: Begun,
+    /// What the route's rule says of that body.
+    pub body_verdict: BodyVerdict,
     connection: Borrowed,
     /// The client's side of a WebSocket that both want.
     upgrade: Option<OnUpgrade>,
@@ -78,6 +86,7 @@ impl Exchange<'_> {
         parts: &mut Parts,
         permitted: &Permitted,
         found: &Found,
+        login: Option<&LoginRoute>,
         needs_cookies: bool,
     ) -> HeaderMap {
         let host = HeaderValue::from_str(
@@ -116,6 +125,9 @@ impl Exchange<'_> {
             self.drop_dead_cookies(&mut parts.headers, found);
         }
         let mut sent = HeaderMap::new();
+        if login.is_some_and(|route| route.success_body.is_some()) {
+            answer::ask_plain(&mut parts.headers);
+        }
         if !needs_cookies {
             return sent;
         }
@@ -181,7 +193,7 @@ impl Exchange<'_> {
         &self,
         _permission: &Permitted,
         mut parts: Parts,
-        login_body: Option<Bytes>,
+        login: Option<&Login<'_>>,
         body: Incoming,
     ) -> Result<Answered, Unanswered> {
         if self.head.websocket && self.tenant.upstream.protocol == UpstreamProtocol::Http2 {
@@ -202,8 +214,8 @@ impl Exchange<'_> {
             deadlines.request_body_idle
         };
         let grpc = is_call && parts.version == Version::HTTP_2;
-        let upload = match login_body {
-            Some(whole) => Upload::Whole(Full::new(whole)),
+        let upload = match login {
+            Some(login) => Upload::Whole(Full::new(login.body.clone())),
             None => Upload::stream(body, (idle, answered_idle), &state, self.ticket),
         };
         let request = outgoing(parts, upload);
@@ -217,13 +229,19 @@ impl Exchange<'_> {
             answer = upstream::send(self.worker, &self.tenant.upstream, request) => answer,
             () = self.too_slow(&state, is_call) => Err(Refusal::UpstreamSlow),
         };
-        let (response, connection) =
+        let (mut response, connection) =
             answer.map_err(|refusal| state.take_fault().unwrap_or(refusal))?;
         state.answer_has_begun();
         self.client.carries(self.ticket.cut());
         let keep_alive_slot = upgrade.is_some().then(|| self.client.slot());
+        let (begun, body_verdict) = match login {
+            Some(login) => answer::judge(login.route, &mut response, self.ticket).await?,
+            None => (Begun::default(), BodyVerdict::Accepted),
+        };
         Ok(Answered {
             response,
+            begun,
+            body_verdict,
             connection,
             upgrade,
             keep_alive_slot,
@@ -296,6 +314,8 @@ pub(super) fn relay(
 ) -> Response<Answer> {
     let Answered {
         mut response,
+        begun,
+        body_verdict: _,
         connection,
         upgrade,
         keep_alive_slot,
@@ -326,5 +346,6 @@ pub(super) fn relay(
     // From here on the body speaks for the request, at once or never.
     severing::hold(ticket.cut(), Duration::ZERO);
     let grpc = grpc && grpc::is_call(&parts.headers);
+    let body = AppBody::new(begun, body);
     Response::from_parts(parts, Answer::relayed(body, ticket, idle, connection, grpc))
 }

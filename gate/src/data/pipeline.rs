@@ -66,7 +66,6 @@ async fn pass(
     let asked_first = question();
     let permitted = decide(&asked_first, (worker.clock)())?;
 
-    let upload = login.as_ref().map(|login| login.body.clone());
     let exchange = Exchange {
         worker,
         tenant: &tenant,
@@ -75,8 +74,9 @@ async fn pass(
         ticket: &ticket,
     };
     let needs_cookies = login.is_some() || tenant.config.taught_by.is_some();
-    let sent = exchange.prepare(&mut parts, &permitted, &found, needs_cookies);
-    let answered = exchange.send(&permitted, parts, upload, body).await;
+    let route = login.as_ref().map(|login| login.route);
+    let sent = exchange.prepare(&mut parts, &permitted, &found, route, needs_cookies);
+    let answered = exchange.send(&permitted, parts, login.as_ref(), body).await;
     let mut answered = match answered {
         Ok(answered) => answered,
         Err(Unanswered::Refused(refusal)) => return Err(refusal),
@@ -99,6 +99,7 @@ async fn pass(
         at_logout: tenant.is_logout(&method, &head.path),
         named,
         judged: &asked_first.identities,
+        body_verdict: answered.body_verdict,
     };
     scene.settle(attempt, answered.response_mut()).await?;
     Ok(forward::relay(worker, answered, ticket))

@@ -10,6 +10,7 @@ use portcullis_core::decide::{Carrier, Identity, Permitted, Question, decide};
 use portcullis_core::identify::{Credential, SetCookie, credentials, set_cookies};
 use portcullis_core::ids::{Revision, UserKey};
 use portcullis_core::limits;
+use portcullis_core::login::success::BodyVerdict;
 use portcullis_core::refusal::Refusal;
 
 use super::WorkerRef;
@@ -35,6 +36,8 @@ pub(super) struct Scene<'a> {
     pub at_logout: bool,
     pub named: &'a [Named],
     pub judged: &'a [Identity],
+    /// What a login's rule says of the answer's body.
+    pub body_verdict: BodyVerdict,
 }
 
 /// An attempt, with the user's revision when it was judged.
@@ -70,8 +73,10 @@ impl Scene<'_> {
         if !gone.is_empty() || (self.at_logout && response.status().as_u16() < 400) {
             self.end(|cookie| self.at_logout || is_over(cookie)).await;
         }
-        let accepted =
-            login.filter(|(login, ..)| login.route.accepted(response.status(), !set.is_empty()));
+        let (status, sets) = (response.status(), !set.is_empty());
+        let is_accepted =
+            |(login, ..): &Tried<'_>| login.route.accepted(status, sets, self.body_verdict);
+        let accepted = login.filter(is_accepted);
         match accepted {
             Some(tried) => self.admit(tried, set, response.headers()).await,
             None => self.renew(set).await,
@@ -290,7 +295,7 @@ fn still_welcome(
     permitted: &Permitted,
 ) -> Result<(), Refusal> {
     if let Some(user) = permitted.withhold_login() {
-        return Err(Refusal::Suspended(user.clone()));
+        return Err(Refusal::Suspended(user));
     }
     let attempt = Some(login.attempt(&worker.live));
     let again = decide(
@@ -301,7 +306,7 @@ fn still_welcome(
         (worker.clock)(),
     )?;
     match again.withhold_login() {
-        Some(user) => Err(Refusal::Suspended(user.clone())),
+        Some(user) => Err(Refusal::Suspended(user)),
         None => Ok(()),
     }
 }

@@ -367,3 +367,67 @@ fn a_missing_file_is_named() {
     let expected = "nowhere/portcullis.toml: there is no such file; create it or name another with --config FILE";
     assert_eq!(error.to_string(), expected);
 }
+
+#[test]
+fn faults_of_logins_name_line_key_and_mend() {
+    let table = [
+        (
+            "body = \"xml\"",
+            "11: tenants.logins.body: must be one of \"form\", \"json\", \"multipart\", not \"xml\"",
+        ),
+        (
+            "body = []",
+            "11: tenants.logins.body: is an empty list; write one value or remove the key",
+        ),
+        (
+            "body = [\"form\", \"form\"]",
+            "11: tenants.logins.body: has a value twice; write it once",
+        ),
+        (
+            "user_field = [\"a\", 7]",
+            "11: tenants.logins.user_field: must be text in quotes, not a whole number",
+        ),
+        (
+            "user_field = \"/a/~2\"",
+            "11: tenants.logins.user_field: has a '~' that is neither ~0 nor ~1 (RFC 6901); write ~0 for '~' and ~1 for '/'",
+        ),
+        (
+            "user_field = \"/user/email\"",
+            "11: tenants.logins.user_field: has JSON pointers alone, which application/x-www-form-urlencoded bodies don't have; add the field's name there, such as \"user[email]\"",
+        ),
+        (
+            "success_body = \"ok\"",
+            "11: tenants.logins.success_body: must be a table, not text",
+        ),
+        (
+            "success_body = {}",
+            "11: tenants.logins.success_body: must have exactly one of pointer, contains and absent; write one such as { absent = \"Invalid password\" }",
+        ),
+        (
+            "success_body = { contains = \"a\", absent = \"b\" }",
+            "11: tenants.logins.success_body: must have exactly one of pointer, contains and absent; write one such as { absent = \"Invalid password\" }",
+        ),
+        (
+            "success_body = { equals = true }",
+            "11: tenants.logins.success_body.equals: needs a pointer to what it compares; add pointer = \"/success\"",
+        ),
+        (
+            "success_body = { pointer = \"success\" }",
+            "11: tenants.logins.success_body.pointer: is not a JSON pointer (RFC 6901); write one such as \"/success\"",
+        ),
+        (
+            "success_body = { pointer = \"/s\", equals = 1.5 }",
+            "11: tenants.logins.success_body.equals: must be text, a whole number, true or false, not a decimal number",
+        ),
+        (
+            "success_body = { contain = \"x\" }",
+            "11: tenants.logins.success_body.contain: unknown key; did you mean contains?",
+        ),
+    ];
+    for (line, expected) in table {
+        let text = format!("{TENANT}[[tenants.logins]]\npath = \"/in\"\n{line}\n");
+        let found = lines(&text);
+        let expected = format!("portcullis.toml:{expected}");
+        assert!(found.contains(&expected), "{line}: {found:?}");
+    }
+}
