@@ -54,6 +54,9 @@ pub const HTTP2_PING_WAIT: Duration = Duration::from_secs(10);
 /// Descriptors kept back from clients: for the admin listener, the store and the
 /// log, so that a flood of clients can't shut an administrator out.
 pub const DESCRIPTORS_RESERVED: u64 = 256;
+/// Requests under way in a gate, and so the size of the table of live connections.
+/// HTTP/2 could bring a hundred for each connection.
+pub const REQUESTS_UNDER_WAY_MAX: usize = 131_072;
 /// Open client connections of a gate; over it, new ones are closed at once. Fewer
 /// where the system allows fewer descriptors.
 pub const CONNECTIONS_MAX: usize = 16_384;

@@ -56,7 +56,8 @@ async fn pass(
 
     // Registered before it is judged, so that a suspension finds it either way.
     let at_stake = users(named, login.as_ref().map(|login| &login.user));
-    let ticket = Rc::new(live.register(&at_stake));
+    let ticket = live.register(&at_stake);
+    let ticket = Rc::new(ticket.ok_or(Refusal::Overloaded("requests under way"))?);
     severing::hold(ticket.cut(), severing::REFUSAL_WAIT);
     let question = || Question {
         identities: named.iter().map(|named| named.judged(live)).collect(),

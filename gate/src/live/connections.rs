@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use futures_util::task::AtomicWaker;
 use portcullis_core::ids::UserKey;
+use portcullis_core::limits;
 use tokio::sync::Notify;
 
 use super::sharded::Sharded;
@@ -55,7 +56,7 @@ pub enum Side {
 
 /// A request under way. Dropping it takes it off the table.
 pub struct Ticket {
-    connections: Option<Arc<dyn Leave>>,
+    connections: Arc<dyn Leave>,
     users: Vec<UserKey>,
     id: u64,
     cut: Arc<Cut>,
@@ -73,20 +74,16 @@ impl Leave for super::Shared {
 
 impl super::Reader {
     /// Registers a request under each user that it names. `by_api_key` tells,
-    /// for each, whether only an API key named that user.
-    pub fn register(&self, users: &[(UserKey, bool)]) -> Ticket {
+    /// for each, whether only an API key named that user. `None`: the gate is at
+    /// its limit of requests under way.
+    pub fn register(&self, users: &[(UserKey, bool)]) -> Option<Ticket> {
         let cut = Arc::new(Cut::default());
-        if users.is_empty() {
-            return Ticket {
-                connections: None,
-                users: Vec::new(),
-                id: 0,
-                cut,
-            };
-        }
         let table = &self.0.connections;
+        if table.count.fetch_add(1, Ordering::Relaxed) >= limits::REQUESTS_UNDER_WAY_MAX {
+            table.count.fetch_sub(1, Ordering::Relaxed);
+            return None;
+        }
         let id = table.next.fetch_add(1, Ordering::Relaxed);
-        table.count.fetch_add(1, Ordering::Relaxed);
         for (user, by_api_key) in users {
             let entry = Registered {
                 cut: Arc::clone(&cut),
@@ -101,12 +98,12 @@ impl super::Reader {
         }
         let users = users.iter().map(|(user, _)| user.clone()).collect();
         let connections: Arc<dyn Leave> = Arc::clone(&self.0) as Arc<dyn Leave>;
-        Ticket {
-            connections: Some(connections),
+        Some(Ticket {
+            connections,
             users,
             id,
             cut,
-        }
+        })
     }
 }
 
@@ -124,7 +121,7 @@ impl Connections {
         }
     }
 
-    /// Requests under way that name a user.
+    /// Requests under way.
     pub fn count(&self) -> usize {
         self.count.load(Ordering::Relaxed)
     }
@@ -203,9 +200,7 @@ impl Ticket {
 
 impl Drop for Ticket {
     fn drop(&mut self) {
-        if let Some(connections) = self.connections.take() {
-            connections.leave(&self.users, self.id);
-        }
+        self.connections.leave(&self.users, self.id);
         self.cut.ended.store(true, Ordering::Release);
         self.cut.has_ended.notify_waiters();
     }
@@ -285,9 +280,11 @@ mod tests {
     #[tokio::test]
     async fn a_cut_hits_every_request_of_the_user_and_no_other() {
         let (reader, writer) = room();
-        let bobs = reader.register(&[(key("bob"), false)]);
-        let both = reader.register(&[(key("alice"), false), (key("bob"), false)]);
-        let alices = reader.register(&[(key("alice"), false)]);
+        let bobs = reader.register(&[(key("bob"), false)]).unwrap();
+        let both = reader
+            .register(&[(key("alice"), false), (key("bob"), false)])
+            .unwrap();
+        let alices = reader.register(&[(key("alice"), false)]).unwrap();
         let watch = writer.cut(&key("bob"), false);
         assert!(bobs.cut().has_fired() && both.cut().has_fired() && !alices.cut().has_fired());
         let obeying = [bobs, both].into_iter().map(|ticket| {
@@ -306,15 +303,27 @@ mod tests {
     #[tokio::test]
     async fn what_does_not_end_is_not_counted() {
         let (reader, writer) = room();
-        let stuck = reader.register(&[(key("bob"), false)]);
+        let stuck = reader.register(&[(key("bob"), false)]).unwrap();
         assert_eq!(writer.cut(&key("bob"), false).count(SHORT).await, 0);
         drop(stuck);
     }
 
     #[tokio::test]
+    async fn the_table_has_a_size_and_who_leaves_makes_room() {
+        let (reader, _writer) = room();
+        let mut open: Vec<Ticket> = (0..limits::REQUESTS_UNDER_WAY_MAX)
+            .map(|_| reader.register(&[(key("bob"), false)]).unwrap())
+            .collect();
+        assert!(reader.register(&[(key("alice"), false)]).is_none());
+        assert!(reader.register(&[]).is_none());
+        drop(open.pop());
+        assert!(reader.register(&[]).is_some());
+    }
+
+    #[tokio::test]
     async fn api_keys_can_be_spared() {
         let (reader, writer) = room();
-        let by_key = reader.register(&[(key("bob"), true)]);
+        let by_key = reader.register(&[(key("bob"), true)]).unwrap();
         let _ = writer.cut(&key("bob"), true);
         assert!(!by_key.cut().has_fired());
         let _ = writer.cut(&key("bob"), false);

@@ -40,7 +40,7 @@ pub(super) async fn metrics(State(api): State<Arc<Api>>) -> Response {
         ),
         (
             "requests_under_way",
-            "Requests that name a user and are not done",
+            "Requests that are not done",
             live.connections().count() as u64,
         ),
         (
