@@ -106,7 +106,7 @@ async fn a_suspended_users_calls_are_cut_on_both_sides_and_nobody_elses() {
     ends_with(&mut bobs_chat, "end PERMISSION_DENIED").await;
     let mut broken = [service.hear().await, service.hear().await];
     broken.sort();
-    assert_eq!(broken, ["chat bob broken off", "count bob broken off"]);
+    assert_eq!(broken, ["chat bob over", "count bob broken off"]);
 
     alice.tell("say more").await;
     assert_eq!(alice.hear().await, "message echo more");
