@@ -30,7 +30,7 @@ SAY = @printf '==> %s\n'
 .DELETE_ON_ERROR:
 # cargo runs its own jobs; two cargos only wait for each other.
 .NOTPARALLEL:
-.PHONY: help demo build test lint bench policy audit wasm-target nextest deny node npm nginx wrk python
+.PHONY: help demo build test fuzz fuzz-smoke lint bench policy audit wasm-target nextest deny cxx node npm nginx wrk python
 
 help: ## say what can be made
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -45,7 +45,7 @@ build: $(POLICY) ## build the gate as it is shipped
 
 # One build for everything: the tests start the gate as a child, so its binary
 # is built in the same go, with the same features, as the tests themselves.
-test: $(POLICY) $(HOSTILE) nextest node $(VENV)/ready $(VERDACCIO)/ready ## run every test: unit, end-to-end, policy cases
+test: $(POLICY) $(HOSTILE) nextest node $(VENV)/ready $(VERDACCIO)/ready fuzz-smoke ## run every test: unit, end-to-end, policy cases, a short fuzzing
 	$(SAY) 'building the gate and its tests'
 	cargo build --workspace --bins --tests
 	$(SAY) 'running the examples in the documentation'
@@ -58,9 +58,20 @@ test: $(POLICY) $(HOSTILE) nextest node $(VENV)/ready $(VERDACCIO)/ready ## run 
 		set -x; cargo test --workspace --no-fail-fast --lib --bins --tests; \
 	fi
 
+# Seconds for each of the targets.
+FUZZ_SECONDS ?= 120
+fuzz: cxx ## fuzz what is read of requests for longer (FUZZ_SECONDS for each target)
+	$(SAY) 'fuzzing each target for $(FUZZ_SECONDS) seconds'
+	@fuzz/run $(FUZZ_SECONDS)
+
+fuzz-smoke: cxx
+	$(SAY) 'fuzzing each target for 3 seconds, from its seeds; the first time builds them, in a minute'
+	@fuzz/run 3
+
 lint: $(POLICY) audit ## check formatting, clippy, the docs' links and the dependencies
 	$(SAY) 'checking the formatting'
 	cargo fmt --all --check
+	cargo fmt --manifest-path fuzz/Cargo.toml --check
 	$(SAY) 'running clippy; a warning is an error'
 	cargo clippy --locked --workspace --all-targets -- -D warnings
 	$(SAY) 'checking the links in the documentation'
@@ -116,6 +127,10 @@ deny:
 		printf '==> %s\n' 'cargo-deny could not be built'; }
 
 # Verdaccio runs on 18 and later.
+# libFuzzer is written in C++.
+cxx:
+	@.ci/need 'command -v c++' g++
+
 node:
 	@.ci/need 'node -e "process.exit(parseInt(process.versions.node) >= 18 ? 0 : 1)"' nodejs
 
