@@ -30,10 +30,15 @@ pub struct Effect {
     pub in_force_at: Timestamp,
 }
 
+/// Effects by their entry, in order; `None` while what was cut is being counted.
+/// So an entry that is missing below the first was forgotten, and none that is
+/// still being counted is taken for it.
+type Kept = Arc<Mutex<BTreeMap<Revision, Option<Effect>>>>;
+
 /// Where receipts wait for the effects of their entry.
 #[derive(Clone)]
 pub struct Effects {
-    kept: Arc<Mutex<BTreeMap<Revision, Effect>>>,
+    kept: Kept,
     changed: watch::Receiver<u64>,
     live: Reader,
     /// Entries up to here were in force before this gate began to follow.
@@ -49,7 +54,7 @@ impl Effects {
             changed.mark_unchanged();
             {
                 let kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
-                if let Some(effect) = kept.get(&seq) {
+                if let Some(Some(effect)) = kept.get(&seq) {
                     return Some(effect.clone());
                 }
                 // Repeated long after: the effects are history, the entry stands.
@@ -166,12 +171,7 @@ impl Applier {
         effects
     }
 
-    async fn apply(
-        &mut self,
-        entry: Entry,
-        kept: &Arc<Mutex<BTreeMap<Revision, Effect>>>,
-        told: &Arc<watch::Sender<u64>>,
-    ) {
+    async fn apply(&mut self, entry: Entry, kept: &Kept, told: &Arc<watch::Sender<u64>>) {
         let seq = entry.seq;
         let effect = match self.transition(&entry).await {
             Some(pending) => pending,
@@ -184,14 +184,21 @@ impl Applier {
                 cut: None,
             },
         };
+        kept.lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .insert(seq, None);
         let (kept, told) = (Arc::clone(kept), Arc::clone(told));
         // Counting waits for connections to be gone; the next entry does not.
         tokio::spawn(async move {
             let mut effect = effect.effect_after_cut().await;
             effect.seq = seq;
             let mut kept = kept.lock().unwrap_or_else(PoisonError::into_inner);
-            kept.insert(seq, effect);
-            while kept.len() > EFFECTS_KEPT {
+            kept.insert(seq, Some(effect));
+            while kept.len() > EFFECTS_KEPT
+                && kept
+                    .first_key_value()
+                    .is_some_and(|(_, effect)| effect.is_some())
+            {
                 kept.pop_first();
             }
             drop(kept);
