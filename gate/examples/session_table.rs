@@ -10,6 +10,7 @@ use std::time::Instant;
 
 use futures_util::future::BoxFuture;
 use mimalloc::MiMalloc;
+use portcullis::live::connections::Stake;
 use portcullis::live::sessions::{
     Bounds, Change, LearnError, Learnt, Place, SessionHash, SessionStore, hash,
 };
@@ -65,7 +66,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let before = resident()?;
     let tickets: Vec<_> = users
         .iter()
-        .filter_map(|user| live.register(&[(user.clone(), false)]))
+        .filter_map(|user| live.register(vec![Stake::of(user.clone(), false)]))
         .collect();
     let connections = resident()? - before;
     writeln!(

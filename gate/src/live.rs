@@ -136,11 +136,16 @@ impl Writer {
         self.0.status.standing(user)
     }
 
-    /// Cuts what `user` has open. Call it after [`Writer::apply`]: connections
+    /// Cuts what the user of these names has open. Call it after [`Writer::apply`]: connections
     /// register before they are judged, so whatever is not cut here was judged
     /// by the new standing.
-    pub fn cut(&self, user: &UserKey, spare_api_keys: bool) -> CutWatch {
-        self.0.connections.cut(user, spare_api_keys)
+    pub fn cut(&self, names: &[UserKey], spare_api_keys: bool) -> CutWatch {
+        self.0.connections.cut(names, spare_api_keys)
+    }
+
+    /// Cuts what the user of these names has open in one session.
+    pub fn cut_session(&self, names: &[UserKey], session: &sessions::SessionHash) -> CutWatch {
+        self.0.connections.cut_session(names, session)
     }
 
     /// Ends one session, which is on record as ended already. `true`: it was alive.

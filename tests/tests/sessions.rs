@@ -6,10 +6,13 @@ use std::fs;
 use std::time::SystemTime;
 
 use http::{Method, StatusCode};
-use portcullis_tests::browser::takes_back;
-use portcullis_tests::client::Ask;
+use http_body_util::BodyExt;
+use portcullis_tests::browser::{Browser, takes_back};
+use portcullis_tests::client::{Ask, pieces};
+use portcullis_tests::demo::Demo;
 use portcullis_tests::gate::{Gate, tenant};
 use portcullis_tests::origin::{Origin, say};
+use portcullis_tests::patience::{LONG, within};
 use serde_json::{Value, json};
 
 const HOST: &str = "acme.localhost";
@@ -354,4 +357,80 @@ async fn a_browser_that_changes_its_user_is_refused_when_either_is_out() {
         401,
         "alice's part of it is dead"
     );
+}
+
+/// Reads a stream to its end, whatever comes.
+async fn end_of(stream: hyper::Response<hyper::body::Incoming>) {
+    let mut body = stream.into_body();
+    while let Some(Ok(_)) = within(LONG, "a piece or the end", body.frame()).await {}
+}
+
+#[tokio::test]
+async fn what_is_open_in_a_session_ends_with_it_and_nothing_else_does() {
+    let demo = Demo::start();
+    let admin = demo.admin("acme");
+    let stream = |browser: &Browser| {
+        let ask = browser.ask(Method::GET, "/events");
+        let data = demo.data;
+        async move {
+            let stream = ask.begin(data).await;
+            assert_eq!(stream.status(), 200);
+            stream
+        }
+    };
+    let mut one = Browser::signed_in(demo.data, HOST, "bob").await;
+    let other = Browser::signed_in(demo.data, HOST, "bob").await;
+    let (ones, others) = (stream(&one).await, stream(&other).await);
+    // By the user, who logs out beside it.
+    assert!(one.submit("/logout", &[]).await.status < 400);
+    end_of(ones).await;
+    // By an administrator, who ends the one that is left.
+    let again = Browser::signed_in(demo.data, HOST, "bob").await;
+    let kept = stream(&again).await;
+    let listed = admin
+        .done(Method::GET, "/api/v1/users/bob/sessions", None)
+        .await;
+    let sessions = listed["sessions"].as_array().unwrap();
+    assert_eq!(sessions.len(), 2, "{listed}");
+    let oldest = sessions
+        .iter()
+        .min_by_key(|session| session["first_seen"].as_str().unwrap().to_owned());
+    let path = format!(
+        "/api/v1/users/bob/sessions/{}",
+        oldest.unwrap()["id"].as_str().unwrap()
+    );
+    let ended = admin.done(Method::DELETE, &path, None).await;
+    assert_eq!(ended["receipt"]["connections_cut"], 1, "{ended}");
+    end_of(others).await;
+    let mut kept = kept.into_body();
+    for _ in 0..2 {
+        let piece = within(LONG, "the other stream", kept.frame()).await;
+        assert!(piece.unwrap().is_ok());
+    }
+}
+
+#[tokio::test]
+async fn a_stream_whose_user_only_the_answer_names_is_cut_too() {
+    let app = Origin::answering(|_| async {
+        let (pieces, body) = pieces();
+        pieces.send("tick".into()).await.unwrap();
+        // Open until the gate lets go of it.
+        tokio::spawn(async move { pieces.closed().await });
+        let mut answer = hyper::Response::new(body);
+        answer
+            .headers_mut()
+            .insert("x-app-user", "bob".parse().unwrap());
+        answer
+    })
+    .await;
+    let config = tenant("acme", app.address).replace("hosts", "taught_by = \"X-App-User\"\nhosts");
+    let gate = Gate::start(&config);
+    let stream = Ask::get("/")
+        .host(HOST)
+        .cookie("sid=older")
+        .begin(gate.data)
+        .await;
+    let receipt = gate.admin().suspend("bob", &json!({})).await;
+    assert_eq!(receipt["connections_cut"], 1, "{receipt}");
+    end_of(stream).await;
 }

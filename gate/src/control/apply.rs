@@ -224,10 +224,16 @@ impl Applier {
         let spare_api_keys = !new.api_keys_disabled;
         self.point_aliases(&key, &user);
         self.live.apply(&key, new);
+        let mut cut = None;
         if let Event::SessionRevoked { session } = &entry.draft.event {
             sessions_revoked += u64::from(self.live.end_session(&session.0));
+            cut = Some(self.live.cut_session(&names, &session.0));
         }
-        let cut = cuts.then(|| self.live.cut(&key, spare_api_keys));
+        // Under every name: a request may have come before the gate knew that the
+        // name is this user's.
+        if cuts {
+            cut = Some(self.live.cut(&names, spare_api_keys));
+        }
         let _ = self.scheduled.send((key, user));
         let effect = Effect {
             seq: entry.seq,

@@ -250,7 +250,10 @@ impl Proof {
 impl Named {
     /// With what is known of the user at this moment.
     pub(super) fn judged(&self, live: &Reader) -> Identity {
-        let standing = live.standing(&self.user);
+        // Resolved once more: since the request was registered, the name may have
+        // been given to another user.
+        let user = live.resolve(self.user.clone());
+        let standing = live.standing(&user);
         let (carrier, dead) = match &self.proof {
             Proof::Session {
                 session, expired, ..
@@ -279,7 +282,7 @@ impl Named {
             }
         };
         Identity {
-            user: self.user.clone(),
+            user,
             carrier,
             standing,
             dead,

@@ -26,9 +26,11 @@ pub(super) struct Login<'a> {
 
 impl Login<'_> {
     pub(super) fn attempt(&self, live: &Reader) -> Attempt {
+        // Resolved once more, as the identities of a request are.
+        let user = live.resolve(self.name.clone());
         Attempt {
-            user: self.user.clone(),
-            standing: live.standing(&self.user),
+            standing: live.standing(&user),
+            user,
             disclose: self.route.disclose,
         }
     }

@@ -20,6 +20,7 @@ use super::identify::{Named, Proof, identify, learn_passwords};
 use super::respond::{self, Asked};
 use super::settle::Scene;
 use super::{WorkerRef, login, severing};
+use crate::live::connections::Stake;
 use crate::live::tenants::Tenant;
 
 pub(super) async fn handle(
@@ -55,8 +56,8 @@ async fn pass(
     let login = login::read(&tenant, live, &head, &parts, &mut body).await?;
 
     // Registered before it is judged, so that a suspension finds it either way.
-    let at_stake = users(named, login.as_ref().map(|login| &login.user));
-    let ticket = live.register(&at_stake);
+    let at_stake = stakes(named, login.as_ref().map(|login| &login.user));
+    let ticket = live.register(at_stake);
     let ticket = Rc::new(ticket.ok_or(Refusal::Overloaded("requests under way"))?);
     severing::hold(ticket.cut(), severing::REFUSAL_WAIT);
     let question = || Question {
@@ -95,6 +96,7 @@ async fn pass(
         worker,
         tenant: &tenant,
         asked,
+        ticket: &ticket,
         sent: &sent,
         begun,
         at_login,
@@ -133,18 +135,30 @@ fn admit(
     Ok((head, tenant))
 }
 
-/// Everyone whose suspension would end this request, each once; `true` where only
-/// an API key named them.
-fn users(named: &[Named], attempting: Option<&UserKey>) -> Vec<(UserKey, bool)> {
-    let mut users: Vec<(UserKey, bool)> = Vec::with_capacity(named.len() + 1);
-    let by_proof = named
-        .iter()
-        .map(|named| (&named.user, matches!(named.proof, Proof::ApiKey)));
-    for (user, by_api_key) in by_proof.chain(attempting.map(|user| (user, false))) {
-        match users.iter_mut().find(|(known, _)| known == user) {
-            Some((_, only_by_key)) => *only_by_key &= by_api_key,
-            None => users.push((user.clone(), by_api_key)),
+/// Everyone whose suspension would end this request, each once.
+fn stakes(named: &[Named], attempting: Option<&UserKey>) -> Vec<Stake> {
+    let mut stakes: Vec<Stake> = Vec::with_capacity(named.len() + 1);
+    let by_proof = named.iter().map(|named| {
+        let session = match &named.proof {
+            Proof::Session { hash, .. } => Some(*hash),
+            Proof::Token { .. } | Proof::ApiKey | Proof::TrustedHeader | Proof::Basic { .. } => {
+                None
+            }
+        };
+        (&named.user, matches!(named.proof, Proof::ApiKey), session)
+    });
+    for (user, by_api_key, session) in by_proof.chain(attempting.map(|user| (user, false, None))) {
+        let known = stakes.iter_mut().find(|stake| stake.user == *user);
+        if let Some(stake) = known {
+            stake.by_api_key &= by_api_key;
+            stake.sessions.extend(session);
+        } else {
+            stakes.push(Stake {
+                user: user.clone(),
+                by_api_key,
+                sessions: session.into_iter().collect(),
+            });
         }
     }
-    users
+    stakes
 }

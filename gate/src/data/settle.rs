@@ -19,6 +19,7 @@ use super::identify::{Named, Proof};
 use super::login::Login;
 use super::respond::Asked;
 use super::upstream;
+use crate::live::connections::Ticket;
 use crate::live::sessions::{self, End, Learnt, Place, Session, SessionHash};
 use crate::live::tenants::Tenant;
 
@@ -27,6 +28,7 @@ pub(super) struct Scene<'a> {
     pub worker: &'a WorkerRef,
     pub tenant: &'a Tenant,
     pub asked: &'a Asked,
+    pub ticket: &'a Ticket,
     /// Host and cookies as the app got them.
     pub sent: &'a HeaderMap,
     /// Where the ledger stood when the request came: what the app sets or says
@@ -70,8 +72,9 @@ impl Scene<'_> {
             gone.iter().any(|gone| gone.cookie == cookie)
                 && !set.iter().any(|set| set.cookie == cookie)
         };
-        if !gone.is_empty() || (self.at_logout && response.status().as_u16() < 400) {
-            self.end(|cookie| self.at_logout || is_over(cookie)).await;
+        let logged_out = self.at_logout && response.status().as_u16() < 400;
+        if logged_out || !gone.is_empty() {
+            self.end(|cookie| logged_out || is_over(cookie)).await;
         }
         let (status, sets) = (response.status(), !set.is_empty());
         let is_accepted =
@@ -165,8 +168,21 @@ impl Scene<'_> {
         if over.is_empty() {
             return;
         }
-        if let Err(error) = self.worker.live.sessions().end(&over, End::LoggedOut).await {
+        let live = &self.worker.live;
+        let ending = live.sessions().end(&over, End::LoggedOut).await;
+        self.cut(&over);
+        if let Err(error) = ending {
             tracing::error!(tenant = %self.tenant.id(), %error, "a logout is in force, but would be forgotten at a restart");
+        }
+    }
+
+    /// What is open in sessions that have ended goes with them, but for this request.
+    fn cut(&self, sessions: &[Arc<Session>]) {
+        let live = &self.worker.live;
+        for session in sessions {
+            for name in [session.user.clone(), live.resolve(session.user.clone())] {
+                live.cut_session(&name, &session.hash, self.ticket);
+            }
         }
     }
 
@@ -195,10 +211,10 @@ impl Scene<'_> {
             return Ok(());
         }
         let user = self.tenant.user_key(name).ok_or(UNCLEAR)?;
-        let standing = self
-            .worker
-            .live
-            .standing(&self.worker.live.resolve(user.clone()));
+        let resolved = self.worker.live.resolve(user.clone());
+        // In this order, as for those whom the request named.
+        self.worker.live.enlist(self.ticket, &resolved);
+        let standing = self.worker.live.standing(&resolved);
         // One whose beginning was not seen can't show that it is younger than a
         // revocation.
         let unseen = if standing.sessions_revoked_at > Revision(0) {
@@ -224,7 +240,7 @@ impl Scene<'_> {
             self.learn(lesson).await?;
         }
         let taught = Identity {
-            user: self.worker.live.resolve(user),
+            user: resolved,
             carrier: Carrier::Session,
             standing,
             dead,
@@ -287,10 +303,12 @@ impl Scene<'_> {
             .standing(&live.resolve(lesson.user.clone()))
             .sessions_revoked_at;
         let learning = live.sessions().learn(learnt, lesson.by_login, dead_before);
-        learning.await.map_err(|error| {
+        let displaced = learning.await.map_err(|error| {
             tracing::error!(tenant = %self.tenant.id(), %error, "a login could not be learnt and is refused");
             Refusal::CannotKnow("the session could not be stored")
-        })
+        })?;
+        self.cut(&displaced);
+        Ok(())
     }
 }
 

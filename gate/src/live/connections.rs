@@ -5,8 +5,8 @@
 //! judged by the new standing or found here: none slips between.
 
 use std::collections::HashMap;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -15,6 +15,7 @@ use portcullis_core::ids::UserKey;
 use portcullis_core::limits;
 use tokio::sync::Notify;
 
+use super::sessions::SessionHash;
 use super::sharded::Sharded;
 
 #[derive(Default)]
@@ -27,6 +28,27 @@ pub struct Connections {
 struct Registered {
     cut: Arc<Cut>,
     by_api_key: bool,
+    sessions: Vec<SessionHash>,
+}
+
+/// Someone whom a request names: whose suspension would end it.
+#[derive(Clone, Debug)]
+pub struct Stake {
+    pub user: UserKey,
+    /// Only an API key named the user.
+    pub by_api_key: bool,
+    /// The user's sessions that came along.
+    pub sessions: Vec<SessionHash>,
+}
+
+impl Stake {
+    pub const fn of(user: UserKey, by_api_key: bool) -> Self {
+        Self {
+            user,
+            by_api_key,
+            sessions: Vec::new(),
+        }
+    }
 }
 
 /// The wire from a suspension to one request under way.
@@ -57,7 +79,7 @@ pub enum Side {
 /// A request under way. Dropping it takes it off the table.
 pub struct Ticket {
     connections: Arc<dyn Leave>,
-    users: Vec<UserKey>,
+    users: Mutex<Vec<UserKey>>,
     id: u64,
     cut: Arc<Cut>,
 }
@@ -73,10 +95,9 @@ impl Leave for super::Shared {
 }
 
 impl super::Reader {
-    /// Registers a request under each user that it names. `by_api_key` tells,
-    /// for each, whether only an API key named that user. `None`: the gate is at
-    /// its limit of requests under way.
-    pub fn register(&self, users: &[(UserKey, bool)]) -> Option<Ticket> {
+    /// Registers a request under each user that it names, each once. `None`: the
+    /// gate is at its limit of requests under way.
+    pub fn register(&self, stakes: Vec<Stake>) -> Option<Ticket> {
         let cut = Arc::new(Cut::default());
         let table = &self.0.connections;
         if table.count.fetch_add(1, Ordering::Relaxed) >= limits::REQUESTS_UNDER_WAY_MAX {
@@ -84,30 +105,63 @@ impl super::Reader {
             return None;
         }
         let id = table.next.fetch_add(1, Ordering::Relaxed);
-        for (user, by_api_key) in users {
-            let entry = Registered {
-                cut: Arc::clone(&cut),
-                by_api_key: *by_api_key,
-            };
-            table
-                .open
-                .write(user)
-                .entry(user.clone())
-                .or_default()
-                .insert(id, entry);
+        let mut users = Vec::with_capacity(stakes.len());
+        for stake in stakes {
+            users.push(stake.user.clone());
+            table.put(id, &cut, stake);
         }
-        let users = users.iter().map(|(user, _)| user.clone()).collect();
         let connections: Arc<dyn Leave> = Arc::clone(&self.0) as Arc<dyn Leave>;
         Some(Ticket {
             connections,
-            users,
+            users: Mutex::new(users),
             id,
             cut,
         })
     }
+
+    /// Registers a request under one user more, whom only the app's answer named.
+    pub fn enlist(&self, ticket: &Ticket, user: &UserKey) {
+        let mut users = ticket.users.lock().unwrap_or_else(PoisonError::into_inner);
+        if !users.contains(user) {
+            users.push(user.clone());
+            let stake = Stake::of(user.clone(), false);
+            self.0.connections.put(ticket.id, &ticket.cut, stake);
+        }
+    }
+
+    /// Cuts what `user` has open in one session, but for the request that says so.
+    pub fn cut_session(&self, user: &UserKey, session: &SessionHash, spared: &Ticket) {
+        let cuts = self.0.connections.of_session(user, session);
+        cuts.iter()
+            .filter(|cut| !Arc::ptr_eq(cut, &spared.cut))
+            .for_each(|cut| cut.fire());
+    }
 }
 
 impl Connections {
+    fn put(&self, id: u64, cut: &Arc<Cut>, stake: Stake) {
+        let entry = Registered {
+            cut: Arc::clone(cut),
+            by_api_key: stake.by_api_key,
+            sessions: stake.sessions,
+        };
+        let mut shard = self.open.write(&stake.user);
+        shard.entry(stake.user).or_default().insert(id, entry);
+    }
+
+    fn of_session(&self, user: &UserKey, session: &SessionHash) -> Vec<Arc<Cut>> {
+        let shard = self.open.read(user);
+        let open = shard.get(user).into_iter().flat_map(HashMap::values);
+        open.filter(|entry| entry.sessions.contains(session))
+            .map(|entry| Arc::clone(&entry.cut))
+            .collect()
+    }
+
+    pub(super) fn cut_session(&self, names: &[UserKey], session: &SessionHash) -> CutWatch {
+        let cuts = names.iter().flat_map(|name| self.of_session(name, session));
+        CutWatch::of(cuts.collect())
+    }
+
     fn remove(&self, users: &[UserKey], id: u64) {
         self.count.fetch_sub(1, Ordering::Relaxed);
         for user in users {
@@ -131,20 +185,17 @@ impl Connections {
         self.open.read(user).get(user).map_or(0, HashMap::len) as u64
     }
 
-    pub(super) fn cut(&self, user: &UserKey, spare_api_keys: bool) -> CutWatch {
-        let cuts: Vec<Arc<Cut>> = self
-            .open
-            .read(user)
-            .get(user)
-            .into_iter()
-            .flat_map(HashMap::values)
-            .filter(|entry| !(entry.by_api_key && spare_api_keys))
+    pub(super) fn cut(&self, names: &[UserKey], spare_api_keys: bool) -> CutWatch {
+        let cuts = names.iter().flat_map(|name| self.of(name, spare_api_keys));
+        CutWatch::of(cuts.collect())
+    }
+
+    fn of(&self, user: &UserKey, spare_api_keys: bool) -> Vec<Arc<Cut>> {
+        let shard = self.open.read(user);
+        let open = shard.get(user).into_iter().flat_map(HashMap::values);
+        open.filter(|entry| !(entry.by_api_key && spare_api_keys))
             .map(|entry| Arc::clone(&entry.cut))
-            .collect();
-        for cut in &cuts {
-            cut.fire();
-        }
-        CutWatch { cuts }
+            .collect()
     }
 }
 
@@ -200,7 +251,8 @@ impl Ticket {
 
 impl Drop for Ticket {
     fn drop(&mut self) {
-        self.connections.leave(&self.users, self.id);
+        let users = self.users.get_mut().unwrap_or_else(PoisonError::into_inner);
+        self.connections.leave(users, self.id);
         self.cut.ended.store(true, Ordering::Release);
         self.cut.has_ended.notify_waiters();
     }
@@ -212,6 +264,16 @@ pub struct CutWatch {
 }
 
 impl CutWatch {
+    /// Fires each, once.
+    fn of(mut cuts: Vec<Arc<Cut>>) -> Self {
+        cuts.sort_unstable_by_key(Arc::as_ptr);
+        cuts.dedup_by(|one, other| Arc::ptr_eq(one, other));
+        for cut in &cuts {
+            cut.fire();
+        }
+        Self { cuts }
+    }
+
     /// How many requests ended because of the cut, waiting at most `wait` for all
     /// of them to be gone.
     pub async fn count(self, wait: Duration) -> u64 {
@@ -280,12 +342,17 @@ mod tests {
     #[tokio::test]
     async fn a_cut_hits_every_request_of_the_user_and_no_other() {
         let (reader, writer) = room();
-        let bobs = reader.register(&[(key("bob"), false)]).unwrap();
+        let bobs = reader.register(vec![Stake::of(key("bob"), false)]).unwrap();
         let both = reader
-            .register(&[(key("alice"), false), (key("bob"), false)])
+            .register(vec![
+                Stake::of(key("alice"), false),
+                Stake::of(key("bob"), false),
+            ])
             .unwrap();
-        let alices = reader.register(&[(key("alice"), false)]).unwrap();
-        let watch = writer.cut(&key("bob"), false);
+        let alices = reader
+            .register(vec![Stake::of(key("alice"), false)])
+            .unwrap();
+        let watch = writer.cut(&[key("bob")], false);
         assert!(bobs.cut().has_fired() && both.cut().has_fired() && !alices.cut().has_fired());
         let obeying = [bobs, both].into_iter().map(|ticket| {
             tokio::spawn(async move {
@@ -303,8 +370,8 @@ mod tests {
     #[tokio::test]
     async fn what_does_not_end_is_not_counted() {
         let (reader, writer) = room();
-        let stuck = reader.register(&[(key("bob"), false)]).unwrap();
-        assert_eq!(writer.cut(&key("bob"), false).count(SHORT).await, 0);
+        let stuck = reader.register(vec![Stake::of(key("bob"), false)]).unwrap();
+        assert_eq!(writer.cut(&[key("bob")], false).count(SHORT).await, 0);
         drop(stuck);
     }
 
@@ -312,21 +379,25 @@ mod tests {
     async fn the_table_has_a_size_and_who_leaves_makes_room() {
         let (reader, _writer) = room();
         let mut open: Vec<Ticket> = (0..limits::REQUESTS_UNDER_WAY_MAX)
-            .map(|_| reader.register(&[(key("bob"), false)]).unwrap())
+            .map(|_| reader.register(vec![Stake::of(key("bob"), false)]).unwrap())
             .collect();
-        assert!(reader.register(&[(key("alice"), false)]).is_none());
-        assert!(reader.register(&[]).is_none());
+        assert!(
+            reader
+                .register(vec![Stake::of(key("alice"), false)])
+                .is_none()
+        );
+        assert!(reader.register(vec![]).is_none());
         drop(open.pop());
-        assert!(reader.register(&[]).is_some());
+        assert!(reader.register(vec![]).is_some());
     }
 
     #[tokio::test]
     async fn api_keys_can_be_spared() {
         let (reader, writer) = room();
-        let by_key = reader.register(&[(key("bob"), true)]).unwrap();
-        let _ = writer.cut(&key("bob"), true);
+        let by_key = reader.register(vec![Stake::of(key("bob"), true)]).unwrap();
+        let _ = writer.cut(&[key("bob")], true);
         assert!(!by_key.cut().has_fired());
-        let _ = writer.cut(&key("bob"), false);
+        let _ = writer.cut(&[key("bob")], false);
         assert!(by_key.cut().has_fired());
     }
 }

@@ -252,18 +252,19 @@ impl Sessions {
     /// the same user changes nothing, so that a session revoked meanwhile can't
     /// be refreshed by an app that sets the same cookie over and over. `by_login`:
     /// the password was just proven, so that a session that had ended is new.
-    /// `dead_before`: where the user's last revocation stands.
+    /// `dead_before`: where the user's last revocation stands. Returns the sessions
+    /// that had to end for it.
     pub async fn learn(
         &self,
         learnt: Learnt,
         by_login: bool,
         dead_before: Revision,
-    ) -> Result<(), LearnError> {
+    ) -> Result<Vec<Arc<Session>>, LearnError> {
         if let Some(known) = self.table.owned(&learnt.hash, &learnt.user) {
             let begins_anew = by_login && known.ended().is_some();
             if known.learnt_at >= learnt.learnt_at && !begins_anew {
                 known.touch(learnt.last_seen);
-                return Ok(());
+                return Ok(Vec::new());
             }
         }
         if self.count() >= self.bounds.all {
@@ -273,14 +274,14 @@ impl Sessions {
         // the cookie is withheld, and an entry too many lets nobody in.
         let session = self.insert(learnt);
         let mut changes = vec![Change::Learnt(Arc::clone(&session))];
-        for over in self
-            .by_user
-            .over(&session.user, self.bounds.per_user, dead_before)
-        {
+        let most = self.bounds.per_user;
+        let displaced = self.by_user.over(&session.user, most, dead_before);
+        for over in &displaced {
             over.ended.store(End::Displaced.code(), Ordering::Release);
-            changes.push(Change::Ended(over, End::Displaced));
+            changes.push(Change::Ended(Arc::clone(over), End::Displaced));
         }
-        self.store.keep(changes).await
+        self.store.keep(changes).await?;
+        Ok(displaced)
     }
 
     /// Puts in a session that is durable already (at start).
