@@ -54,7 +54,13 @@ fn main() -> Result<(), Box<dyn Error>> {
         all: SESSIONS * 2,
         per_user: 1_000,
     };
-    let (live, writer) = live::open(Tenants::default(), Arc::new(Kept), bounds, Box::new(|_| ()));
+    let (live, writer) = live::open(
+        Tenants::default(),
+        Arc::new(Kept),
+        bounds,
+        &[0; 32],
+        Box::new(|_| ()),
+    );
 
     let before = resident()?;
     for (n, hash) in hashes.iter().enumerate() {

@@ -24,7 +24,7 @@ use portcullis_core::user::Source;
 
 use crate::config::Config;
 use crate::control::command::CommandError;
-use crate::control::ledger::ReadError;
+use crate::control::ledger::{AppendError, ReadError};
 use crate::control::store::{OpenError, SqliteStore};
 use crate::control::tokens::{TokenAsk, TokenError, Tokens};
 use crate::policy::LoadError;
@@ -49,6 +49,8 @@ pub enum StartError {
     Store(#[from] OpenError),
     #[error("store.folder: what is stored can't be read: {0}")]
     Read(#[from] ReadError),
+    #[error("store.folder: the gate's own secret can't be kept: {0}")]
+    Secret(#[from] AppendError),
     #[error("tenant {tenant}: policy: {error}")]
     Policy { tenant: TenantId, error: LoadError },
     #[error("the policy engine did not start: {0}")]

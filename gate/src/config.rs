@@ -129,6 +129,7 @@ pub struct TenantConfig {
     pub sources: Sources,
     /// `session_cookies[i]` is about the cookie `sources.session_cookies[i]`.
     pub session_cookies: Vec<SessionCookieConfig>,
+    pub session_tokens: Vec<SessionTokenConfig>,
     pub unknown_sessions: UnknownSessions,
     /// Response header by which the app says whose the session is.
     pub taught_by: Option<HeaderName>,
@@ -221,6 +222,17 @@ pub enum OnFailure {
 /// What is to be known of one session cookie besides its name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SessionCookieConfig {
+    /// A session that nobody used for so long is over.
+    pub kept: Duration,
+    /// The app writes the session into the cookie itself, anew with each answer.
+    pub sealed: bool,
+}
+
+/// Where tokens stand that only the login which gives them out explains.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SessionTokenConfig {
+    /// Index into `sources.tokens`.
+    pub place: usize,
     /// A session that nobody used for so long is over.
     pub kept: Duration,
 }

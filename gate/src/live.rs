@@ -11,6 +11,7 @@ pub mod judges;
 pub mod keys;
 pub mod passwords;
 pub mod refusals;
+pub mod seals;
 pub mod sessions;
 mod sharded;
 pub mod status;
@@ -29,6 +30,7 @@ use self::connections::{Connections, CutWatch};
 use self::contradictions::Contradictions;
 use self::passwords::Passwords;
 use self::refusals::Refusals;
+use self::seals::Seals;
 use self::sessions::{SessionStore, Sessions};
 use self::status::StatusTable;
 use self::tenants::Tenants;
@@ -37,6 +39,7 @@ use self::tenants::Tenants;
 struct Shared {
     status: StatusTable,
     sessions: Sessions,
+    seals: Seals,
     aliases: Aliases,
     connections: Connections,
     refusals: Refusals,
@@ -55,17 +58,20 @@ pub struct Reader(Arc<Shared>);
 /// The control wing's half. There is one, and one task that applies with it.
 pub struct Writer(Arc<Shared>);
 
-/// Makes the room. `store` keeps learnt sessions durably; `refused` is told of
+/// Makes the room. `store` keeps learnt sessions durably, `seal_key` has to be the
+/// same at each start; `refused` is told of
 /// each refusal that is to be on record.
 pub fn open(
     tenants: Tenants,
     store: Arc<dyn SessionStore>,
     bounds: sessions::Bounds,
+    seal_key: &[u8; 32],
     refused: Box<dyn Fn(refusals::Record) + Send + Sync>,
 ) -> (Reader, Writer) {
     let shared = Arc::new(Shared {
         status: StatusTable::new(),
         sessions: Sessions::new(store, bounds),
+        seals: Seals::new(seal_key),
         aliases: Aliases::default(),
         connections: Connections::default(),
         refusals: Refusals::new(refused),
@@ -104,6 +110,10 @@ impl Reader {
 
     pub fn sessions(&self) -> &Sessions {
         &self.0.sessions
+    }
+
+    pub fn seals(&self) -> &Seals {
+        &self.0.seals
     }
 
     pub fn connections(&self) -> &Connections {

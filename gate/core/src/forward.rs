@@ -262,12 +262,18 @@ fn join_cookies(headers: &mut HeaderMap) {
 
 /// Takes the named session cookies out of a request.
 pub fn without_cookies(headers: &mut HeaderMap, is_dead: impl Fn(&[u8], &[u8]) -> bool) {
+    rewrite_cookies(headers, |name, value| {
+        (!name.is_empty() && !is_dead(name, value)).then(|| value.to_vec())
+    });
+}
+
+/// Gives each cookie of a request the value that `rewrite` makes of it, or none.
+pub fn rewrite_cookies(headers: &mut HeaderMap, rewrite: impl Fn(&[u8], &[u8]) -> Option<Vec<u8>>) {
     let kept: Vec<Vec<u8>> = headers
         .get_all(header::COOKIE)
         .iter()
         .flat_map(identify::pairs)
-        .filter(|(name, value)| !name.is_empty() && !is_dead(name, value))
-        .map(|(name, value)| [name, b"=", value].concat())
+        .filter_map(|(name, value)| Some([name, b"=", &rewrite(name, value)?].concat()))
         .collect();
     headers.remove(header::COOKIE);
     if let (false, Ok(value)) = (

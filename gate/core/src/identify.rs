@@ -21,6 +21,8 @@ use crate::request::HeadFault;
 pub struct Sources {
     /// Names of opaque session cookies.
     pub session_cookies: Vec<String>,
+    /// Which of them the gate seals: their values are taken as they stand.
+    pub sealed_cookies: Vec<bool>,
     /// Where tokens are carried, each place once.
     pub tokens: Vec<TokenPlace>,
     /// Headers that carry API keys.
@@ -30,6 +32,11 @@ pub struct Sources {
 }
 
 impl Sources {
+    /// Whether the gate seals the session cookie of that index.
+    pub fn is_sealed(&self, cookie: usize) -> bool {
+        self.sealed_cookies.get(cookie).copied().unwrap_or_default()
+    }
+
     /// The headers of the tenant's own naming that requests are judged by.
     pub fn headers(&self) -> impl Iterator<Item = &HeaderName> {
         let tokens = self.tokens.iter().filter_map(|place| match place {
@@ -122,10 +129,12 @@ pub fn credentials(headers: &HeaderMap, sources: &Sources) -> Result<Vec<Credent
 fn take_cookie(name: &[u8], value: &[u8], sources: &Sources, found: &mut Vec<Credential>) {
     for (cookie, wanted) in sources.session_cookies.iter().enumerate() {
         if wanted.as_bytes() == name && !value.is_empty() {
-            found.push(Credential::Session {
-                cookie,
-                value: canonical_cookie_value(value),
-            });
+            let value = if sources.is_sealed(cookie) {
+                value.to_vec()
+            } else {
+                canonical_cookie_value(value)
+            };
+            found.push(Credential::Session { cookie, value });
         }
     }
     for (source, place) in sources.tokens.iter().enumerate() {

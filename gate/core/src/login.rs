@@ -53,6 +53,20 @@ pub struct LoginRoute {
     pub success_sets_cookie: bool,
     /// What the body of the answer must say besides.
     pub success_body: Option<BodyRule>,
+    /// Where a JSON answer holds the session's token (RFC 6901), if it is none of
+    /// the cookies. An answer without it is no accepted login.
+    pub session_token: Option<Vec<String>>,
+}
+
+/// The token of a new session, as far as it could be read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum GivenToken {
+    /// The route gives none out.
+    Unasked,
+    Absent,
+    Found(String),
+    /// The answer could not be read: there may be one.
+    Unclear,
 }
 
 /// The format of one attempt, with what its reading needs of the head.
@@ -196,10 +210,37 @@ impl LoginRoute {
 
     /// Whether the app's answer means that it accepted the password. `body` is what
     /// the route's rule says of it; a route without one takes any.
-    pub fn accepted(&self, status: StatusCode, sets_session: bool, body: BodyVerdict) -> bool {
+    pub fn accepted(
+        &self,
+        status: StatusCode,
+        sets_session: bool,
+        body: BodyVerdict,
+        token: &GivenToken,
+    ) -> bool {
         self.may_be_accepted(status)
             && (sets_session || !self.success_sets_cookie)
             && body.counts_as_accepted()
+            && *token != GivenToken::Absent
+    }
+
+    /// The token in the whole of an answer's body.
+    pub fn given_token(&self, body: Option<Json>) -> GivenToken {
+        let Some(steps) = &self.session_token else {
+            return GivenToken::Unasked;
+        };
+        let Some(body) = body else {
+            return GivenToken::Unclear;
+        };
+        match body.at(steps, |key, step| key == step) {
+            Ok(Some(Json::Text(token))) if !token.is_empty() => GivenToken::Found(token.clone()),
+            Ok(Some(_) | None) => GivenToken::Absent,
+            Err(_) => GivenToken::Unclear,
+        }
+    }
+
+    /// Whether the body of the app's answer has to be read.
+    pub const fn reads_answer(&self) -> bool {
+        self.success_body.is_some() || self.session_token.is_some()
     }
 }
 

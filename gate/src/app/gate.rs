@@ -52,18 +52,6 @@ impl Gate {
             Arc::new(PolicyHost::new(HostLimits::default()).map_err(StartError::PolicyHost)?);
         let tenants = load_tenants(&config, &policies)?;
 
-        let (recorder, records) = record::channel();
-        let keeper = Arc::new(sessions::KeptSessions(Arc::clone(&store)));
-        let bounds = Bounds {
-            all: config.sessions.all,
-            per_user: config.sessions.per_user,
-        };
-        let (reader, writer) = live::open(tenants, keeper, bounds, recorder);
-        sessions::load(&store, &writer)?;
-        let (scheduled, changed) = mpsc::unbounded_channel();
-        let applier = Applier::load(Arc::clone(&store), writer, wall_clock, scheduled)?;
-        let tokens = Arc::new(Tokens::load(Arc::clone(&store))?);
-
         // A runtime of its own: nothing that control does can stall a request.
         let control = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(2)
@@ -71,6 +59,19 @@ impl Gate {
             .enable_all()
             .build()
             .map_err(StartError::Runtime)?;
+        let seal_key = control.block_on(sessions::seal_key(&store))?;
+        let (recorder, records) = record::channel();
+        let keeper = Arc::new(sessions::KeptSessions(Arc::clone(&store)));
+        let bounds = Bounds {
+            all: config.sessions.all,
+            per_user: config.sessions.per_user,
+        };
+        let (reader, writer) = live::open(tenants, keeper, bounds, &seal_key, recorder);
+        sessions::load(&store, &writer)?;
+        let (scheduled, changed) = mpsc::unbounded_channel();
+        let applier = Applier::load(Arc::clone(&store), writer, wall_clock, scheduled)?;
+        let tokens = Arc::new(Tokens::load(Arc::clone(&store))?);
+
         let _inside = control.enter();
         identities::start(&reader.tenants());
         let effects = applier.start();

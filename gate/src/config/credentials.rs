@@ -19,7 +19,9 @@ use toml::de::DeValue;
 
 use super::fault::Noted;
 use super::section::Section;
-use super::{ApiKeyConfig, ApiKeyHash, JwtConfig, SessionCookieConfig, keys, scalar};
+use super::{
+    ApiKeyConfig, ApiKeyHash, JwtConfig, SessionCookieConfig, SessionTokenConfig, keys, scalar,
+};
 use crate::secret::Secret;
 
 /// More slack than this keeps expired tokens alive for too long.
@@ -58,16 +60,48 @@ pub(super) fn read_session_cookies(
 }
 
 fn read_session_cookie(section: &Section<'_>) -> Result<(String, SessionCookieConfig), Noted> {
-    const KEPT_MIN: Duration = Duration::from_secs(60);
     let name = section.required("name", "name = \"sessionid\"", scalar::cookie_name);
-    let kept = section.optional("kept", |value| {
-        scalar::duration_within(value, KEPT_MIN, limits::SESSION_KEPT)
-    });
+    let kept = section.optional("kept", read_kept);
+    let sealed = section.optional("sealed", scalar::flag);
     section.refuse_unknown();
     let config = SessionCookieConfig {
         kept: kept?.unwrap_or(limits::SESSION_KEPT),
+        sealed: sealed?.unwrap_or(false),
     };
     Ok((name?, config))
+}
+
+/// Tokens that are no JWT and that nobody can be asked about: the logins that give
+/// them out say whose they are.
+pub(super) fn read_session_tokens(
+    tenant: &Section<'_>,
+) -> Result<Vec<(TokenPlace, SessionTokenConfig)>, Noted> {
+    let sections = tenant.sections("session_tokens")?;
+    let read: Vec<_> = sections.iter().map(read_session_token).collect();
+    read.into_iter().collect()
+}
+
+fn read_session_token(section: &Section<'_>) -> Result<(TokenPlace, SessionTokenConfig), Noted> {
+    let place = read_place(section);
+    let kept = section.optional("kept", read_kept);
+    section.refuse_unknown();
+    let place = place?;
+    if let TokenPlace::Cookie(_) = place {
+        return Err(section.note(
+            "from",
+            "is \"cookie\", and a session in a cookie is learnt as it is set; write [[tenants.session_cookies]]",
+        ));
+    }
+    let config = SessionTokenConfig {
+        place: 0,
+        kept: kept?.unwrap_or(limits::SESSION_KEPT),
+    };
+    Ok((place, config))
+}
+
+fn read_kept(value: &DeValue<'_>) -> Result<Duration, String> {
+    const KEPT_MIN: Duration = Duration::from_secs(60);
+    scalar::duration_within(value, KEPT_MIN, limits::SESSION_KEPT)
 }
 
 pub(super) fn read_jwts(tenant: &Section<'_>) -> Result<Vec<(TokenPlace, JwtConfig)>, Noted> {

@@ -65,9 +65,11 @@ fn read_login(
     let success_statuses = section.list("success_statuses", read_status);
     let sets_cookie = section.optional("success_sets_cookie", scalar::flag);
     let success_body = read_body_rule(section);
+    let session_token = section.optional("session_token", read_pointer);
     section.refuse_unknown();
 
-    let success_sets_cookie = sets_cookie?.unwrap_or(true);
+    let session_token = session_token?;
+    let success_sets_cookie = sets_cookie?.unwrap_or(session_token.is_none());
     if success_sets_cookie && no_cookies {
         return Err(section.note(
             "success_sets_cookie",
@@ -89,6 +91,7 @@ fn read_login(
         success_statuses: success_statuses?,
         success_sets_cookie,
         success_body: success_body?,
+        session_token,
     };
     Ok((route, raw))
 }
@@ -119,11 +122,7 @@ fn check_fields(
 /// The one rule of `success_body`, if there is the table.
 fn read_body_rule(login: &Section<'_>) -> Result<Option<BodyRule>, Noted> {
     let section = login.section("success_body")?;
-    let steps = section.optional("pointer", |value| {
-        pointer(scalar::text(value)?).map_err(|_| {
-            "is not a JSON pointer (RFC 6901); write one such as \"/success\"".to_owned()
-        })
-    });
+    let steps = section.optional("pointer", read_pointer);
     let equals = section.optional("equals", read_scalar);
     let contains = section.optional("contains", scalar::text);
     let absent = section.optional("absent", scalar::text);
@@ -149,6 +148,11 @@ fn read_body_rule(login: &Section<'_>) -> Result<Option<BodyRule>, Noted> {
             "must have exactly one of pointer, contains and absent; write one such as { absent = \"Invalid password\" }",
         )),
     }
+}
+
+fn read_pointer(value: &DeValue<'_>) -> Result<Vec<String>, String> {
+    let bad = |_| "is not a JSON pointer (RFC 6901); write one such as \"/success\"".to_owned();
+    pointer(scalar::text(value)?).map_err(bad)
 }
 
 /// What a JSON value can be compared with: text, a whole number, true or false.

@@ -12,8 +12,8 @@ use toml::de::DeValue;
 use super::fault::Noted;
 use super::section::Section;
 use super::{
-    BuiltinPolicy, IntrospectionConfig, JwtConfig, LogoutConfig, OnFailure, PolicyConfig,
-    PolicySource, TenantConfig, UnknownSessions,
+    BuiltinPolicy, LogoutConfig, OnFailure, PolicyConfig, PolicySource, SessionCookieConfig,
+    TenantConfig, UnknownSessions,
 };
 use super::{credentials, introspection, login, peers, scalar};
 
@@ -47,6 +47,7 @@ pub(super) fn read_tenant(section: &Section<'_>) -> Result<TenantConfig, Noted> 
     let unknown_sessions =
         section.optional("unknown_sessions", |value| scalar::word(value, &UNKNOWN));
     let taught_by = section.optional("taught_by", scalar::header);
+    let session_tokens = credentials::read_session_tokens(section);
     let jwts = credentials::read_jwts(section);
     let introspections = introspection::read_introspections(section);
     // Under a rule that is wrong, the keys' users are still worth checking.
@@ -59,15 +60,30 @@ pub(super) fn read_tenant(section: &Section<'_>) -> Result<TenantConfig, Noted> 
 
     let (cookies, jwts, api_keys, logins) = (cookies?, jwts?, api_keys?, logins?);
     let (introspections, trusted_headers) = (introspections?, trusted_headers?);
-    let (basic, taught_by) = (basic?, taught_by?);
+    let (basic, taught_by, session_tokens) = (basic?, taught_by?, session_tokens?);
     let (cookies, session_cookies): (Vec<String>, Vec<_>) = cookies.into_iter().unzip();
-    let others = [jwts.len(), introspections.len(), api_keys.len()];
+    let others = [
+        jwts.len(),
+        introspections.len(),
+        api_keys.len(),
+        session_tokens.len(),
+    ];
     let others = others.iter().sum::<usize>() + trusted_headers.len();
     let others = others + usize::from(basic.is_some()) + usize::from(taught_by.is_some());
     check_ways_to_identify(section, &cookies, others, taught_by.is_some(), &logins)?;
-    let (tokens, jwts, introspections) = place_tokens(jwts, introspections);
+    check_sealed(section, &session_cookies, taught_by.is_some())?;
+    check_given_tokens(section, &logins, session_tokens.len(), jwts.len())?;
+    let mut tokens = Vec::new();
+    let jwts = placed(&mut tokens, jwts, |jwt, place| jwt.place = place);
+    let introspections = placed(&mut tokens, introspections, |entry, place| {
+        entry.place = place;
+    });
+    let session_tokens = placed(&mut tokens, session_tokens, |entry, place| {
+        entry.place = place;
+    });
     let sources = Sources {
         session_cookies: cookies,
+        sealed_cookies: session_cookies.iter().map(|cookie| cookie.sealed).collect(),
         tokens,
         trusted_headers: trusted_headers
             .iter()
@@ -88,6 +104,7 @@ pub(super) fn read_tenant(section: &Section<'_>) -> Result<TenantConfig, Noted> 
         policy: policy?,
         sources,
         session_cookies,
+        session_tokens,
         unknown_sessions: unknown_sessions?.unwrap_or_default(),
         taught_by,
         jwts,
@@ -100,17 +117,44 @@ pub(super) fn read_tenant(section: &Section<'_>) -> Result<TenantConfig, Noted> 
     })
 }
 
-/// All places of tokens, each once, and those who judge them with theirs.
-fn place_tokens(
-    jwts: Vec<(TokenPlace, JwtConfig)>,
-    introspections: Vec<(TokenPlace, IntrospectionConfig)>,
-) -> (Vec<TokenPlace>, Vec<JwtConfig>, Vec<IntrospectionConfig>) {
-    let mut places = Vec::new();
-    let jwts = placed(&mut places, jwts, |jwt, place| jwt.place = place);
-    let introspections = placed(&mut places, introspections, |entry, place| {
-        entry.place = place;
-    });
-    (places, jwts, introspections)
+/// The gate can't tie a value that it did not see being set to anybody's login.
+fn check_sealed(
+    section: &Section<'_>,
+    cookies: &[SessionCookieConfig],
+    taught: bool,
+) -> Result<(), Noted> {
+    if taught && cookies.iter().any(|cookie| cookie.sealed) {
+        return Err(section.note(
+            "taught_by",
+            "can't be used beside a sealed session cookie; remove one of the two",
+        ));
+    }
+    Ok(())
+}
+
+/// A login gives tokens out and a place takes them, or neither.
+fn check_given_tokens(
+    section: &Section<'_>,
+    logins: &[(LoginRoute, PathAndQuery)],
+    places: usize,
+    jwts: usize,
+) -> Result<(), Noted> {
+    let given = logins
+        .iter()
+        .any(|(route, _)| route.session_token.is_some());
+    if places > 0 && !given {
+        return Err(section.note(
+            "session_tokens",
+            "whose token it is can be learnt only from the login that gives it out; add session_token = \"/access_token\" to [[tenants.logins]]",
+        ));
+    }
+    if given && places + jwts == 0 {
+        return Err(section.note(
+            "logins",
+            "one of them has a session_token, and nothing says where requests carry it; add [[tenants.session_tokens]] with from = \"bearer\"",
+        ));
+    }
+    Ok(())
 }
 
 /// Gives each entry the index of its place; several entries may share one.
@@ -166,7 +210,7 @@ fn check_ways_to_identify(
 ) -> Result<(), Noted> {
     if cookies.is_empty() && other_ways == 0 && logins.is_empty() {
         return Err(section.note_whole(
-            "has no way to tell users apart, so none could be kept out; add [[tenants.session_cookies]] with [[tenants.logins]], [[tenants.jwts]], [[tenants.introspection]], [[tenants.api_keys]], [[tenants.trusted_headers]] or [tenants.basic]",
+            "has no way to tell users apart, so none could be kept out; add [[tenants.session_cookies]] with [[tenants.logins]], [[tenants.jwts]], [[tenants.introspection]], [[tenants.session_tokens]], [[tenants.api_keys]], [[tenants.trusted_headers]] or [tenants.basic]",
         ));
     }
     if !cookies.is_empty() && logins.is_empty() && !taught {

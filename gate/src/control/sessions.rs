@@ -4,13 +4,14 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use aws_lc_rs::rand::SecureRandom;
 use futures_util::future::BoxFuture;
 use portcullis_core::ids::{TenantId, UserKey};
 use portcullis_core::limits;
 use portcullis_core::time::Timestamp;
 use tokio::sync::watch;
 
-use super::ledger::ReadError;
+use super::ledger::{AppendError, ReadError};
 use super::store::{SessionWrite, SqliteStore};
 use crate::live::sessions::{Change, End, LearnError, Learnt, Session, SessionHash, SessionStore};
 use crate::live::{Reader, Writer};
@@ -51,6 +52,14 @@ fn write(change: &Change) -> SessionWrite {
     }
 }
 
+/// The key that this gate seals cookies with, made at its first start.
+pub async fn seal_key(store: &SqliteStore) -> Result<[u8; 32], AppendError> {
+    let mut fresh = [0; 32];
+    let filled = aws_lc_rs::rand::SystemRandom::new().fill(&mut fresh);
+    filled.map_err(|_| AppendError::Unavailable("the system gives no random bytes".into()))?;
+    store.secret("session-seal", fresh).await
+}
+
 /// Reads the sessions that were learnt before this start.
 pub fn load(store: &SqliteStore, live: &Writer) -> Result<(), ReadError> {
     store.load_sessions(|learnt| {
@@ -89,7 +98,7 @@ async fn round(
     live: &Reader,
     since: Timestamp,
     now: Timestamp,
-) -> Result<(), super::ledger::AppendError> {
+) -> Result<(), AppendError> {
     let (mut seen, mut expired, mut over) = (Vec::new(), Vec::new(), Vec::new());
     live.sessions().each(|session| {
         let kept = kept_for(live, session);

@@ -15,6 +15,7 @@ mod folder;
 mod people;
 mod readers;
 mod schema;
+mod secrets;
 mod sessions;
 mod tokens;
 mod users;

@@ -1,5 +1,6 @@
 //! The app's answer to a login, where its body says whether the password was
-//! right: its beginning is gathered, judged, and then relayed as it came.
+//! right, or holds the new session's token: its beginning is gathered, judged, and
+//! then relayed as it came.
 
 use std::collections::VecDeque;
 use std::pin::Pin;
@@ -11,8 +12,8 @@ use http::{HeaderMap, Response};
 use http_body_util::BodyExt;
 use hyper::body::{Body, Frame, Incoming, SizeHint};
 use portcullis_core::limits;
-use portcullis_core::login::LoginRoute;
-use portcullis_core::login::success::{BodyRule, BodyVerdict};
+use portcullis_core::login::success::BodyVerdict;
+use portcullis_core::login::{GivenToken, LoginRoute};
 use portcullis_core::refusal::Refusal;
 use tokio::time::Instant;
 
@@ -79,33 +80,53 @@ pub(super) fn ask_plain(headers: &mut HeaderMap) {
     headers.remove(header::RANGE);
 }
 
-/// Judges the body by the route's rule, reading no more of it than that takes. An
-/// answer whose head says "refused" is not read at all.
+/// What an answer's body says of a login.
+pub(super) struct Said {
+    pub verdict: BodyVerdict,
+    pub token: GivenToken,
+}
+
+impl Said {
+    /// Where nobody looks at the body.
+    pub(super) const NOTHING: Self = Self {
+        verdict: BodyVerdict::Accepted,
+        token: GivenToken::Unasked,
+    };
+}
+
+/// Judges the body by the route's rule, and takes the session's token from it,
+/// reading no more than that takes. An answer whose head says "refused" is not
+/// read at all.
 pub(super) async fn judge(
     route: &LoginRoute,
     response: &mut Response<Incoming>,
     ticket: &Ticket,
-) -> Result<(Begun, BodyVerdict), Unanswered> {
+) -> Result<(Begun, Said), Unanswered> {
     let mut begun = Begun::default();
-    let Some(rule) = &route.success_body else {
-        return Ok((begun, BodyVerdict::Accepted));
+    if !route.reads_answer() {
+        return Ok((begun, Said::NOTHING));
+    }
+    let mut said = Said {
+        verdict: BodyVerdict::Refused,
+        token: route.given_token(None),
     };
     if !route.may_be_accepted(response.status()) {
-        return Ok((begun, BodyVerdict::Refused));
+        return Ok((begun, said));
     }
+    said.verdict = BodyVerdict::Unclear;
     if is_coded(response.headers()) {
         tracing::warn!(
             "the app compressed its answer to a login, unasked: it can't be judged and counts as accepted"
         );
-        return Ok((begun, BodyVerdict::Unclear));
+        return Ok((begun, said));
     }
-    let verdict = gather(rule, &mut begun, response.body_mut(), ticket).await?;
-    if verdict == BodyVerdict::Unclear {
+    let said = gather(route, &mut begun, response.body_mut(), ticket).await?;
+    if said.verdict == BodyVerdict::Unclear {
         tracing::warn!(
             "the app's answer to a login can't be judged by success_body and counts as accepted"
         );
     }
-    Ok((begun, verdict))
+    Ok((begun, said))
 }
 
 fn is_coded(headers: &HeaderMap) -> bool {
@@ -118,12 +139,25 @@ fn is_coded(headers: &HeaderMap) -> bool {
     })
 }
 
+/// What the route makes of so much of the body.
+fn read(route: &LoginRoute, text: &[u8], whole: bool) -> Said {
+    let verdict = match &route.success_body {
+        Some(rule) => rule.judge(text, whole, parse_json),
+        None => BodyVerdict::Accepted,
+    };
+    let body = whole.then(|| parse_json(text)).flatten();
+    Said {
+        verdict,
+        token: route.given_token(body),
+    }
+}
+
 async fn gather(
-    rule: &BodyRule,
+    route: &LoginRoute,
     begun: &mut Begun,
     body: &mut Incoming,
     ticket: &Ticket,
-) -> Result<BodyVerdict, Unanswered> {
+) -> Result<Said, Unanswered> {
     let deadline = Instant::now() + limits::LOGIN_ANSWER_WAIT;
     let mut text = BytesMut::new();
     let cut = ticket.cut();
@@ -135,7 +169,7 @@ async fn gather(
                 return Err(Unanswered::Cut);
             }
             frame = body.frame() => frame,
-            () = tokio::time::sleep_until(deadline) => return Ok(rule.judge(&text, false, parse_json)),
+            () = tokio::time::sleep_until(deadline) => return Ok(read(route, &text, false)),
         };
         match frame {
             Some(Ok(piece)) => {
@@ -145,9 +179,9 @@ async fn gather(
             Some(Err(_)) => return Err(Unanswered::Refused(Refusal::UpstreamBroken)),
             None => {
                 begun.ended = true;
-                return Ok(rule.judge(&text, true, parse_json));
+                return Ok(read(route, &text, true));
             }
         }
     }
-    Ok(rule.judge(&text, false, parse_json))
+    Ok(read(route, &text, false))
 }

@@ -17,13 +17,12 @@ use portcullis_core::forward as rules;
 use portcullis_core::grpc;
 use portcullis_core::identify::canonical_cookie_value;
 use portcullis_core::login::LoginRoute;
-use portcullis_core::login::success::BodyVerdict;
 use portcullis_core::refusal::Refusal;
 use portcullis_core::request::{CheckedHead, HeadFault, lists};
 use tokio::time::Instant;
 
 use super::WorkerRef;
-use super::answer::{self, AppBody, Begun};
+use super::answer::{self, AppBody, Begun, Said};
 use super::body::{Answer, Upload, UploadState};
 use super::connection::Client;
 use super::identify::{Found, Proof, listed_headers};
@@ -32,6 +31,7 @@ use super::upstream::{self, Borrowed};
 use super::{severing, tunnel};
 use crate::config::{UnknownSessions, UpstreamProtocol};
 use crate::live::connections::Ticket;
+use crate::live::seals::SealId;
 use crate::live::sessions;
 use crate::live::tenants::Tenant;
 
@@ -50,7 +50,7 @@ pub(super) struct Answered {
     /// What was read of a login's answer to judge it.
     begun: Begun,
     /// What the route's rule says of that body.
-    pub body_verdict: BodyVerdict,
+    pub said: Said,
     connection: Borrowed,
     /// The client's side of a WebSocket that both want.
     upgrade: Option<OnUpgrade>,
@@ -114,7 +114,11 @@ impl Exchange<'_> {
             listed: &listed,
         };
         rules::request_headers(&mut parts.headers, &client, &named, onward);
+        self.unseal(&mut parts.headers, found);
         cookies::drop_unjudged(&mut parts.headers, sources, |cookie, value| {
+            if sources.is_sealed(cookie) {
+                return true;
+            }
             let name = &sources.session_cookies[cookie];
             let hash = sessions::hash(self.tenant.id(), name, value);
             self.worker.live.sessions().is_known(&hash)
@@ -129,7 +133,7 @@ impl Exchange<'_> {
             self.drop_dead_cookies(&mut parts.headers, found);
         }
         let mut sent = HeaderMap::new();
-        if login.is_some_and(|route| route.success_body.is_some()) {
+        if login.is_some_and(LoginRoute::reads_answer) {
             answer::ask_plain(&mut parts.headers);
         }
         if !needs_cookies {
@@ -142,15 +146,52 @@ impl Exchange<'_> {
         sent
     }
 
+    /// Gives the app its own values back. What this gate did not let out, or let out
+    /// for a session that is over, is no session to it either.
+    fn unseal(&self, headers: &mut HeaderMap, found: &Found) {
+        let sources = &self.tenant.config.sources;
+        if !sources.sealed_cookies.contains(&true) {
+            return;
+        }
+        let live = &self.worker.live;
+        let is_alive = |id: SealId| {
+            let mut owners = found.named.iter().filter(|named| match &named.proof {
+                Proof::Session { seal, .. } => *seal == Some(id),
+                Proof::Token { .. }
+                | Proof::ApiKey
+                | Proof::TrustedHeader
+                | Proof::Basic { .. } => false,
+            });
+            let mut known = false;
+            owners.all(|owner| {
+                known = true;
+                !owner.judged(live).dead
+            }) && known
+        };
+        rules::rewrite_cookies(headers, |name, value| {
+            let names = sources.session_cookies.iter();
+            let sealed = names
+                .enumerate()
+                .find(|(cookie, known)| sources.is_sealed(*cookie) && known.as_bytes() == name);
+            let Some((_, name)) = sealed else {
+                return Some(value.to_vec());
+            };
+            let (bare, id) = live.seals().open(self.tenant.id(), name, value)?;
+            (id == SealId::VISITOR || is_alive(id)).then(|| bare.to_vec())
+        });
+    }
+
     /// The app takes who comes without a session to its login by itself.
     fn drop_unknown_sessions(&self, headers: &mut HeaderMap) {
         let names = &self.tenant.config.sources.session_cookies;
         rules::without_cookies(headers, |name, value| {
-            let Some(name) = names.iter().find(|known| known.as_bytes() == name) else {
+            let mut names = names.iter().enumerate();
+            let Some((cookie, name)) = names.find(|(_, known)| known.as_bytes() == name) else {
                 return false;
             };
             let hash = sessions::hash(self.tenant.id(), name, &canonical_cookie_value(value));
-            !self.worker.live.sessions().is_known(&hash)
+            !self.tenant.config.sources.is_sealed(cookie)
+                && !self.worker.live.sessions().is_known(&hash)
         });
     }
 
@@ -175,8 +216,13 @@ impl Exchange<'_> {
             .collect();
         let dead: Vec<_> = dead_ones()
             .filter_map(|named| match &named.proof {
-                Proof::Session { hash, cookie, .. } => Some((*cookie, *hash)),
-                Proof::Token { .. }
+                Proof::Session {
+                    hash,
+                    cookie: Some(cookie),
+                    ..
+                } => Some((*cookie, *hash)),
+                Proof::Session { cookie: None, .. }
+                | Proof::Token { .. }
                 | Proof::ApiKey
                 | Proof::TrustedHeader
                 | Proof::Basic { .. } => None,
@@ -243,14 +289,14 @@ impl Exchange<'_> {
         state.answer_has_begun();
         self.client.carries(self.ticket.cut());
         let keep_alive_slot = upgrade.is_some().then(|| self.client.slot());
-        let (begun, body_verdict) = match login {
+        let (begun, said) = match login {
             Some(login) => answer::judge(login.route, &mut response, self.ticket).await?,
-            None => (Begun::default(), BodyVerdict::Accepted),
+            None => (Begun::default(), Said::NOTHING),
         };
         Ok(Answered {
             response,
             begun,
-            body_verdict,
+            said,
             connection,
             upgrade,
             keep_alive_slot,
@@ -324,7 +370,7 @@ pub(super) fn relay(
     let Answered {
         mut response,
         begun,
-        body_verdict: _,
+        said: _,
         connection,
         upgrade,
         keep_alive_slot,

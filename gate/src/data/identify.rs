@@ -19,11 +19,12 @@ use portcullis_core::refusal::Refusal;
 use portcullis_core::request::HeadFault;
 use portcullis_core::time::Timestamp;
 
-use crate::config::{ApiKeyHash, BasicConfig};
+use crate::config::{ApiKeyHash, BasicConfig, UnknownSessions};
 use crate::live::Reader;
 use crate::live::judges::Untaken;
 use crate::live::passwords::PasswordHash;
-use crate::live::sessions::{self, Session, SessionHash};
+use crate::live::seals::SealId;
+use crate::live::sessions::{self, Session, SessionHash, TOKEN_PLACE};
 use crate::live::tenants::Tenant;
 use crate::live::tokens::Claims;
 
@@ -36,9 +37,12 @@ pub(super) struct Named {
 
 #[derive(Clone, Debug)]
 pub(super) enum Proof {
+    /// `cookie`: the one that carries it; `None`: a token does.
     Session {
         hash: SessionHash,
-        cookie: usize,
+        cookie: Option<usize>,
+        /// Of a cookie that the gate sealed.
+        seal: Option<SealId>,
         session: Arc<Session>,
         /// Nobody has used it for longer than it may rest.
         expired: bool,
@@ -47,6 +51,8 @@ pub(super) enum Proof {
     Token {
         claims: Arc<Claims>,
         cookie: Option<String>,
+        /// The login that gave it out, if the gate saw it.
+        learnt: Option<Arc<Session>>,
     },
     ApiKey,
     TrustedHeader,
@@ -87,19 +93,12 @@ pub(super) async fn identify(
     for credential in carried {
         match credential {
             Credential::Session { cookie, value } => {
-                let name = &sources.session_cookies[cookie];
-                let hash = sessions::hash(tenant.id(), name, &value);
-                let kept = tenant.config.session_cookies[cookie].kept;
-                let before = found.named.len();
-                live.sessions().owners(&hash, |session| {
-                    found
-                        .named
-                        .push(session_named(live, cookie, session, kept, now));
-                });
-                found.unknown |= found.named.len() == before;
+                take_session(tenant, live, (cookie, &value), now, &mut found);
             }
             Credential::Token { source, text } => {
-                take_token(tenant, live, (source, &text), now, &mut found).await?;
+                if !take_given_token(tenant, live, (source, &text), now, &mut found)? {
+                    take_token(tenant, live, (source, &text), now, &mut found).await?;
+                }
             }
             Credential::ApiKey { source, value } => {
                 let users = &tenant.config.api_keys[source].users;
@@ -121,9 +120,77 @@ pub(super) async fn identify(
     Ok(found)
 }
 
+fn take_session(
+    tenant: &Tenant,
+    live: &Reader,
+    (cookie, value): (usize, &[u8]),
+    now: Timestamp,
+    found: &mut Found,
+) {
+    let name = &tenant.config.sources.session_cookies[cookie];
+    let (hash, seal) = if tenant.config.sources.is_sealed(cookie) {
+        match live.seals().open(tenant.id(), name, value) {
+            Some((_, SealId::VISITOR)) => return,
+            Some((_, id)) => (id.hash(tenant.id(), name), Some(id)),
+            // Nothing that this gate let out: it is not forwarded.
+            None => return,
+        }
+    } else {
+        (sessions::hash(tenant.id(), name, value), None)
+    };
+    let kept = tenant.config.session_cookies[cookie].kept;
+    let before = found.named.len();
+    live.sessions().owners(&hash, |session| {
+        let carried = (Some(cookie), seal);
+        found
+            .named
+            .push(session_named(live, carried, session, kept, now));
+    });
+    found.unknown |= found.named.len() == before;
+}
+
+/// Looks a token up among those that logins gave out. `false`: others have to say
+/// what it is.
+fn take_given_token(
+    tenant: &Tenant,
+    live: &Reader,
+    (source, text): (usize, &str),
+    now: Timestamp,
+    found: &mut Found,
+) -> Result<bool, Refusal> {
+    let Some(config) = tenant
+        .config
+        .session_tokens
+        .iter()
+        .find(|entry| entry.place == source)
+    else {
+        return Ok(false);
+    };
+    if text.is_empty() {
+        return Err(Refusal::TokenInvalid("it is no token"));
+    }
+    let hash = sessions::hash(tenant.id(), TOKEN_PLACE, text.as_bytes());
+    let before = found.named.len();
+    live.sessions().owners(&hash, |session| {
+        found
+            .named
+            .push(session_named(live, (None, None), session, config.kept, now));
+    });
+    if found.named.len() > before {
+        return Ok(true);
+    }
+    if !tenant.judges[source].is_empty() {
+        return Ok(false);
+    }
+    match tenant.config.unknown_sessions {
+        UnknownSessions::Allow => Ok(true),
+        UnknownSessions::Login => Err(Refusal::TokenInvalid("no login gave it out")),
+    }
+}
+
 fn session_named(
     live: &Reader,
-    cookie: usize,
+    (cookie, seal): (Option<usize>, Option<SealId>),
     session: &Arc<Session>,
     kept: Duration,
     now: Timestamp,
@@ -137,6 +204,7 @@ fn session_named(
         proof: Proof::Session {
             hash: session.hash,
             cookie,
+            seal,
             session: Arc::clone(session),
             expired,
         },
@@ -168,13 +236,36 @@ async fn take_token(
         match (tenant.user_key(&claims.user), &cookie) {
             (Some(user), _) => {
                 let cookie = cookie.clone();
-                found.name(live, user, Proof::Token { claims, cookie });
+                let learnt = given_by(tenant, live, text, &user);
+                let proof = Proof::Token {
+                    claims,
+                    cookie,
+                    learnt,
+                };
+                found.name(live, user, proof);
             }
             (None, Some(name)) => found.spoilt.push(name.clone()),
             (None, None) => return Err(Refusal::TokenInvalid("its user name is not valid")),
         }
     }
     Ok(())
+}
+
+/// The login that gave a token out. The place in the ledger that it was learnt at
+/// is exact, where a token's own time is in whole seconds.
+fn given_by(tenant: &Tenant, live: &Reader, text: &str, user: &UserKey) -> Option<Arc<Session>> {
+    if !tenant.learns_tokens() {
+        return None;
+    }
+    let hash = sessions::hash(tenant.id(), TOKEN_PLACE, text.as_bytes());
+    let user = live.resolve(user.clone());
+    let mut learnt = None;
+    live.sessions().owners(&hash, |session| {
+        if live.resolve(session.user.clone()) == user {
+            learnt = Some(Arc::clone(session));
+        }
+    });
+    learnt
 }
 
 /// A name without proof is judged all the same: the app may take it for one. What
@@ -256,23 +347,36 @@ impl Named {
         let standing = live.standing(&user);
         let (carrier, dead) = match &self.proof {
             Proof::Session {
-                session, expired, ..
+                session,
+                expired,
+                cookie,
+                ..
             } => {
                 let killed = standing.killed_session(session.learnt_at);
-                (
-                    Carrier::Session,
-                    killed || *expired || session.ended().is_some(),
-                )
+                let carrier = match cookie {
+                    Some(_) => Carrier::Session,
+                    None => Carrier::Token,
+                };
+                (carrier, killed || *expired || session.ended().is_some())
             }
             Proof::Token {
                 claims,
-                cookie: None,
-            } => (Carrier::Token, standing.killed_token(claims.issued_at)),
-            // A cookie is sent by the browser itself: it is taken back like a session.
-            Proof::Token {
-                claims,
-                cookie: Some(_),
-            } => (Carrier::Session, standing.killed_token(claims.issued_at)),
+                cookie,
+                learnt,
+            } => {
+                let dead = match learnt {
+                    Some(login) => {
+                        standing.killed_session(login.learnt_at) || login.ended().is_some()
+                    }
+                    None => standing.killed_token(claims.issued_at),
+                };
+                // A cookie is sent by the browser itself: it is taken back like a
+                // session.
+                match cookie {
+                    Some(_) => (Carrier::Session, dead),
+                    None => (Carrier::Token, dead),
+                }
+            }
             Proof::ApiKey => (Carrier::ApiKey, false),
             Proof::TrustedHeader => (Carrier::TrustedHeader, false),
             Proof::Basic { hash, disclose } => {

@@ -13,6 +13,7 @@ use portcullis_core::ids::UserKey;
 use portcullis_core::refusal::Refusal;
 use portcullis_core::request::{self, CheckedHead};
 
+use super::answer::Said;
 use super::body::Answer;
 use super::connection::Client;
 use super::forward::{self, Exchange, Unanswered};
@@ -92,6 +93,7 @@ async fn pass(
     learn_passwords(live, named, answered.response_mut().status());
     let attempt = login.as_ref().zip(asked_first.attempt.as_ref());
     let attempt = attempt.map(|(login, attempt)| (login, attempt.standing.revision, &permitted));
+    let said = std::mem::replace(&mut answered.said, Said::NOTHING);
     let scene = Scene {
         worker,
         tenant: &tenant,
@@ -103,7 +105,7 @@ async fn pass(
         at_logout: tenant.is_logout(&method, &head.path),
         named,
         judged: &asked_first.identities,
-        body_verdict: answered.body_verdict,
+        said: &said,
     };
     scene.settle(attempt, answered.response_mut()).await?;
     Ok(forward::relay(worker, answered, ticket))

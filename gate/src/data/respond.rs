@@ -85,9 +85,12 @@ impl Asked {
         self.sessions
             .extend(named.iter().filter_map(|named| match &named.proof {
                 Proof::Session {
-                    cookie, session, ..
+                    cookie: Some(cookie),
+                    session,
+                    ..
                 } => Some((*cookie, Arc::clone(session))),
-                Proof::Token { .. }
+                Proof::Session { cookie: None, .. }
+                | Proof::Token { .. }
                 | Proof::ApiKey
                 | Proof::TrustedHeader
                 | Proof::Basic { .. } => None,

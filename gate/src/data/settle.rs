@@ -10,17 +10,19 @@ use portcullis_core::decide::{Carrier, Identity, Permitted, Question, decide};
 use portcullis_core::identify::{Credential, SetCookie, credentials, set_cookies};
 use portcullis_core::ids::{Revision, UserKey};
 use portcullis_core::limits;
-use portcullis_core::login::success::BodyVerdict;
+use portcullis_core::login::GivenToken;
 use portcullis_core::refusal::Refusal;
 
 use super::WorkerRef;
+use super::answer::Said;
 use super::body::Upload;
 use super::identify::{Named, Proof};
 use super::login::Login;
 use super::respond::Asked;
 use super::upstream;
 use crate::live::connections::Ticket;
-use crate::live::sessions::{self, End, Learnt, Place, Session, SessionHash};
+use crate::live::seals::SealId;
+use crate::live::sessions::{self, End, Learnt, Place, Session, SessionHash, TOKEN_PLACE};
 use crate::live::tenants::Tenant;
 
 /// The request that an answer belongs to.
@@ -38,8 +40,8 @@ pub(super) struct Scene<'a> {
     pub at_logout: bool,
     pub named: &'a [Named],
     pub judged: &'a [Identity],
-    /// What a login's rule says of the answer's body.
-    pub body_verdict: BodyVerdict,
+    /// What the answer's body says of a login.
+    pub said: &'a Said,
 }
 
 /// An attempt, with the user's revision when it was judged.
@@ -49,9 +51,13 @@ pub(super) type Tried<'a> = (&'a Login<'a>, Revision, &'a Permitted);
 struct Lesson<'a> {
     user: &'a UserKey,
     learnt_at: Revision,
-    cookie: SetCookie,
+    hash: SessionHash,
+    place: Place,
     by_login: bool,
 }
+
+/// The sessions that the sealed cookies of one answer are tied to, by their index.
+type Ties = Vec<(usize, SealId)>;
 
 impl Scene<'_> {
     /// Learns the sessions that the app sets, ends those that it ends, and withholds
@@ -74,51 +80,87 @@ impl Scene<'_> {
         };
         let logged_out = self.at_logout && response.status().as_u16() < 400;
         if logged_out || !gone.is_empty() {
-            self.end(|cookie| logged_out || is_over(cookie)).await;
+            self.end(|cookie| logged_out || cookie.is_some_and(is_over))
+                .await;
         }
         let (status, sets) = (response.status(), !set.is_empty());
-        let is_accepted =
-            |(login, ..): &Tried<'_>| login.route.accepted(status, sets, self.body_verdict);
+        let is_accepted = |(login, ..): &Tried<'_>| {
+            let route = login.route;
+            route.accepted(status, sets, self.said.verdict, &self.said.token)
+        };
         let accepted = login.filter(is_accepted);
+        let mut ties = Ties::new();
         match accepted {
-            Some(tried) => self.admit(tried, set, response.headers()).await,
-            None => self.renew(set).await,
+            Some(tried) => {
+                self.admit(tried, &set, response.headers(), &mut ties)
+                    .await?
+            }
+            None => self.renew(&set, &mut ties).await?,
         }
+        self.seal(response.headers_mut(), &ties);
+        Ok(())
     }
 
     /// The app accepted the password.
     async fn admit(
         &self,
         (login, judged_at, permitted): Tried<'_>,
-        set: Vec<SetCookie>,
+        set: &[SetCookie],
         answer: &HeaderMap,
+        ties: &mut Ties,
     ) -> Result<(), Refusal> {
-        let kept = self.kept(&set)?;
-        let lesson = |learnt_at, cookie, by_login| Lesson {
-            user: &login.name,
-            learnt_at,
-            cookie,
-            by_login,
+        // A route that gives out tokens says nothing of the cookies that came along.
+        let kept = match login.route.session_token {
+            Some(_) => Vec::new(),
+            None => self.kept(set)?,
         };
         if let Err(refusal) = still_welcome(self.worker, login, permitted) {
             let cookies = cookies_to_end(answer, self.sent, !kept.is_empty());
-            for cookie in kept {
+            for cookie in &kept {
                 // Older than any revocation: it may not come alive with the user.
-                self.learn(lesson(Revision(0), cookie, false)).await?;
+                let hash = self.hash(cookie);
+                let lesson = self.lesson(&login.name, Revision(0), cookie, hash);
+                self.learn(lesson).await?;
             }
-            end_session(self.worker, self.tenant, self.sent, cookies).await;
+            end_session(
+                self.worker,
+                self.tenant,
+                self.sent,
+                cookies,
+                &self.said.token,
+            )
+            .await;
             return Err(refusal);
         }
-        for cookie in set.into_iter().chain(kept) {
-            self.learn(lesson(judged_at, cookie, true)).await?;
+        for cookie in set.iter().chain(&kept) {
+            let hash = self.tied(cookie, ties)?;
+            let mut lesson = self.lesson(&login.name, judged_at, cookie, hash);
+            lesson.by_login = true;
+            self.learn(lesson).await?;
         }
-        Ok(())
+        match &self.said.token {
+            GivenToken::Unasked | GivenToken::Absent => Ok(()),
+            GivenToken::Found(token) => {
+                let lesson = Lesson {
+                    user: &login.name,
+                    learnt_at: judged_at,
+                    hash: sessions::hash(self.tenant.id(), TOKEN_PLACE, token.as_bytes()),
+                    place: Place {
+                        name: TOKEN_PLACE.to_owned(),
+                        ..Place::default()
+                    },
+                    by_login: true,
+                };
+                self.learn(lesson).await
+            }
+            GivenToken::Unclear => Err(Refusal::CannotKnow("the token that the app gave out")),
+        }
     }
 
     /// What the app sets outside of a login belongs to whoever the request is from:
     /// to those who came by the same cookie, else to all. To nobody on a request
     /// that names nobody. A new value is as old as what the request came with.
-    async fn renew(&self, set: Vec<SetCookie>) -> Result<(), Refusal> {
+    async fn renew(&self, set: &[SetCookie], ties: &mut Ties) -> Result<(), Refusal> {
         // Dead sessions were taken out of the request: what the app sets is not theirs.
         let alive = self.named.iter().zip(self.judged);
         let alive: Vec<&Named> = alive
@@ -126,11 +168,23 @@ impl Scene<'_> {
             .map(|(named, _)| named)
             .collect();
         for cookie in set {
-            let same_name = |named: &&&Named| matches!(&named.proof, Proof::Session { cookie: brought, .. } if *brought == cookie.cookie);
+            let same_name = |named: &&&Named| matches!(&named.proof, Proof::Session { cookie: Some(brought), .. } if *brought == cookie.cookie);
             let mut owners: Vec<&Named> = alive.iter().filter(same_name).copied().collect();
             if owners.is_empty() {
                 owners.clone_from(&alive);
             }
+            if owners.is_empty() {
+                continue;
+            }
+            let seals = owners.iter().filter_map(|owner| match &owner.proof {
+                Proof::Session { seal, .. } => *seal,
+                Proof::Token { .. }
+                | Proof::ApiKey
+                | Proof::TrustedHeader
+                | Proof::Basic { .. } => None,
+            });
+            ties.extend(seals.map(|id| (cookie.cookie, id)));
+            let hash = self.tied(cookie, ties)?;
             for owner in owners {
                 let user = match &owner.proof {
                     Proof::Session { session, .. } => &session.user,
@@ -139,25 +193,100 @@ impl Scene<'_> {
                     | Proof::TrustedHeader
                     | Proof::Basic { .. } => &owner.user,
                 };
-                let lesson = Lesson {
-                    user,
-                    learnt_at: owner.known_since(&self.worker.live),
-                    cookie: cookie.clone(),
-                    by_login: false,
-                };
-                self.learn(lesson).await?;
+                let since = owner.known_since(&self.worker.live);
+                self.learn(self.lesson(user, since, cookie, hash)).await?;
             }
         }
         Ok(())
     }
 
+    fn lesson<'a>(
+        &self,
+        user: &'a UserKey,
+        learnt_at: Revision,
+        cookie: &SetCookie,
+        hash: SessionHash,
+    ) -> Lesson<'a> {
+        Lesson {
+            user,
+            learnt_at,
+            hash,
+            place: Place {
+                name: self.tenant.config.sources.session_cookies[cookie.cookie].clone(),
+                path: cookie.path.clone(),
+                domain: cookie.domain.clone(),
+            },
+            by_login: false,
+        }
+    }
+
+    /// What a cookie's session is remembered by: its value, or, where values come
+    /// and go, the id that is sealed into each of them.
+    fn tied(&self, cookie: &SetCookie, ties: &mut Ties) -> Result<SessionHash, Refusal> {
+        if !self.tenant.config.sources.is_sealed(cookie.cookie) {
+            return Ok(self.hash(cookie));
+        }
+        let known = ties.iter().find(|(index, _)| *index == cookie.cookie);
+        let id = if let Some((_, id)) = known {
+            *id
+        } else {
+            let id = SealId::random().ok_or(Refusal::CannotKnow("a session's new id"))?;
+            ties.push((cookie.cookie, id));
+            id
+        };
+        let name = &self.tenant.config.sources.session_cookies[cookie.cookie];
+        Ok(id.hash(self.tenant.id(), name))
+    }
+
+    /// Seals what the app sets of the cookies that are to be sealed.
+    fn seal(&self, headers: &mut HeaderMap, ties: &Ties) {
+        let sources = &self.tenant.config.sources;
+        if !sources.sealed_cookies.contains(&true) {
+            return;
+        }
+        let lines: Vec<HeaderValue> = headers
+            .get_all(header::SET_COOKIE)
+            .iter()
+            .cloned()
+            .collect();
+        headers.remove(header::SET_COOKIE);
+        for line in lines {
+            let sealed = self.sealed(&line, ties).unwrap_or(line);
+            headers.append(header::SET_COOKIE, sealed);
+        }
+    }
+
+    /// `None`: it goes out as it is.
+    fn sealed(&self, line: &HeaderValue, ties: &Ties) -> Option<HeaderValue> {
+        let sources = &self.tenant.config.sources;
+        let bytes = line.as_bytes();
+        let pair = bytes.split(|b| *b == b';').next()?;
+        let equals = pair.iter().position(|b| *b == b'=')?;
+        let (name, value) = (pair[..equals].trim_ascii(), pair[equals + 1..].trim_ascii());
+        let mut names = sources.session_cookies.iter().enumerate();
+        let (cookie, name) = names.find(|(_, known)| known.as_bytes() == name)?;
+        if !sources.is_sealed(cookie) || value.is_empty() {
+            return None;
+        }
+        let tie = ties.iter().find(|(index, _)| *index == cookie);
+        let id = tie.map_or(SealId::VISITOR, |(_, id)| *id);
+        let seals = self.worker.live.seals();
+        let value = seals.seal(self.tenant.id(), name, value, id);
+        let line = [name.as_bytes(), b"=", &value, &bytes[pair.len()..]].concat();
+        HeaderValue::from_bytes(&line).ok()
+    }
+
     /// Ends the sessions that came by the cookies in question. The user wants them
     /// gone, so a store that fails is no reason to say that they are not.
-    async fn end(&self, is_over: impl Fn(usize) -> bool) {
+    async fn end(&self, is_over: impl Fn(Option<usize>) -> bool) {
         let over = self.named.iter().filter_map(|named| match &named.proof {
             Proof::Session {
                 cookie, session, ..
             } if is_over(*cookie) => Some(Arc::clone(session)),
+            Proof::Token {
+                learnt: Some(session),
+                ..
+            } if is_over(None) => Some(Arc::clone(session)),
             Proof::Session { .. }
             | Proof::Token { .. }
             | Proof::ApiKey
@@ -231,12 +360,7 @@ impl Scene<'_> {
             }
             let learnt_at = sessions.birth(&hash).unwrap_or(unseen);
             dead |= standing.killed_session(learnt_at) && !sessions.is_known(&hash);
-            let lesson = Lesson {
-                user: &user,
-                learnt_at,
-                cookie,
-                by_login: false,
-            };
+            let lesson = self.lesson(&user, learnt_at, &cookie, hash);
             self.learn(lesson).await?;
         }
         let taught = Identity {
@@ -267,7 +391,11 @@ impl Scene<'_> {
             Credential::Session { cookie, value } => Some((cookie, value)),
             Credential::Token { .. } | Credential::ApiKey { .. } => None,
         });
-        let kept = brought.filter(|(cookie, _)| !set.iter().any(|set| set.cookie == *cookie));
+        // A sealed cookie says by itself whose it is.
+        let sources = &self.tenant.config.sources;
+        let kept = brought.filter(|(cookie, _)| {
+            !sources.is_sealed(*cookie) && !set.iter().any(|set| set.cookie == *cookie)
+        });
         Ok(kept
             .map(|(cookie, value)| SetCookie {
                 cookie,
@@ -281,20 +409,14 @@ impl Scene<'_> {
 
     async fn learn(&self, lesson: Lesson<'_>) -> Result<(), Refusal> {
         let live = &self.worker.live;
-        let cookie = lesson.cookie;
-        let name = &self.tenant.config.sources.session_cookies[cookie.cookie];
         let now = (self.worker.clock)();
         let learnt = Learnt {
-            hash: self.hash(&cookie),
+            hash: lesson.hash,
             user: lesson.user.clone(),
             learnt_at: lesson.learnt_at,
             first_seen: now,
             last_seen: now,
-            place: Place {
-                name: name.clone(),
-                path: cookie.path,
-                domain: cookie.domain,
-            },
+            place: lesson.place,
             address: Some(self.asked.peer()),
             agent: self.asked.agent(),
             ended: None,
@@ -353,7 +475,13 @@ fn cookies_to_end(answer: &HeaderMap, sent: &HeaderMap, kept: bool) -> Vec<u8> {
 /// Ends, in the app, the session of a login that is withheld. Its cookie never
 /// leaves the gate, or is known as a suspended user's, so a failure here leaves a
 /// session that nobody can use.
-async fn end_session(worker: &WorkerRef, tenant: &Tenant, sent: &HeaderMap, cookies: Vec<u8>) {
+async fn end_session(
+    worker: &WorkerRef,
+    tenant: &Tenant,
+    sent: &HeaderMap,
+    cookies: Vec<u8>,
+    token: &GivenToken,
+) {
     let Some(logout) = &tenant.config.logout else {
         return;
     };
@@ -366,7 +494,14 @@ async fn end_session(worker: &WorkerRef, tenant: &Tenant, sent: &HeaderMap, cook
     if let Some(host) = sent.get(header::HOST) {
         request.headers_mut().insert(header::HOST, host.clone());
     }
-    request.headers_mut().insert(header::COOKIE, cookies);
+    if !cookies.is_empty() {
+        request.headers_mut().insert(header::COOKIE, cookies);
+    }
+    if let GivenToken::Found(token) = token
+        && let Ok(bearer) = HeaderValue::from_str(&format!("Bearer {token}"))
+    {
+        request.headers_mut().insert(header::AUTHORIZATION, bearer);
+    }
     request
         .headers_mut()
         .insert(header::CONTENT_LENGTH, HeaderValue::from_static("0"));

@@ -52,7 +52,7 @@ fn tenant(text: &mut String, tenant: &DemoTenant, body: &str, user_field: &str) 
          [[tenants.logins]]\npath = \"/login\"\nbody = \"{body}\"\nuser_field = \"{user_field}\"\n\n\
          # Tokens are asked for as JSON and answered without a cookie.\n\
          [[tenants.logins]]\npath = \"/api/token\"\nbody = \"json\"\nuser_field = \"{token_field}\"\n\
-         success_statuses = [200]\nsuccess_sets_cookie = false\n\n\
+         success_statuses = [200]\nsession_token = \"/access_token\"\n\n\
          [tenants.logout]\nmethod = \"POST\"\npath = \"/logout\"\n\n\
          [[tenants.jwts]]\nfrom = \"bearer\"\nalgorithms = [\"HS256\"]\n\
          key_file = \"{token_key_file}\"\n\n\

@@ -326,6 +326,7 @@ mod tests {
                 all: 9,
                 per_user: 9,
             },
+            &[0; 32],
             Box::new(|_| ()),
         )
     }

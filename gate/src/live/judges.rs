@@ -44,6 +44,11 @@ impl Judges {
         (0..config.sources.tokens.len()).map(at).collect()
     }
 
+    /// Whether nobody judges the tokens of this place.
+    pub const fn is_empty(&self) -> bool {
+        self.verifiers.is_empty() && self.introspections.is_empty()
+    }
+
     /// What the token says, by each who knows it.
     ///
     /// # Errors

@@ -10,6 +10,7 @@
 //! out by this gate.
 
 use aws_lc_rs::hmac;
+use aws_lc_rs::rand::{SecureRandom, SystemRandom};
 use base64::Engine;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use portcullis_core::ids::TenantId;
@@ -28,9 +29,11 @@ impl SealId {
     /// Nobody's.
     pub const VISITOR: Self = Self([0; ID_BYTES]);
 
-    /// `bytes` have to be random.
-    pub const fn new(bytes: [u8; ID_BYTES]) -> Self {
-        Self(bytes)
+    /// A new one; `None`: the system gives no random bytes.
+    pub fn random() -> Option<Self> {
+        let mut bytes = [0; ID_BYTES];
+        SystemRandom::new().fill(&mut bytes).ok()?;
+        Some(Self(bytes))
     }
 
     /// What the session is remembered by.
@@ -72,10 +75,8 @@ impl Seals {
         let (id, tag) = seal.split_at_checked(ID_BYTES)?;
         let id = SealId(id.try_into().ok()?);
         let expected = self.tag(tenant, cookie, value, id);
-        let good = aws_lc_rs::constant_time::verify_slices_are_equal(
-            tag,
-            &expected.as_ref()[..TAG_BYTES],
-        );
+        let good =
+            aws_lc_rs::constant_time::verify_slices_are_equal(tag, &expected.as_ref()[..TAG_BYTES]);
         good.ok().map(|()| (value, id))
     }
 

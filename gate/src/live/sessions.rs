@@ -206,6 +206,10 @@ pub fn hash(tenant: &TenantId, cookie: &str, value: &[u8]) -> SessionHash {
     hash
 }
 
+/// What stands for a cookie's name where the session is a token; no cookie can be
+/// called so (RFC 6265 §4.1.1).
+pub const TOKEN_PLACE: &str = "(token)";
+
 impl Sessions {
     pub(super) fn new(store: Arc<dyn SessionStore>, bounds: Bounds) -> Self {
         Self {

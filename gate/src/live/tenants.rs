@@ -12,6 +12,7 @@ use portcullis_core::limits;
 use portcullis_core::path::CheckedPath;
 
 use super::judges::Judges;
+use super::sessions::TOKEN_PLACE;
 use crate::config::{TenantConfig, UpstreamProtocol};
 use crate::policy::Policy;
 
@@ -68,8 +69,20 @@ impl Tenant {
         Some(UserKey::new(&self.config.id, &user))
     }
 
-    /// How long a session in the cookie of that name may rest.
+    /// Whether logins give out tokens that the gate remembers.
+    pub fn learns_tokens(&self) -> bool {
+        self.config
+            .logins
+            .iter()
+            .any(|login| login.session_token.is_some())
+    }
+
+    /// How long a session in the cookie of that name, or in a token, may rest.
     pub fn session_kept(&self, cookie: &str) -> Duration {
+        if cookie == TOKEN_PLACE {
+            let kept = self.config.session_tokens.iter().map(|entry| entry.kept);
+            return kept.max().unwrap_or(limits::SESSION_KEPT);
+        }
         let names = &self.config.sources.session_cookies;
         let index = names.iter().position(|name| name == cookie);
         let config = index.and_then(|index| self.config.session_cookies.get(index));

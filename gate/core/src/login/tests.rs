@@ -12,6 +12,7 @@ fn route(formats: &[BodyFormat], fields: &[&str]) -> LoginRoute {
         success_statuses: vec![],
         success_sets_cookie: true,
         success_body: None,
+        session_token: None,
     }
 }
 
@@ -102,7 +103,7 @@ fn a_pointer_names_no_field_of_a_form() {
 #[test]
 fn success_is_a_status_and_a_session_and_what_the_body_says() {
     let form = route(&[BodyFormat::Form], &["username"]);
-    let accepted = |status, sets, body| form.accepted(status, sets, body);
+    let accepted = |status, sets, body| form.accepted(status, sets, body, &GivenToken::Unasked);
     assert!(accepted(StatusCode::FOUND, true, BodyVerdict::Accepted));
     assert!(accepted(StatusCode::FOUND, true, BodyVerdict::Unclear));
     assert!(!accepted(StatusCode::FOUND, true, BodyVerdict::Refused));
@@ -119,4 +120,36 @@ fn every_method_with_a_body_is_an_attempt() {
     assert!(login.takes(&Method::POST, &path));
     assert!(login.takes(&Method::PUT, &path));
     assert!(!login.takes(&Method::GET, &path));
+}
+
+#[test]
+fn the_token_of_a_new_session_is_found_or_missed_and_never_guessed() {
+    let mut login = route(&[BodyFormat::Json], &["username"]);
+    assert_eq!(login.given_token(None), GivenToken::Unasked);
+    login.session_token = Some(vec!["data".into(), "token".into()]);
+    let text = |text: &str| Json::Text(text.into());
+    let data = |entries: Vec<(&str, Json)>| {
+        let entries = entries
+            .into_iter()
+            .map(|(key, value)| (key.to_owned(), value));
+        Some(Json::Object(vec![(
+            "data".into(),
+            Json::Object(entries.collect()),
+        )]))
+    };
+    let given = |body| login.given_token(body);
+    assert_eq!(
+        given(data(vec![("token", text("abc"))])),
+        GivenToken::Found("abc".into())
+    );
+    for without in [
+        data(vec![]),
+        data(vec![("token", Json::Null)]),
+        data(vec![("token", text(""))]),
+    ] {
+        assert_eq!(given(without), GivenToken::Absent);
+    }
+    let twice = data(vec![("token", text("a")), ("token", text("b"))]);
+    assert_eq!(given(twice), GivenToken::Unclear);
+    assert_eq!(given(None), GivenToken::Unclear);
 }

@@ -116,7 +116,7 @@ impl Gate {
         let folder = tempfile::tempdir().unwrap();
         let store = Arc::new(SqliteStore::open(folder.path()).unwrap());
         let kept = Arc::new(KeptSessions(Arc::clone(&store)));
-        let (live, writer) = live::open(tenants(ids), kept, BOUNDS, Box::new(|_| ()));
+        let (live, writer) = live::open(tenants(ids), kept, BOUNDS, &[0; 32], Box::new(|_| ()));
         let (scheduled, _) = mpsc::unbounded_channel();
         let effects = Applier::load(Arc::clone(&store), writer, now, scheduled)
             .unwrap()
