@@ -149,8 +149,8 @@ impl Writer {
     /// Cuts what the user of these names has open. Call it after [`Writer::apply`]: connections
     /// register before they are judged, so whatever is not cut here was judged
     /// by the new standing.
-    pub fn cut(&self, names: &[UserKey], spare_api_keys: bool) -> CutWatch {
-        self.0.connections.cut(names, spare_api_keys)
+    pub fn cut(&self, names: &[UserKey], spare_api_keys: bool, out: bool) -> CutWatch {
+        self.0.connections.cut(names, spare_api_keys, out)
     }
 
     /// Cuts what the user of these names has open in one session.
@@ -163,9 +163,9 @@ impl Writer {
         self.0.sessions.end_recorded(hash)
     }
 
-    /// Points `alias` to `user`, or to nobody.
-    pub fn point_alias(&self, alias: UserKey, user: Option<UserKey>) {
-        self.0.aliases.point(alias, user);
+    /// Points `alias` to `user`; returns to whom it pointed before.
+    pub fn point_alias(&self, alias: UserKey, user: UserKey) -> Option<UserKey> {
+        self.0.aliases.point(alias, user)
     }
 
     pub fn sessions(&self) -> &Sessions {

@@ -38,7 +38,10 @@ pub fn drop_unjudged(
         }
         !watched.iter().any(|wanted| {
             let wanted = fold(wanted.as_bytes());
-            fold(name) == wanted || hides(name, &wanted) || hides(value, &wanted)
+            fold(name) == wanted
+                || (!name.is_ascii() && has(name, &wanted))
+                || hides(name, &wanted)
+                || hides(value, &wanted)
         })
     };
     let all_judged = headers
@@ -108,6 +111,19 @@ const fn fold_byte(byte: u8) -> u8 {
     }
 }
 
+/// Whether a name with bytes beyond ASCII has the wanted one in it: some trim white
+/// space of all Unicode, or of Latin-1, around it, and some drop what they can't read.
+fn has(name: &[u8], wanted: &[u8]) -> bool {
+    let plain: Vec<u8> = name
+        .iter()
+        .filter(|b| b.is_ascii())
+        .map(|b| fold_byte(*b))
+        .collect();
+    plain
+        .windows(wanted.len().max(1))
+        .any(|part| part == wanted)
+}
+
 /// Whether `NAME=` stands inside `text` where a parser that also splits at other
 /// characters than `;` would begin a new cookie.
 fn hides(text: &[u8], wanted: &[u8]) -> bool {
@@ -120,7 +136,7 @@ fn hides(text: &[u8], wanted: &[u8]) -> bool {
         let rest = &text[at..];
         rest.len() > wanted.len()
             && rest.iter().zip(wanted).all(|(b, w)| fold_byte(*b) == *w)
-            && rest[wanted.len()..].trim_ascii_start().first() == Some(&b'=')
+            && is_followed_by_equals(&rest[wanted.len()..])
     };
     // A name that ends the pair's own name is followed by the pair's '='.
     let ends = |at: usize| {
@@ -132,6 +148,12 @@ fn hides(text: &[u8], wanted: &[u8]) -> bool {
     };
     // The beginning of a value counts: white space before it is gone by now.
     names(0) || (1..text.len()).any(|at| begins(at) && (names(at) || ends(at)))
+}
+
+/// With nothing before the `=` that some parser would keep as a part of the name.
+fn is_followed_by_equals(rest: &[u8]) -> bool {
+    let blank = rest.iter().take_while(|b| !b.is_ascii_graphic()).count();
+    rest.get(blank) == Some(&b'=')
 }
 
 #[cfg(test)]
@@ -177,8 +199,34 @@ mod tests {
             "my%5Fsession=abc",
             "\"my_session\"=abc",
             "JWT=abc",
+            "my_session\u{a0}=abc",
+            "my_session\u{85}=abc",
+            "\u{feff}my_session=abc",
+            "my_session\u{3000}\u{2003}=abc",
+            "my_\u{200b}session=abc",
+            "jwt\u{a0}=abc",
+            "a=b my_session\u{a0}=abc",
         ] {
             assert_eq!(forwarded(&format!("x=1; {odd}")), "x=1", "{odd}");
+        }
+    }
+
+    #[test]
+    fn white_space_of_latin_1_around_a_name_hides_nothing() {
+        let sources = Sources {
+            session_cookies: vec!["sid".into()],
+            ..Sources::default()
+        };
+        for odd in [
+            &b"sid\xa0=abc"[..],
+            b"sid\x85=abc",
+            b"\xa0sid=abc",
+            b"x=1,sid\xa0=abc",
+        ] {
+            let mut headers = HeaderMap::new();
+            headers.insert(COOKIE, HeaderValue::from_bytes(odd).unwrap());
+            drop_unjudged(&mut headers, &sources, |_, _| false);
+            assert!(headers.is_empty(), "{odd:?}");
         }
     }
 

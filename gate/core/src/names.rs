@@ -5,7 +5,8 @@
 //! Form: NFKC (Unicode TR15), surrounding white space removed, and under
 //! [`NameRule::FoldCase`] without case: upper case taken to lower, since an app that
 //! compares in either (`UPPER(name) = UPPER(?)`) must not see one user where the
-//! gate sees two. Under [`NameRule::FoldAccents`] accents go too. Characters that a
+//! gate sees two. A phone number that begins with `+` loses what stands between its
+//! digits. Under [`NameRule::FoldAccents`] accents go too. Characters that a
 //! person can't see are refused rather than removed: an app might keep them.
 
 mod spacing;
@@ -79,6 +80,9 @@ pub fn check(name: &str) -> Result<(), NameError> {
 fn fold(text: &str, rule: NameRule) -> String {
     let normal: String = text.trim().nfkc().collect();
     let normal = normal.trim();
+    if let Some(phone) = phone(normal) {
+        return phone;
+    }
     match rule {
         NameRule::FoldCase => without_case(normal.chars()).nfkc().collect(),
         NameRule::KeepCase => normal.to_owned(),
@@ -89,6 +93,22 @@ fn fold(text: &str, rule: NameRule) -> String {
             bare.trim().nfkc().collect()
         }
     }
+}
+
+/// A phone number with its country (`+49 170 123-45`), without what people write
+/// between the digits: apps that take phone numbers as names do the same.
+pub fn phone(text: &str) -> Option<String> {
+    let rest = text.trim().strip_prefix('+')?;
+    let between = |c: char| c.is_ascii_digit() || " -./()\u{a0}".contains(c);
+    let digits: String = rest.chars().filter(char::is_ascii_digit).collect();
+    let fits = (5..=20).contains(&digits.len()) && rest.chars().all(between);
+    fits.then(|| format!("+{digits}"))
+}
+
+/// The same number with the plus that international numbers begin with, where the
+/// name could be one with `00` in its place.
+pub fn dialled(name: &str) -> Option<String> {
+    phone(&format!("+{}", name.strip_prefix("00")?))
 }
 
 fn without_case(text: impl Iterator<Item = char>) -> impl Iterator<Item = char> {
@@ -182,6 +202,32 @@ mod tests {
             Err(NameError::Empty)
         );
         assert_ne!(canonical("bób", NameRule::FoldCase).unwrap(), "bob");
+    }
+
+    #[test]
+    fn spellings_of_one_phone_number_come_out_as_one() {
+        for spelling in [
+            "+49123456",
+            "+49 123 456",
+            "+49-123-456",
+            " +49 (123) 456",
+            "＋49 123.456",
+        ] {
+            for rule in [
+                NameRule::FoldCase,
+                NameRule::KeepCase,
+                NameRule::FoldAccents,
+            ] {
+                assert_eq!(
+                    canonical(spelling, rule).unwrap(),
+                    "+49123456",
+                    "{spelling}"
+                );
+            }
+        }
+        assert_eq!(canonical("+49 x", NameRule::FoldCase).unwrap(), "+49 x");
+        assert_eq!(dialled("0049 123456").as_deref(), Some("+49123456"));
+        assert_eq!(dialled("0012x"), None);
     }
 
     #[test]

@@ -78,8 +78,7 @@ fn decode(raw: &str) -> Result<String, PathError> {
             let (Some(high), Some(low)) = (digit(), digit()) else {
                 return Err(PathError::BadEncoding);
             };
-            let value = u8::try_from(high * 16 + low).map_err(|_| PathError::BadEncoding)?;
-            value
+            u8::try_from(high * 16 + low).map_err(|_| PathError::BadEncoding)?
         } else {
             byte
         };

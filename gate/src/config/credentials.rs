@@ -82,21 +82,14 @@ pub(super) fn read_session_tokens(
 }
 
 fn read_session_token(section: &Section<'_>) -> Result<(TokenPlace, SessionTokenConfig), Noted> {
-    let place = read_place(section);
+    let place = read_place_but_cookie(section);
     let kept = section.optional("kept", read_kept);
     section.refuse_unknown();
-    let place = place?;
-    if let TokenPlace::Cookie(_) = place {
-        return Err(section.note(
-            "from",
-            "is \"cookie\", and a session in a cookie is learnt as it is set; write [[tenants.session_cookies]]",
-        ));
-    }
     let config = SessionTokenConfig {
         place: 0,
         kept: kept?.unwrap_or(limits::SESSION_KEPT),
     };
-    Ok((place, config))
+    Ok((place?, config))
 }
 
 fn read_kept(value: &DeValue<'_>) -> Result<Duration, String> {
@@ -152,6 +145,29 @@ pub(super) fn read_place(section: &Section<'_>) -> Result<TokenPlace, Noted> {
         |value| scalar::word(value, &FROM),
     );
     let cookie = section.optional("cookie", scalar::cookie_name);
+    place_of(section, from, cookie)
+}
+
+/// The same without cookies, which are sessions of their own.
+fn read_place_but_cookie(section: &Section<'_>) -> Result<TokenPlace, Noted> {
+    const FROM: [(&str, &str); 3] = [
+        ("bearer", "bearer"),
+        ("header", "header"),
+        ("query", "query"),
+    ];
+    let from = section.required(
+        "from",
+        "from = \"bearer\", \"header\" or \"query\"; for a cookie, write [[tenants.session_cookies]]",
+        |value| scalar::word(value, &FROM),
+    );
+    place_of(section, from, Ok(None))
+}
+
+fn place_of(
+    section: &Section<'_>,
+    from: Result<&str, Noted>,
+    cookie: Result<Option<String>, Noted>,
+) -> Result<TokenPlace, Noted> {
     let header = section.optional("header", read_token_header);
     let scheme = section.optional("scheme", read_scheme);
     let parameter = section.optional("parameter", scalar::text);

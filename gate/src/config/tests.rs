@@ -18,6 +18,8 @@ use portcullis_core::login::success::BodyRule;
 use portcullis_core::login::{BodyFormat, Disclose};
 use portcullis_core::names::NameRule;
 
+use http::HeaderName;
+
 use super::*;
 
 /// The least that makes a tenant.
@@ -122,6 +124,11 @@ fn what_is_written_is_what_is_checked() {
         TokenPlace::Query("access_token".into()),
         under("JWT"),
         under("Token"),
+        TokenPlace::Header {
+            name: HeaderName::from_static("x-session"),
+            scheme: Some("Token".into()),
+        },
+        TokenPlace::Query("session".into()),
     ];
     assert_eq!(acme.sources.tokens, places);
     // Introspection shares the place of the first tokens.

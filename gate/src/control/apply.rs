@@ -79,16 +79,38 @@ impl Effects {
     }
 
     /// What the step from `before` to `after` would bring about now.
-    pub fn forecast(&self, key: &UserKey, before: &User, after: &User, now: Timestamp) -> Effect {
+    pub fn forecast(
+        &self,
+        key: &UserKey,
+        before: &User,
+        (event, after): (&Event, &User),
+        now: Timestamp,
+    ) -> Effect {
         let (old, new) = (Standing::of(before), Standing::of(after));
         let cuts = is_out(&new, now) || new.sessions_revoked_at > old.sessions_revoked_at;
+        let names = names(key, before);
+        let connections = self.live.connections();
+        let one = match event {
+            Event::SessionRevoked { session } => Some(session.0),
+            Event::HoldPlaced { .. }
+            | Event::HoldStarted { .. }
+            | Event::HoldsLifted { .. }
+            | Event::HoldEnded { .. }
+            | Event::SessionsRevoked
+            | Event::ProfileChanged { .. }
+            | Event::Deleted
+            | Event::TokenCreated { .. }
+            | Event::TokenRevoked { .. }
+            | Event::Refused { .. } => None,
+        };
+        let ends = one.is_some_and(|hash| self.live.sessions().is_alive(&hash));
         Effect {
             seq: after.revision,
-            sessions_revoked: revoked(&self.live, &names(key, before), &old, &new),
-            connections_cut: if cuts {
-                self.live.connections().open_of(key)
-            } else {
-                0
+            sessions_revoked: revoked(&self.live, &names, &old, &new) + u64::from(ends),
+            connections_cut: match one {
+                Some(session) if !cuts => connections.in_session(&names, &session),
+                Some(_) | None if cuts => connections.at_stake(&names, !new.api_keys_disabled),
+                Some(_) | None => 0,
             },
             api_keys_disabled: keys_disabled(&self.live, key, &old, &new),
             in_force_at: now,
@@ -127,7 +149,7 @@ impl Applier {
             if let Ok(alias) = UserId::parse(&alias) {
                 let alias = UserKey::new(&tenant, &alias);
                 if alias != user {
-                    live.point_alias(alias.clone(), Some(user.clone()));
+                    live.point_alias(alias.clone(), user.clone());
                     aliases.entry(user).or_default().push(alias);
                 }
             }
@@ -232,7 +254,7 @@ impl Applier {
         // Under every name: a request may have come before the gate knew that the
         // name is this user's.
         if cuts {
-            cut = Some(self.live.cut(&names, spare_api_keys));
+            cut = Some(self.live.cut(&names, spare_api_keys, out));
         }
         let _ = self.scheduled.send((key, user));
         let effect = Effect {
@@ -265,20 +287,20 @@ impl Applier {
         }
     }
 
+    /// A name that the user had before goes on meaning the user, until it means
+    /// another: sessions were learnt under it, and the app may still take it.
     fn point_aliases(&mut self, key: &UserKey, user: &User) {
-        let new: Vec<UserKey> = names(key, user)
-            .into_iter()
-            .filter(|name| name != key)
-            .collect();
-        let old = self.aliases.remove(key).unwrap_or_default();
-        for gone in old.iter().filter(|alias| !new.contains(alias)) {
-            self.live.point_alias(gone.clone(), None);
-        }
-        for alias in &new {
-            self.live.point_alias(alias.clone(), Some(key.clone()));
-        }
-        if !new.is_empty() {
-            self.aliases.insert(key.clone(), new);
+        let names = names(key, user).into_iter();
+        for alias in names.filter(|name| name != key) {
+            let before = self.live.point_alias(alias.clone(), key.clone());
+            let others = before.filter(|before| before != key);
+            if let Some(theirs) = others.and_then(|other| self.aliases.get_mut(&other)) {
+                theirs.retain(|name| *name != alias);
+            }
+            let known = self.aliases.entry(key.clone()).or_default();
+            if !known.contains(&alias) {
+                known.push(alias);
+            }
         }
     }
 }

@@ -321,8 +321,11 @@ impl Commander {
     /// What the change would do, without doing it.
     fn rehearsed(&self, key: &UserKey, user: &User, draft: Draft) -> Done {
         let seq = Revision(user.revision.0 + 1);
+        let event = draft.event.clone();
         let after = apply(user, &Entry { seq, draft });
-        let effect = self.effects.forecast(key, user, &after, self.now());
+        let effect = self
+            .effects
+            .forecast(key, user, (&event, &after), self.now());
         let mut receipt = Receipt::of(&effect);
         receipt.revision = user.revision;
         receipt.gates_in_force = 0;

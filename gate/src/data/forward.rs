@@ -255,7 +255,7 @@ impl Exchange<'_> {
             // HTTP/2 has no upgrade (RFC 9113 §8.6).
             return Err(Refusal::Head(HeadFault::Upgrade).into());
         }
-        let is_call = grpc::is_call(&parts.headers);
+        let is_call = parts.version == Version::HTTP_2 && grpc::is_call(&parts.headers);
         let deadlines = &self.worker.deadlines;
         let upgrade = parts
             .extensions
@@ -268,7 +268,7 @@ impl Exchange<'_> {
         } else {
             deadlines.request_body_idle
         };
-        let grpc = is_call && parts.version == Version::HTTP_2;
+        let grpc = is_call;
         let upload = match login {
             Some(login) => Upload::Whole(Full::new(login.body.clone())),
             None => Upload::stream(body, (idle, answered_idle), &state, self.ticket),

@@ -196,9 +196,6 @@ fn session_named(
     now: Timestamp,
 ) -> Named {
     let expired = session.has_expired(now, kept);
-    if !expired {
-        session.touch(now);
-    }
     Named {
         user: live.resolve(session.user.clone()),
         proof: Proof::Session {
@@ -319,6 +316,28 @@ fn tell_contradictions(live: &Reader, named: &[Named]) {
 }
 
 impl Found {
+    /// Notes the use of the sessions, which was permitted.
+    pub(super) fn touch(&self, now: Timestamp) {
+        for named in &self.named {
+            match &named.proof {
+                Proof::Session {
+                    session,
+                    expired: false,
+                    ..
+                }
+                | Proof::Token {
+                    learnt: Some(session),
+                    ..
+                } => session.touch(now),
+                Proof::Session { .. }
+                | Proof::Token { .. }
+                | Proof::ApiKey
+                | Proof::TrustedHeader
+                | Proof::Basic { .. } => {}
+            }
+        }
+    }
+
     /// Adds whom `name` points to.
     fn name(&mut self, live: &Reader, name: UserKey, proof: Proof) {
         let user = live.resolve(name);
@@ -390,6 +409,16 @@ impl Named {
             carrier,
             standing,
             dead,
+        }
+    }
+
+    /// Whether its session has ended since the request came.
+    pub(super) fn has_ended(&self) -> bool {
+        match &self.proof {
+            Proof::Session { session, .. } => session.ended().is_some(),
+            Proof::Token { .. } | Proof::ApiKey | Proof::TrustedHeader | Proof::Basic { .. } => {
+                false
+            }
         }
     }
 

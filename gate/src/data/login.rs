@@ -20,7 +20,6 @@ pub(super) struct Login<'a> {
     pub route: &'a LoginRoute,
     /// The user as the body spells it, which may be an alias.
     pub name: UserKey,
-    pub user: UserKey,
     pub body: Bytes,
 }
 
@@ -39,7 +38,6 @@ impl Login<'_> {
 /// Reads the attempt, if the request is one. The body comes back whole.
 pub(super) async fn read<'a>(
     tenant: &'a Tenant,
-    live: &Reader,
     head: &CheckedHead,
     parts: &Parts,
     body: &mut Incoming,
@@ -61,12 +59,7 @@ pub(super) async fn read<'a>(
     let body = collected.map_err(|_| Refusal::SlowBody)??;
     let name = route.user(&framing, &body, parse_json)?;
     let name = tenant.user_key(&name).ok_or(LoginFault::BadUser)?;
-    Ok(Some(Login {
-        route,
-        user: live.resolve(name.clone()),
-        name,
-        body,
-    }))
+    Ok(Some(Login { route, name, body }))
 }
 
 async fn collect(body: &mut Incoming) -> Result<Bytes, Refusal> {

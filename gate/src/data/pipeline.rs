@@ -5,11 +5,14 @@ use std::convert::Infallible;
 use std::rc::Rc;
 use std::sync::Arc;
 
+use bytes::Bytes;
 use http::request::Parts;
-use http::{Request, Response};
+use http::uri::Authority;
+use http::{Request, Response, StatusCode, header};
 use hyper::body::{Body, Incoming};
 use portcullis_core::decide::{Question, decide};
-use portcullis_core::ids::UserKey;
+use portcullis_core::host::HostName;
+use portcullis_core::path::CheckedPath;
 use portcullis_core::refusal::Refusal;
 use portcullis_core::request::{self, CheckedHead};
 
@@ -29,11 +32,41 @@ pub(super) async fn handle(
     client: Client,
     request: Request<Incoming>,
 ) -> Result<Response<Answer>, Infallible> {
+    if !may_log_in(&worker, &request) {
+        return Ok(answer(worker, client, request).await);
+    }
+    // A task of its own, which a client that hangs up does not end: the app may
+    // have logged somebody in, and the gate has to see whom.
+    let answering = tokio::task::spawn_local(answer(worker, client, request));
+    Ok(answering.await.unwrap_or_else(|_| {
+        let mut response = Response::new(Answer::own(Bytes::new()));
+        *response.status_mut() = StatusCode::INTERNAL_SERVER_ERROR;
+        response
+    }))
+}
+
+async fn answer(worker: WorkerRef, client: Client, request: Request<Incoming>) -> Response<Answer> {
     let mut asked = Asked::of(&request, &client);
-    Ok(match pass(&worker, &client, request, &mut asked).await {
+    match pass(&worker, &client, request, &mut asked).await {
         Ok(response) => response,
         Err(refusal) => respond::refuse(&worker, &asked, refusal).await,
-    })
+    }
+}
+
+/// Whether the request could be a login; that it is one is for [`login::read`].
+fn may_log_in(worker: &WorkerRef, request: &Request<Incoming>) -> bool {
+    if request.method().is_safe() {
+        return false;
+    }
+    let host = request.uri().authority().map(Authority::as_str);
+    let host = host.or_else(|| request.headers().get(header::HOST)?.to_str().ok());
+    let host = host.and_then(|host| HostName::parse(host).ok());
+    let tenants = worker.live.tenants();
+    let tenant = host.and_then(|host| tenants.of_host(&host));
+    let path = CheckedPath::parse(request.uri().path());
+    tenant
+        .zip(path.ok())
+        .is_some_and(|(tenant, path)| tenant.is_login(&path))
 }
 
 async fn pass(
@@ -47,6 +80,9 @@ async fn pass(
     let (live, method) = (&worker.live, parts.method.clone());
     let begun = live.latest();
     let peer = client.address.ip();
+    // Read first: a body may take its time, and whose the sessions are is looked up
+    // when nothing keeps the request any more.
+    let login = login::read(&tenant, &head, &parts, &mut body).await?;
     let found = identify(&tenant, live, &parts, peer, (worker.clock)()).await?;
     let named = &found.named;
     asked.remember_sessions(named);
@@ -54,10 +90,10 @@ async fn pass(
     if !found.spoilt.is_empty() && !at_login {
         return Err(Refusal::SessionEnded);
     }
-    let login = login::read(&tenant, live, &head, &parts, &mut body).await?;
-
     // Registered before it is judged, so that a suspension finds it either way.
-    let at_stake = stakes(named, login.as_ref().map(|login| &login.user));
+    // An attempt proves nothing, and to cut it would tell a stranger who is out: it
+    // is judged when the app has answered.
+    let at_stake = stakes(named);
     let ticket = live.register(at_stake);
     let ticket = Rc::new(ticket.ok_or(Refusal::Overloaded("requests under way"))?);
     severing::hold(ticket.cut(), severing::REFUSAL_WAIT);
@@ -68,6 +104,7 @@ async fn pass(
     };
     let asked_first = question();
     let permitted = decide(&asked_first, (worker.clock)())?;
+    found.touch((worker.clock)());
 
     let exchange = Exchange {
         worker,
@@ -80,20 +117,8 @@ async fn pass(
     let route = login.as_ref().map(|login| login.route);
     let sent = exchange.prepare(&mut parts, &permitted, &found, route, needs_cookies);
     let answered = exchange.send(&permitted, parts, login.as_ref(), body).await;
-    let mut answered = match answered {
-        Ok(answered) => answered,
-        Err(Unanswered::Refused(refusal)) => return Err(refusal),
-        // Judged anew: what cut it now speaks. If all is well again by now, the
-        // exchange is gone all the same.
-        Err(Unanswered::Cut) => {
-            decide(&question(), (worker.clock)())?;
-            return Err(Refusal::SessionEnded);
-        }
-    };
-    learn_passwords(live, named, answered.response_mut().status());
     let attempt = login.as_ref().zip(asked_first.attempt.as_ref());
     let attempt = attempt.map(|(login, attempt)| (login, attempt.standing.revision, &permitted));
-    let said = std::mem::replace(&mut answered.said, Said::NOTHING);
     let scene = Scene {
         worker,
         tenant: &tenant,
@@ -105,9 +130,27 @@ async fn pass(
         at_logout: tenant.is_logout(&method, &head.path),
         named,
         judged: &asked_first.identities,
-        said: &said,
     };
-    scene.settle(attempt, answered.response_mut()).await?;
+    let mut answered = match answered {
+        Ok(answered) => answered,
+        Err(unanswered) => {
+            scene.lose(attempt).await;
+            return Err(match unanswered {
+                Unanswered::Refused(refusal) => refusal,
+                // Judged anew: what cut it now speaks. If all is well again by now,
+                // the exchange is gone all the same.
+                Unanswered::Cut => match decide(&question(), (worker.clock)()) {
+                    Ok(_) => Refusal::SessionEnded,
+                    Err(refusal) => refusal,
+                },
+            });
+        }
+    };
+    learn_passwords(live, named, answered.response_mut().status());
+    let said = std::mem::replace(&mut answered.said, Said::NOTHING);
+    scene
+        .settle(attempt, &said, answered.response_mut())
+        .await?;
     Ok(forward::relay(worker, answered, ticket))
 }
 
@@ -138,8 +181,8 @@ fn admit(
 }
 
 /// Everyone whose suspension would end this request, each once.
-fn stakes(named: &[Named], attempting: Option<&UserKey>) -> Vec<Stake> {
-    let mut stakes: Vec<Stake> = Vec::with_capacity(named.len() + 1);
+fn stakes(named: &[Named]) -> Vec<Stake> {
+    let mut stakes: Vec<Stake> = Vec::with_capacity(named.len());
     let by_proof = named.iter().map(|named| {
         let session = match &named.proof {
             Proof::Session { hash, .. } => Some(*hash),
@@ -149,7 +192,7 @@ fn stakes(named: &[Named], attempting: Option<&UserKey>) -> Vec<Stake> {
         };
         (&named.user, matches!(named.proof, Proof::ApiKey), session)
     });
-    for (user, by_api_key, session) in by_proof.chain(attempting.map(|user| (user, false, None))) {
+    for (user, by_api_key, session) in by_proof {
         let known = stakes.iter_mut().find(|stake| stake.user == *user);
         if let Some(stake) = known {
             stake.by_api_key &= by_api_key;

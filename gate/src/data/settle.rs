@@ -40,8 +40,6 @@ pub(super) struct Scene<'a> {
     pub at_logout: bool,
     pub named: &'a [Named],
     pub judged: &'a [Identity],
-    /// What the answer's body says of a login.
-    pub said: &'a Said,
 }
 
 /// An attempt, with the user's revision when it was judged.
@@ -66,6 +64,7 @@ impl Scene<'_> {
     pub(super) async fn settle(
         &self,
         login: Option<Tried<'_>>,
+        said: &Said,
         response: &mut Response<Incoming>,
     ) -> Result<(), Refusal> {
         let all = set_cookies(response.headers(), &self.tenant.config.sources);
@@ -79,22 +78,27 @@ impl Scene<'_> {
                 && !set.iter().any(|set| set.cookie == cookie)
         };
         let logged_out = self.at_logout && response.status().as_u16() < 400;
+        let mut ended = logged_out;
         if logged_out || !gone.is_empty() {
-            self.end(|cookie| logged_out || cookie.is_some_and(is_over))
+            ended |= self
+                .end(|cookie| logged_out || cookie.is_some_and(is_over))
                 .await;
         }
         let (status, sets) = (response.status(), !set.is_empty());
         let is_accepted = |(login, ..): &Tried<'_>| {
             let route = login.route;
-            route.accepted(status, sets, self.said.verdict, &self.said.token)
+            route.accepted(status, sets, said.verdict, &said.token)
         };
         let accepted = login.filter(is_accepted);
         let mut ties = Ties::new();
         match accepted {
             Some(tried) => {
-                self.admit(tried, &set, response.headers(), &mut ties)
-                    .await?
+                let given = (&set[..], &said.token);
+                self.admit(tried, given, response.headers(), &mut ties)
+                    .await?;
             }
+            // What an app sets as it lets somebody go is a visitor's.
+            None if ended => {}
             None => self.renew(&set, &mut ties).await?,
         }
         self.seal(response.headers_mut(), &ties);
@@ -105,7 +109,7 @@ impl Scene<'_> {
     async fn admit(
         &self,
         (login, judged_at, permitted): Tried<'_>,
-        set: &[SetCookie],
+        (set, token): (&[SetCookie], &GivenToken),
         answer: &HeaderMap,
         ties: &mut Ties,
     ) -> Result<(), Refusal> {
@@ -116,20 +120,9 @@ impl Scene<'_> {
         };
         if let Err(refusal) = still_welcome(self.worker, login, permitted) {
             let cookies = cookies_to_end(answer, self.sent, !kept.is_empty());
-            for cookie in &kept {
-                // Older than any revocation: it may not come alive with the user.
-                let hash = self.hash(cookie);
-                let lesson = self.lesson(&login.name, Revision(0), cookie, hash);
-                self.learn(lesson).await?;
-            }
-            end_session(
-                self.worker,
-                self.tenant,
-                self.sent,
-                cookies,
-                &self.said.token,
-            )
-            .await;
+            // Older than any revocation: it may not come alive with the user.
+            self.bury(&login.name, Revision(0), &kept).await;
+            end_session(self.worker, self.tenant, self.sent, cookies, token).await;
             return Err(refusal);
         }
         for cookie in set.iter().chain(&kept) {
@@ -138,7 +131,7 @@ impl Scene<'_> {
             lesson.by_login = true;
             self.learn(lesson).await?;
         }
-        match &self.said.token {
+        match token {
             GivenToken::Unasked | GivenToken::Absent => Ok(()),
             GivenToken::Found(token) => {
                 let lesson = Lesson {
@@ -163,10 +156,16 @@ impl Scene<'_> {
     async fn renew(&self, set: &[SetCookie], ties: &mut Ties) -> Result<(), Refusal> {
         // Dead sessions were taken out of the request: what the app sets is not theirs.
         let alive = self.named.iter().zip(self.judged);
+        // Basic names whomever it likes: what it is given proves nothing.
+        let proves = |named: &Named| !matches!(named.proof, Proof::Basic { .. });
         let alive: Vec<&Named> = alive
-            .filter(|(_, judged)| !judged.dead)
+            .filter(|(named, judged)| !judged.dead && proves(named))
             .map(|(named, _)| named)
             .collect();
+        if !set.is_empty() && alive.iter().any(|named| named.has_ended()) {
+            // Ended while the app was answering: its successor would be nobody's.
+            return Err(Refusal::SessionEnded);
+        }
         for cookie in set {
             let same_name = |named: &&&Named| matches!(&named.proof, Proof::Session { cookie: Some(brought), .. } if *brought == cookie.cookie);
             let mut owners: Vec<&Named> = alive.iter().filter(same_name).copied().collect();
@@ -198,6 +197,35 @@ impl Scene<'_> {
             }
         }
         Ok(())
+    }
+
+    /// The app has not answered, and may have accepted the password all the same.
+    pub(super) async fn lose(&self, login: Option<Tried<'_>>) {
+        let Some((login, judged_at, permitted)) = login else {
+            return;
+        };
+        if login.route.session_token.is_some() {
+            return;
+        }
+        let since = match still_welcome(self.worker, login, permitted) {
+            Ok(()) => judged_at,
+            Err(_) => Revision(0),
+        };
+        let kept = self.kept(&[]).unwrap_or_default();
+        self.bury(&login.name, since, &kept).await;
+    }
+
+    /// Puts the user's name on sessions, whatever the bounds and the store say: they
+    /// may be the user's by now, and nobody else is to have them.
+    async fn bury(&self, user: &UserKey, since: Revision, cookies: &[SetCookie]) {
+        for cookie in cookies {
+            let lesson = self.lesson(user, since, cookie, self.hash(cookie));
+            let learnt = self.learnt(&lesson);
+            let keeping = self.worker.live.sessions().bury(learnt).await;
+            if let Err(error) = keeping {
+                tracing::error!(tenant = %self.tenant.id(), %error, "a withheld session is refused, but would be forgotten at a restart");
+            }
+        }
     }
 
     fn lesson<'a>(
@@ -276,9 +304,9 @@ impl Scene<'_> {
         HeaderValue::from_bytes(&line).ok()
     }
 
-    /// Ends the sessions that came by the cookies in question. The user wants them
+    /// Ends the sessions that came by the cookies in question, if there are any. The user wants them
     /// gone, so a store that fails is no reason to say that they are not.
-    async fn end(&self, is_over: impl Fn(Option<usize>) -> bool) {
+    async fn end(&self, is_over: impl Fn(Option<usize>) -> bool) -> bool {
         let over = self.named.iter().filter_map(|named| match &named.proof {
             Proof::Session {
                 cookie, session, ..
@@ -295,7 +323,7 @@ impl Scene<'_> {
         });
         let over: Vec<Arc<Session>> = over.collect();
         if over.is_empty() {
-            return;
+            return false;
         }
         let live = &self.worker.live;
         let ending = live.sessions().end(&over, End::LoggedOut).await;
@@ -303,6 +331,7 @@ impl Scene<'_> {
         if let Err(error) = ending {
             tracing::error!(tenant = %self.tenant.id(), %error, "a logout is in force, but would be forgotten at a restart");
         }
+        true
     }
 
     /// What is open in sessions that have ended goes with them, but for this request.
@@ -327,9 +356,16 @@ impl Scene<'_> {
         const UNCLEAR: Refusal = Refusal::CannotKnow("whose session the app says it is");
         let said: Vec<HeaderValue> = answer.get_all(header).iter().cloned().collect();
         answer.remove(header);
+        let brought = self.brought()?;
         for cookie in set {
-            let sessions = self.worker.live.sessions();
-            sessions.note_birth(self.hash(cookie), self.begun);
+            // One that is merely set again began before.
+            let is_new = |(index, value): &(usize, Vec<u8>)| {
+                *index != cookie.cookie || *value != cookie.value
+            };
+            if brought.iter().all(is_new) {
+                let sessions = self.worker.live.sessions();
+                sessions.note_birth(self.hash(cookie), self.begun);
+            }
         }
         let name = match said.as_slice() {
             [] => return Ok(()),
@@ -363,6 +399,10 @@ impl Scene<'_> {
             let lesson = self.lesson(&user, learnt_at, &cookie, hash);
             self.learn(lesson).await?;
         }
+        // Judged before by what the request itself carried (a spared API key, say).
+        if !dead && self.judged.iter().any(|judged| judged.user == resolved) {
+            return Ok(());
+        }
         let taught = Identity {
             user: resolved,
             carrier: Carrier::Session,
@@ -386,11 +426,7 @@ impl Scene<'_> {
     /// give an anonymous visitor a session and only write the user into it at login,
     /// or write another user over the one that was there.
     fn kept(&self, set: &[SetCookie]) -> Result<Vec<SetCookie>, Refusal> {
-        let brought = credentials(self.sent, &self.tenant.config.sources)?.into_iter();
-        let brought = brought.filter_map(|credential| match credential {
-            Credential::Session { cookie, value } => Some((cookie, value)),
-            Credential::Token { .. } | Credential::ApiKey { .. } => None,
-        });
+        let brought = self.brought()?.into_iter();
         // A sealed cookie says by itself whose it is.
         let sources = &self.tenant.config.sources;
         let kept = brought.filter(|(cookie, _)| {
@@ -407,20 +443,34 @@ impl Scene<'_> {
             .collect())
     }
 
-    async fn learn(&self, lesson: Lesson<'_>) -> Result<(), Refusal> {
-        let live = &self.worker.live;
+    /// The session cookies that the request came with, as the app got them.
+    fn brought(&self) -> Result<Vec<(usize, Vec<u8>)>, Refusal> {
+        let brought = credentials(self.sent, &self.tenant.config.sources)?.into_iter();
+        let brought = brought.filter_map(|credential| match credential {
+            Credential::Session { cookie, value } => Some((cookie, value)),
+            Credential::Token { .. } | Credential::ApiKey { .. } => None,
+        });
+        Ok(brought.collect())
+    }
+
+    fn learnt(&self, lesson: &Lesson<'_>) -> Learnt {
         let now = (self.worker.clock)();
-        let learnt = Learnt {
+        Learnt {
             hash: lesson.hash,
             user: lesson.user.clone(),
             learnt_at: lesson.learnt_at,
             first_seen: now,
             last_seen: now,
-            place: lesson.place,
+            place: lesson.place.clone(),
             address: Some(self.asked.peer()),
             agent: self.asked.agent(),
             ended: None,
-        };
+        }
+    }
+
+    async fn learn(&self, lesson: Lesson<'_>) -> Result<(), Refusal> {
+        let live = &self.worker.live;
+        let learnt = self.learnt(&lesson);
         let dead_before = live
             .standing(&live.resolve(lesson.user.clone()))
             .sessions_revoked_at;

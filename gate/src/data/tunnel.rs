@@ -73,7 +73,7 @@ where
     let goodbye = async {
         // In the middle of a frame a close frame would be read as its payload.
         if frames.borrow().between_frames() {
-            let frame = close_frame(POLICY_VIOLATION, "account suspended");
+            let frame = close_frame(POLICY_VIOLATION, ticket.cut().reason());
             to_client.write_all(&frame).await?;
         }
         to_client.shutdown().await

@@ -1,6 +1,7 @@
 //! Names that point to a user: email, phone, username, employee id.
 
-use portcullis_core::ids::UserKey;
+use portcullis_core::ids::{TenantId, UserId, UserKey};
+use portcullis_core::names;
 
 use super::sharded::Sharded;
 
@@ -10,15 +11,23 @@ pub(super) struct Aliases(Sharded<UserKey, UserKey>);
 
 impl Aliases {
     pub(super) fn resolve(&self, name: UserKey) -> UserKey {
-        let user = self.0.read(&name).get(&name).cloned();
+        let user = self.find(&name).or_else(|| self.dialled(&name));
         user.unwrap_or(name)
     }
 
-    pub(super) fn point(&self, alias: UserKey, user: Option<UserKey>) {
-        let mut shard = self.0.write(&alias);
-        match user {
-            Some(user) => shard.insert(alias, user),
-            None => shard.remove(&alias),
-        };
+    fn find(&self, name: &UserKey) -> Option<UserKey> {
+        self.0.read(name).get(name).cloned()
+    }
+
+    /// A phone number may begin with `00` instead of `+`; an employee's number may
+    /// begin so, too, and is not touched.
+    fn dialled(&self, name: &UserKey) -> Option<UserKey> {
+        let phone = names::dialled(name.user())?;
+        let tenant = TenantId::parse(name.tenant()).ok()?;
+        self.find(&UserKey::new(&tenant, &UserId::parse(&phone).ok()?))
+    }
+
+    pub(super) fn point(&self, alias: UserKey, user: UserKey) -> Option<UserKey> {
+        self.0.write(&alias).insert(alias, user)
     }
 }

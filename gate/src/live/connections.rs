@@ -55,6 +55,8 @@ impl Stake {
 #[derive(Default)]
 pub struct Cut {
     fired: AtomicBool,
+    /// Not because the user is out, but because the session has ended.
+    by_session: AtomicBool,
     /// The request did end because of the cut, not by itself.
     obeyed: AtomicBool,
     ended: AtomicBool,
@@ -134,7 +136,7 @@ impl super::Reader {
         let cuts = self.0.connections.of_session(user, session);
         cuts.iter()
             .filter(|cut| !Arc::ptr_eq(cut, &spared.cut))
-            .for_each(|cut| cut.fire());
+            .for_each(|cut| cut.fire_for_session());
     }
 }
 
@@ -159,7 +161,7 @@ impl Connections {
 
     pub(super) fn cut_session(&self, names: &[UserKey], session: &SessionHash) -> CutWatch {
         let cuts = names.iter().flat_map(|name| self.of_session(name, session));
-        CutWatch::of(cuts.collect())
+        CutWatch::of(cuts.collect(), true)
     }
 
     fn remove(&self, users: &[UserKey], id: u64) {
@@ -185,9 +187,29 @@ impl Connections {
         self.open.read(user).get(user).map_or(0, HashMap::len) as u64
     }
 
-    pub(super) fn cut(&self, names: &[UserKey], spare_api_keys: bool) -> CutWatch {
+    pub(super) fn cut(&self, names: &[UserKey], spare_api_keys: bool, out: bool) -> CutWatch {
+        CutWatch::of(self.of_all(names, spare_api_keys), !out)
+    }
+
+    fn of_all(&self, names: &[UserKey], spare_api_keys: bool) -> Vec<Arc<Cut>> {
         let cuts = names.iter().flat_map(|name| self.of(name, spare_api_keys));
-        CutWatch::of(cuts.collect())
+        let mut cuts: Vec<Arc<Cut>> = cuts.collect();
+        cuts.sort_unstable_by_key(Arc::as_ptr);
+        cuts.dedup_by(|one, other| Arc::ptr_eq(one, other));
+        cuts
+    }
+
+    /// How many requests a cut would hit.
+    pub fn at_stake(&self, names: &[UserKey], spare_api_keys: bool) -> u64 {
+        self.of_all(names, spare_api_keys).len() as u64
+    }
+
+    /// How many requests the end of a session would hit.
+    pub fn in_session(&self, names: &[UserKey], session: &SessionHash) -> u64 {
+        let open = names
+            .iter()
+            .map(|name| self.of_session(name, session).len());
+        open.sum::<usize>() as u64
     }
 
     fn of(&self, user: &UserKey, spare_api_keys: bool) -> Vec<Arc<Cut>> {
@@ -213,6 +235,21 @@ impl Cut {
 
     pub fn has_ended(&self) -> bool {
         self.ended.load(Ordering::Acquire)
+    }
+
+    /// Says that the session has ended, before the cut fires.
+    fn fire_for_session(&self) {
+        self.by_session.store(true, Ordering::Release);
+        self.fire();
+    }
+
+    /// What the client is told, where it can be told.
+    pub fn reason(&self) -> &'static str {
+        if self.by_session.load(Ordering::Acquire) {
+            "session ended"
+        } else {
+            "account suspended"
+        }
     }
 
     /// Whether the request ended, or is ending, because of the cut.
@@ -264,12 +301,13 @@ pub struct CutWatch {
 }
 
 impl CutWatch {
-    /// Fires each, once.
-    fn of(mut cuts: Vec<Arc<Cut>>) -> Self {
-        cuts.sort_unstable_by_key(Arc::as_ptr);
-        cuts.dedup_by(|one, other| Arc::ptr_eq(one, other));
+    fn of(cuts: Vec<Arc<Cut>>, for_session: bool) -> Self {
         for cut in &cuts {
-            cut.fire();
+            if for_session {
+                cut.fire_for_session();
+            } else {
+                cut.fire();
+            }
         }
         Self { cuts }
     }
@@ -353,7 +391,7 @@ mod tests {
         let alices = reader
             .register(vec![Stake::of(key("alice"), false)])
             .unwrap();
-        let watch = writer.cut(&[key("bob")], false);
+        let watch = writer.cut(&[key("bob")], false, true);
         assert!(bobs.cut().has_fired() && both.cut().has_fired() && !alices.cut().has_fired());
         let obeying = [bobs, both].into_iter().map(|ticket| {
             tokio::spawn(async move {
@@ -372,7 +410,7 @@ mod tests {
     async fn what_does_not_end_is_not_counted() {
         let (reader, writer) = room();
         let stuck = reader.register(vec![Stake::of(key("bob"), false)]).unwrap();
-        assert_eq!(writer.cut(&[key("bob")], false).count(SHORT).await, 0);
+        assert_eq!(writer.cut(&[key("bob")], false, true).count(SHORT).await, 0);
         drop(stuck);
     }
 
@@ -396,9 +434,9 @@ mod tests {
     async fn api_keys_can_be_spared() {
         let (reader, writer) = room();
         let by_key = reader.register(vec![Stake::of(key("bob"), true)]).unwrap();
-        let _ = writer.cut(&[key("bob")], true);
+        let _ = writer.cut(&[key("bob")], true, true);
         assert!(!by_key.cut().has_fired());
-        let _ = writer.cut(&[key("bob")], false);
+        let _ = writer.cut(&[key("bob")], false, true);
         assert!(by_key.cut().has_fired());
     }
 }

@@ -237,6 +237,13 @@ impl Sessions {
         self.table.has(hash)
     }
 
+    pub fn is_alive(&self, hash: &SessionHash) -> bool {
+        let mut alive = false;
+        self.table
+            .each(hash, |session| alive |= session.ended().is_none());
+        alive
+    }
+
     pub fn is_owned(&self, hash: &SessionHash, user: &UserKey) -> bool {
         self.table.owned(hash, user).is_some()
     }
@@ -286,6 +293,15 @@ impl Sessions {
         }
         self.store.keep(changes).await?;
         Ok(displaced)
+    }
+
+    /// Puts a session in whatever the bounds say, unless it is the user's already.
+    pub async fn bury(&self, learnt: Learnt) -> Result<(), LearnError> {
+        if self.table.owned(&learnt.hash, &learnt.user).is_some() {
+            return Ok(());
+        }
+        let session = self.insert(learnt);
+        self.store.keep(vec![Change::Learnt(session)]).await
     }
 
     /// Puts in a session that is durable already (at start).

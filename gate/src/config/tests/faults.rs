@@ -266,7 +266,7 @@ fn a_key_file_that_is_not_there_is_named() {
 #[test]
 fn a_tenant_whose_users_cannot_be_told_apart_is_refused() {
     let bare = "[[tenants]]\nid = \"acme\"\nhosts = [\"a.test\"]\nupstream = \"http://a:1\"\n";
-    let expected = "portcullis.toml:1: tenants: has no way to tell users apart, so none could be kept out; add [[tenants.session_cookies]] with [[tenants.logins]], [[tenants.jwts]], [[tenants.introspection]], [[tenants.api_keys]], [[tenants.trusted_headers]] or [tenants.basic]";
+    let expected = "portcullis.toml:1: tenants: has no way to tell users apart, so none could be kept out; add [[tenants.session_cookies]] with [[tenants.logins]], [[tenants.jwts]], [[tenants.introspection]], [[tenants.session_tokens]], [[tenants.api_keys]], [[tenants.trusted_headers]] or [tenants.basic]";
     assert_eq!(lines(bare), [expected]);
     let unlearnt = format!("{bare}[[tenants.session_cookies]]\nname = \"sid\"\n");
     let expected = "portcullis.toml:5: tenants.session_cookies: whose session it is can be learnt only from a login, or from the app's own word; add [[tenants.logins]] or taught_by";

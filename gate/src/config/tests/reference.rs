@@ -101,5 +101,5 @@ fn the_examples_of_the_identities_are_good() {
         parse(&format!("{tenant}{example}"), folder.path()).expect(example);
         count += 1;
     }
-    assert_eq!(count, 6);
+    assert_eq!(count, 8);
 }

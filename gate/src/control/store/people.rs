@@ -91,6 +91,11 @@ fn write_holds(tx: &Connection, key: &UserKey, user: &User) -> Result<(), Refuse
 }
 
 fn write_aliases(tx: &Connection, key: &UserKey, user: &User) -> Result<(), Refused> {
+    let sql = "INSERT INTO former_names (tenant, name, key)
+               SELECT tenant, name, key FROM names WHERE key = ?1 AND name <> ?2
+               ON CONFLICT (tenant, name) DO UPDATE SET key = excluded.key";
+    tx.prepare_cached(sql)?
+        .execute([key.as_str(), key.user()])?;
     tx.prepare_cached("DELETE FROM names WHERE key = ?1 AND name <> ?2")?
         .execute([key.as_str(), key.user()])?;
     user.profile

@@ -36,3 +36,12 @@ CREATE TABLE secrets (
     name  TEXT PRIMARY KEY,
     value BLOB NOT NULL
 ) STRICT, WITHOUT ROWID;
+
+-- Names that meant a user once: sessions may have been learnt under them, and the
+-- app may still take them. They go on meaning the user until they mean another.
+CREATE TABLE former_names (
+    tenant TEXT NOT NULL,
+    name   TEXT NOT NULL,
+    key    TEXT NOT NULL REFERENCES users (key),
+    PRIMARY KEY (tenant, name)
+) STRICT, WITHOUT ROWID;

@@ -82,7 +82,11 @@ impl SqliteStore {
         mut take: impl FnMut(TenantId, String, UserKey),
     ) -> Result<(), ReadError> {
         self.readers.look(|reader| {
-            let sql = "SELECT tenant, name, key FROM names WHERE key <> tenant || '/' || name";
+            let sql = "SELECT tenant, name, key FROM names WHERE key <> tenant || '/' || name
+                       UNION ALL
+                       SELECT tenant, name, key FROM former_names f
+                       WHERE NOT EXISTS (SELECT 1 FROM names n
+                                         WHERE n.tenant = f.tenant AND n.name = f.name)";
             let mut all = reader.prepare(sql)?;
             let mut rows = all.query([])?;
             while let Some(row) = rows.next()? {
