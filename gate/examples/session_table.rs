@@ -72,7 +72,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let before = resident()?;
     let tickets: Vec<_> = users
         .iter()
-        .filter_map(|user| live.register(vec![Stake::of(user.clone(), false)]))
+        .filter_map(|user| live.register(vec![Stake::of(user.clone(), false)], &[]))
         .collect();
     let connections = resident()? - before;
     writeln!(

@@ -5,10 +5,12 @@ mod basic;
 mod query;
 mod scheme;
 mod trusted;
+mod url;
 
 pub use basic::{Basic, basic};
 pub use query::query_tokens;
 pub use trusted::trusted_names;
+pub use url::url_sessions;
 
 use http::header::{AUTHORIZATION, COOKIE, HeaderName};
 use http::{HeaderMap, HeaderValue};

@@ -123,7 +123,7 @@ impl Exchange<'_> {
             let hash = sessions::hash(self.tenant.id(), name, value);
             self.worker.live.sessions().is_known(&hash)
         });
-        let without_unknown = found.unknown
+        let without_unknown = !found.unknown.is_empty()
             && self.tenant.config.unknown_sessions == UnknownSessions::Login
             && !self.tenant.is_login(&self.head.path);
         if without_unknown {

@@ -7,10 +7,10 @@ use std::time::Duration;
 
 use http::header::HeaderName;
 use http::request::Parts;
-use http::{HeaderMap, StatusCode};
+use http::{HeaderMap, StatusCode, Uri};
 use portcullis_core::decide::{Carrier, Identity};
 use portcullis_core::identify::{
-    Basic, Credential, TokenPlace, basic, credentials, query_tokens, trusted_names,
+    Basic, Credential, TokenPlace, basic, credentials, query_tokens, trusted_names, url_sessions,
 };
 use portcullis_core::ids::{Revision, UserKey};
 use portcullis_core::limits;
@@ -68,8 +68,8 @@ pub(super) enum Proof {
 pub(super) struct Found {
     pub named: Vec<Named>,
     pub spoilt: Vec<String>,
-    /// A session cookie is among them that the gate has seen no login for.
-    pub unknown: bool,
+    /// Session cookies that the gate has seen no login for.
+    pub unknown: Vec<SessionHash>,
 }
 
 /// Looks up what the request carries. A credential that nobody knows names nobody:
@@ -109,6 +109,7 @@ pub(super) async fn identify(
             }
         }
     }
+    take_url_sessions(tenant, live, &parts.uri, now, &mut found)?;
     for name in trusted_names(&parts.headers, &listed_headers(tenant, peer))? {
         let user = tenant.user_key(&name).ok_or(HeadFault::OddTrustedHeader)?;
         found.name(live, user, Proof::TrustedHeader);
@@ -146,7 +147,37 @@ fn take_session(
             .named
             .push(session_named(live, carried, session, kept, now));
     });
-    found.unknown |= found.named.len() == before;
+    if found.named.len() == before {
+        found.unknown.push(hash);
+    }
+}
+
+/// Servers of the servlet family take the session from the path or the query, too.
+fn take_url_sessions(
+    tenant: &Tenant,
+    live: &Reader,
+    uri: &Uri,
+    now: Timestamp,
+    found: &mut Found,
+) -> Result<(), Refusal> {
+    let sources = &tenant.config.sources;
+    for (cookie, value, in_path) in url_sessions(uri, sources) {
+        let name = &sources.session_cookies[cookie];
+        let hash = sessions::hash(tenant.id(), name, &value);
+        let kept = tenant.config.session_cookies[cookie].kept;
+        let before = found.named.len();
+        live.sessions().owners(&hash, |session| {
+            let carried = (None, None);
+            found
+                .named
+                .push(session_named(live, carried, session, kept, now));
+        });
+        let is_unknown = found.named.len() == before;
+        if is_unknown && in_path && tenant.config.unknown_sessions == UnknownSessions::Login {
+            return Err(Refusal::SessionEnded);
+        }
+    }
+    Ok(())
 }
 
 /// Looks a token up among those that logins gave out. `false`: others have to say

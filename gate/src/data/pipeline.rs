@@ -94,8 +94,16 @@ async fn pass(
     // An attempt proves nothing, and to cut it would tell a stranger who is out: it
     // is judged when the app has answered.
     let at_stake = stakes(named);
-    let ticket = live.register(at_stake);
+    let ticket = live.register(at_stake, &found.unknown);
     let ticket = Rc::new(ticket.ok_or(Refusal::Overloaded("requests under way"))?);
+    if found
+        .unknown
+        .iter()
+        .any(|hash| live.sessions().is_known(hash))
+    {
+        // It became somebody's between the look-up and here.
+        return Err(Refusal::CannotKnow("whose session has just begun"));
+    }
     severing::hold(ticket.cut(), severing::REFUSAL_WAIT);
     let question = || Question {
         identities: named.iter().map(|named| named.judged(live)).collect(),

@@ -221,7 +221,12 @@ impl Scene<'_> {
         for cookie in cookies {
             let lesson = self.lesson(user, since, cookie, self.hash(cookie));
             let learnt = self.learnt(&lesson);
-            let keeping = self.worker.live.sessions().bury(learnt).await;
+            let hash = lesson.hash;
+            let live = &self.worker.live;
+            let keeping = live.sessions().bury(learnt).await;
+            let user = live.resolve(user.clone());
+            live.adopt(&hash, &user);
+            live.cut_session(&user, &hash, self.ticket);
             if let Err(error) = keeping {
                 tracing::error!(tenant = %self.tenant.id(), %error, "a withheld session is refused, but would be forgotten at a restart");
             }
@@ -388,12 +393,14 @@ impl Scene<'_> {
             self.begun
         };
         let mut dead = false;
+        let mut hashes = Vec::new();
         for cookie in set.iter().cloned().chain(self.kept(set)?) {
             let sessions = self.worker.live.sessions();
             let hash = self.hash(&cookie);
             if sessions.is_owned(&hash, &user) {
                 continue;
             }
+            hashes.push(hash);
             let learnt_at = sessions.birth(&hash).unwrap_or(unseen);
             dead |= standing.killed_session(learnt_at) && !sessions.is_known(&hash);
             let lesson = self.lesson(&user, learnt_at, &cookie, hash);
@@ -414,7 +421,15 @@ impl Scene<'_> {
             at_login: self.at_login,
             ..Question::default()
         };
-        decide(&question, (self.worker.clock)()).map(drop)
+        let judged = decide(&question, (self.worker.clock)()).map(drop);
+        if judged.is_err() {
+            // And so does what was open while the session was nobody's yet.
+            for hash in &hashes {
+                let live = &self.worker.live;
+                live.cut_session(&question.identities[0].user, hash, self.ticket);
+            }
+        }
+        judged
     }
 
     fn hash(&self, cookie: &SetCookie) -> SessionHash {
@@ -470,6 +485,7 @@ impl Scene<'_> {
 
     async fn learn(&self, lesson: Lesson<'_>) -> Result<(), Refusal> {
         let live = &self.worker.live;
+        let (hash, user) = (lesson.hash, lesson.user.clone());
         let learnt = self.learnt(&lesson);
         let dead_before = live
             .standing(&live.resolve(lesson.user.clone()))
@@ -480,6 +496,7 @@ impl Scene<'_> {
             Refusal::CannotKnow("the session could not be stored")
         })?;
         self.cut(&displaced);
+        live.adopt(&hash, &live.resolve(user));
         Ok(())
     }
 }

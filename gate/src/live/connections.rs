@@ -21,6 +21,8 @@ use super::sharded::Sharded;
 #[derive(Default)]
 pub struct Connections {
     open: Sharded<UserKey, HashMap<u64, Registered>>,
+    /// Requests by sessions that are nobody's yet.
+    strangers: Sharded<SessionHash, HashMap<u64, Stranger>>,
     next: AtomicU64,
     count: AtomicUsize,
 }
@@ -29,6 +31,14 @@ struct Registered {
     cut: Arc<Cut>,
     by_api_key: bool,
     sessions: Vec<SessionHash>,
+}
+
+/// Under whom a request is registered; `None`: it has ended.
+type Users = Arc<Mutex<Option<Vec<UserKey>>>>;
+
+struct Stranger {
+    cut: Arc<Cut>,
+    users: Users,
 }
 
 /// Someone whom a request names: whose suspension would end it.
@@ -81,25 +91,28 @@ pub enum Side {
 /// A request under way. Dropping it takes it off the table.
 pub struct Ticket {
     connections: Arc<dyn Leave>,
-    users: Mutex<Vec<UserKey>>,
+    users: Users,
+    sessions: Vec<SessionHash>,
     id: u64,
     cut: Arc<Cut>,
 }
 
 trait Leave: Send + Sync {
-    fn leave(&self, users: &[UserKey], id: u64);
+    fn leave(&self, users: &[UserKey], sessions: &[SessionHash], id: u64);
 }
 
 impl Leave for super::Shared {
-    fn leave(&self, users: &[UserKey], id: u64) {
+    fn leave(&self, users: &[UserKey], sessions: &[SessionHash], id: u64) {
         self.connections.remove(users, id);
+        self.connections.remove_strangers(sessions, id);
     }
 }
 
 impl super::Reader {
-    /// Registers a request under each user that it names, each once. `None`: the
-    /// gate is at its limit of requests under way.
-    pub fn register(&self, stakes: Vec<Stake>) -> Option<Ticket> {
+    /// Registers a request under each user that it names, each once, and under its
+    /// sessions that are nobody's yet. `None`: the gate is at its limit of requests
+    /// under way.
+    pub fn register(&self, stakes: Vec<Stake>, unknown: &[SessionHash]) -> Option<Ticket> {
         let cut = Arc::new(Cut::default());
         let table = &self.0.connections;
         if table.count.fetch_add(1, Ordering::Relaxed) >= limits::REQUESTS_UNDER_WAY_MAX {
@@ -112,10 +125,20 @@ impl super::Reader {
             users.push(stake.user.clone());
             table.put(id, &cut, stake);
         }
+        let users = Arc::new(Mutex::new(Some(users)));
+        for session in unknown {
+            let stranger = Stranger {
+                cut: Arc::clone(&cut),
+                users: Arc::clone(&users),
+            };
+            let mut shard = table.strangers.write(session);
+            shard.entry(*session).or_default().insert(id, stranger);
+        }
         let connections: Arc<dyn Leave> = Arc::clone(&self.0) as Arc<dyn Leave>;
         Some(Ticket {
             connections,
-            users: Mutex::new(users),
+            users,
+            sessions: unknown.to_vec(),
             id,
             cut,
         })
@@ -123,12 +146,15 @@ impl super::Reader {
 
     /// Registers a request under one user more, whom only the app's answer named.
     pub fn enlist(&self, ticket: &Ticket, user: &UserKey) {
-        let mut users = ticket.users.lock().unwrap_or_else(PoisonError::into_inner);
-        if !users.contains(user) {
-            users.push(user.clone());
-            let stake = Stake::of(user.clone(), false);
-            self.0.connections.put(ticket.id, &ticket.cut, stake);
-        }
+        let stake = Stake::of(user.clone(), false);
+        self.0
+            .connections
+            .join(ticket.id, &ticket.cut, &ticket.users, stake);
+    }
+
+    /// What is open by a session that was nobody's is `user`'s from now on.
+    pub fn adopt(&self, session: &SessionHash, user: &UserKey) {
+        self.0.connections.adopt(session, user);
     }
 
     /// Cuts what `user` has open in one session, but for the request that says so.
@@ -149,6 +175,42 @@ impl Connections {
         };
         let mut shard = self.open.write(&stake.user);
         shard.entry(stake.user).or_default().insert(id, entry);
+    }
+
+    fn join(&self, id: u64, cut: &Arc<Cut>, users: &Users, stake: Stake) {
+        let mut users = users.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(users) = users.as_mut()
+            && !users.contains(&stake.user)
+        {
+            users.push(stake.user.clone());
+            self.put(id, cut, stake);
+        }
+    }
+
+    fn adopt(&self, session: &SessionHash, user: &UserKey) {
+        let strangers: Vec<(u64, Arc<Cut>, Users)> = {
+            let shard = self.strangers.read(session);
+            let open = shard.get(session).into_iter().flatten();
+            open.map(|(id, stranger)| (*id, Arc::clone(&stranger.cut), Arc::clone(&stranger.users)))
+                .collect()
+        };
+        for (id, cut, users) in strangers {
+            let mut stake = Stake::of(user.clone(), false);
+            stake.sessions.push(*session);
+            self.join(id, &cut, &users, stake);
+        }
+    }
+
+    fn remove_strangers(&self, sessions: &[SessionHash], id: u64) {
+        for session in sessions {
+            let mut shard = self.strangers.write(session);
+            if let Some(open) = shard.get_mut(session) {
+                open.remove(&id);
+                if open.is_empty() {
+                    shard.remove(session);
+                }
+            }
+        }
     }
 
     fn of_session(&self, user: &UserKey, session: &SessionHash) -> Vec<Arc<Cut>> {
@@ -288,8 +350,11 @@ impl Ticket {
 
 impl Drop for Ticket {
     fn drop(&mut self) {
-        let users = self.users.get_mut().unwrap_or_else(PoisonError::into_inner);
-        self.connections.leave(users, self.id);
+        let users = {
+            let mut users = self.users.lock().unwrap_or_else(PoisonError::into_inner);
+            users.take().unwrap_or_default()
+        };
+        self.connections.leave(&users, &self.sessions, self.id);
         self.cut.ended.store(true, Ordering::Release);
         self.cut.has_ended.notify_waiters();
     }
@@ -381,15 +446,17 @@ mod tests {
     #[tokio::test]
     async fn a_cut_hits_every_request_of_the_user_and_no_other() {
         let (reader, writer) = room();
-        let bobs = reader.register(vec![Stake::of(key("bob"), false)]).unwrap();
+        let bobs = reader
+            .register(vec![Stake::of(key("bob"), false)], &[])
+            .unwrap();
         let both = reader
-            .register(vec![
-                Stake::of(key("alice"), false),
-                Stake::of(key("bob"), false),
-            ])
+            .register(
+                vec![Stake::of(key("alice"), false), Stake::of(key("bob"), false)],
+                &[],
+            )
             .unwrap();
         let alices = reader
-            .register(vec![Stake::of(key("alice"), false)])
+            .register(vec![Stake::of(key("alice"), false)], &[])
             .unwrap();
         let watch = writer.cut(&[key("bob")], false, true);
         assert!(bobs.cut().has_fired() && both.cut().has_fired() && !alices.cut().has_fired());
@@ -409,7 +476,9 @@ mod tests {
     #[tokio::test]
     async fn what_does_not_end_is_not_counted() {
         let (reader, writer) = room();
-        let stuck = reader.register(vec![Stake::of(key("bob"), false)]).unwrap();
+        let stuck = reader
+            .register(vec![Stake::of(key("bob"), false)], &[])
+            .unwrap();
         assert_eq!(writer.cut(&[key("bob")], false, true).count(SHORT).await, 0);
         drop(stuck);
     }
@@ -418,25 +487,46 @@ mod tests {
     async fn the_table_has_a_size_and_who_leaves_makes_room() {
         let (reader, _writer) = room();
         let mut open: Vec<Ticket> = (0..limits::REQUESTS_UNDER_WAY_MAX)
-            .map(|_| reader.register(vec![Stake::of(key("bob"), false)]).unwrap())
+            .map(|_| {
+                reader
+                    .register(vec![Stake::of(key("bob"), false)], &[])
+                    .unwrap()
+            })
             .collect();
         assert!(
             reader
-                .register(vec![Stake::of(key("alice"), false)])
+                .register(vec![Stake::of(key("alice"), false)], &[])
                 .is_none()
         );
-        assert!(reader.register(vec![]).is_none());
+        assert!(reader.register(vec![], &[]).is_none());
         drop(open.pop());
-        assert!(reader.register(vec![]).is_some());
+        assert!(reader.register(vec![], &[]).is_some());
     }
 
     #[tokio::test]
     async fn api_keys_can_be_spared() {
         let (reader, writer) = room();
-        let by_key = reader.register(vec![Stake::of(key("bob"), true)]).unwrap();
+        let by_key = reader
+            .register(vec![Stake::of(key("bob"), true)], &[])
+            .unwrap();
         let _ = writer.cut(&[key("bob")], true, true);
         assert!(!by_key.cut().has_fired());
         let _ = writer.cut(&[key("bob")], false, true);
         assert!(by_key.cut().has_fired());
+    }
+
+    #[tokio::test]
+    async fn what_a_stranger_has_open_is_its_users_once_that_is_known() {
+        let (reader, writer) = room();
+        let early = reader.register(vec![], &[[1; 32]]).unwrap();
+        let other = reader.register(vec![], &[[2; 32]]).unwrap();
+        drop(reader.register(vec![], &[[1; 32]]));
+        reader.adopt(&[1; 32], &key("bob"));
+        reader.adopt(&[1; 32], &key("bob"));
+        assert_eq!(reader.connections().open_of(&key("bob")), 1);
+        let _ = writer.cut(&[key("bob")], false, true);
+        assert!(early.cut().has_fired() && !other.cut().has_fired());
+        drop(early);
+        assert_eq!(reader.connections().open_of(&key("bob")), 0);
     }
 }
