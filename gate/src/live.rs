@@ -6,6 +6,7 @@
 pub mod aliases;
 pub mod connections;
 pub mod contradictions;
+pub mod doors;
 pub mod introspection;
 pub mod judges;
 pub mod keys;
@@ -28,6 +29,7 @@ use portcullis_core::standing::Standing;
 use self::aliases::Aliases;
 use self::connections::{Connections, CutWatch};
 use self::contradictions::Contradictions;
+use self::doors::Doors;
 use self::passwords::Passwords;
 use self::refusals::Refusals;
 use self::seals::Seals;
@@ -40,6 +42,7 @@ struct Shared {
     status: StatusTable,
     sessions: Sessions,
     seals: Seals,
+    doors: Doors,
     aliases: Aliases,
     connections: Connections,
     refusals: Refusals,
@@ -72,6 +75,7 @@ pub fn open(
         status: StatusTable::new(),
         sessions: Sessions::new(store, bounds),
         seals: Seals::new(seal_key),
+        doors: Doors::default(),
         aliases: Aliases::default(),
         connections: Connections::default(),
         refusals: Refusals::new(refused),
@@ -110,6 +114,10 @@ impl Reader {
 
     pub fn sessions(&self) -> &Sessions {
         &self.0.sessions
+    }
+
+    pub fn doors(&self) -> &Doors {
+        &self.0.doors
     }
 
     pub fn seals(&self) -> &Seals {

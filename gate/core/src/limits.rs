@@ -88,6 +88,10 @@ pub const SESSIONS_UPKEEP_EVERY: Duration = Duration::from_secs(600);
 /// how long the gate waits for that.
 pub const SESSION_BIRTHS_MAX: u64 = 100_000;
 pub const SESSION_BIRTH_KEPT: Duration = Duration::from_secs(24 * 3600);
+/// Paths that the log was told may be logins that are not listed, and for how long
+/// that is remembered.
+pub const DOORS_TOLD_MAX: u64 = 1_000;
+pub const DOOR_TOLD: Duration = Duration::from_secs(24 * 3600);
 /// Of a client's `User-Agent`.
 pub const AGENT_BYTES_MAX: usize = 256;
 /// Verified tokens remembered.

@@ -77,6 +77,12 @@ fn read_trusted_header(section: &Section<'_>) -> Result<TrustedHeaderConfig, Not
             "is missing or empty, so the header would be believed from nobody; add from = [\"10.0.0.5\"], the addresses of the proxies that set it",
         ));
     }
+    if from.iter().any(|net| net.prefix_len() == 0) {
+        return Err(section.note(
+            "from",
+            "lists everybody, so anyone could claim to be anyone; list the addresses of the proxies that set the header",
+        ));
+    }
     Ok(TrustedHeaderConfig { header, from })
 }
 

@@ -117,12 +117,18 @@ pub(super) fn read_tenant(section: &Section<'_>) -> Result<TenantConfig, Noted> 
     })
 }
 
-/// The gate can't tie a value that it did not see being set to anybody's login.
+/// A word on nobody's session is none, and a sealed value says by itself whose it is.
 fn check_sealed(
     section: &Section<'_>,
     cookies: &[SessionCookieConfig],
     taught: bool,
 ) -> Result<(), Noted> {
+    if taught && cookies.is_empty() {
+        return Err(section.note(
+            "taught_by",
+            "says whose a session cookie is, and none is known; add [[tenants.session_cookies]]",
+        ));
+    }
     if taught && cookies.iter().any(|cookie| cookie.sealed) {
         return Err(section.note(
             "taught_by",

@@ -57,6 +57,11 @@ impl Asked {
         }
     }
 
+    /// The path of a request that may have changed something.
+    pub(super) fn changing_path(&self) -> Option<&str> {
+        (!self.method.is_safe()).then(|| self.uri.path())
+    }
+
     pub(super) const fn peer(&self) -> IpAddr {
         self.peer
     }

@@ -90,6 +90,9 @@ impl Scene<'_> {
             route.accepted(status, sets, said.verdict, &said.token)
         };
         let accepted = login.filter(is_accepted);
+        if login.is_none() && self.named.is_empty() && sets && status.as_u16() < 400 {
+            self.tell_of_door();
+        }
         let mut ties = Ties::new();
         match accepted {
             Some(tried) => {
@@ -103,6 +106,19 @@ impl Scene<'_> {
         }
         self.seal(response.headers_mut(), &ties);
         Ok(())
+    }
+
+    /// A session for a stranger who sent something in: perhaps a login.
+    fn tell_of_door(&self) {
+        let Some(path) = self.asked.changing_path() else {
+            return;
+        };
+        if self.worker.live.doors().is_news(self.tenant.id(), path) {
+            tracing::warn!(
+                tenant = %self.tenant.id(), path,
+                "the app set a session cookie here: if people log in here, add a [[tenants.logins]], or the gate can't keep them out"
+            );
+        }
     }
 
     /// The app accepted the password.
