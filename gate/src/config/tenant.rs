@@ -29,16 +29,10 @@ const UNKNOWN: [(&str, UnknownSessions); 2] = [
 ];
 
 pub(super) fn read_tenant(section: &Section<'_>) -> Result<TenantConfig, Noted> {
-    let id = section.required("id", "id = \"acme\"", |value| {
-        let text = scalar::text(value)?;
-        TenantId::parse(text).map_err(|error| format!("{text:?} is no tenant id: {error}"))
-    });
+    let id = section.required("id", "id = \"acme\"", tenant_id);
     let hosts = read_hosts(section);
-    let upstream = section.required(
-        "upstream",
-        "upstream = \"http://127.0.0.1:9000\"",
-        scalar::upstream,
-    );
+    let example = "upstream = \"http://127.0.0.1:9000\"";
+    let upstream = section.required("upstream", example, scalar::upstream);
     let names = section.optional("names", |value| scalar::word(value, &NAME_RULES));
     let names = names.map(Option::unwrap_or_default);
     let login_page = section.optional("login_page", scalar::path_and_query);
@@ -62,37 +56,29 @@ pub(super) fn read_tenant(section: &Section<'_>) -> Result<TenantConfig, Noted> 
     let (introspections, trusted_headers) = (introspections?, trusted_headers?);
     let (basic, taught_by, session_tokens) = (basic?, taught_by?, session_tokens?);
     let (cookies, session_cookies): (Vec<String>, Vec<_>) = cookies.into_iter().unzip();
-    let others = [
-        jwts.len(),
-        introspections.len(),
-        api_keys.len(),
-        session_tokens.len(),
-    ];
-    let others = others.iter().sum::<usize>() + trusted_headers.len();
-    let others = others + usize::from(basic.is_some()) + usize::from(taught_by.is_some());
-    check_ways_to_identify(section, &cookies, others, taught_by.is_some(), &logins)?;
+    let has_others = !(jwts.is_empty()
+        && introspections.is_empty()
+        && api_keys.is_empty()
+        && session_tokens.is_empty()
+        && trusted_headers.is_empty())
+        || basic.is_some();
+    let taught = taught_by.is_some();
+    check_ways_to_identify(section, &cookies, has_others, taught, &logins)?;
     check_sealed(section, &session_cookies, taught_by.is_some())?;
     check_given_tokens(section, &logins, session_tokens.len(), jwts.len())?;
     let mut tokens = Vec::new();
     let jwts = placed(&mut tokens, jwts, |jwt, place| jwt.place = place);
-    let introspections = placed(&mut tokens, introspections, |entry, place| {
-        entry.place = place;
-    });
-    let session_tokens = placed(&mut tokens, session_tokens, |entry, place| {
-        entry.place = place;
-    });
+    let introspections = placed(&mut tokens, introspections, |one, place| one.place = place);
+    let session_tokens = placed(&mut tokens, session_tokens, |one, place| one.place = place);
+    let sealed = session_cookies.iter().map(|cookie| cookie.sealed);
+    let trusted = trusted_headers.iter().map(|entry| entry.header.clone());
+    let key_headers = api_keys.iter().map(|source| source.header.clone());
     let sources = Sources {
         session_cookies: cookies,
-        sealed_cookies: session_cookies.iter().map(|cookie| cookie.sealed).collect(),
+        sealed_cookies: sealed.collect(),
         tokens,
-        trusted_headers: trusted_headers
-            .iter()
-            .map(|entry| entry.header.clone())
-            .collect(),
-        api_key_headers: api_keys
-            .iter()
-            .map(|source| source.header.clone())
-            .collect(),
+        trusted_headers: trusted.collect(),
+        api_key_headers: key_headers.collect(),
     };
     let login_page = login_page?.unwrap_or_else(|| default_login_page(&logins));
     Ok(TenantConfig {
@@ -115,6 +101,11 @@ pub(super) fn read_tenant(section: &Section<'_>) -> Result<TenantConfig, Noted> 
         logins: logins.into_iter().map(|(route, _)| route).collect(),
         logout: logout?,
     })
+}
+
+fn tenant_id(value: &DeValue<'_>) -> Result<TenantId, String> {
+    let text = scalar::text(value)?;
+    TenantId::parse(text).map_err(|error| format!("{text:?} is no tenant id: {error}"))
 }
 
 /// A word on nobody's session is none, and a sealed value says by itself whose it is.
@@ -210,11 +201,11 @@ fn default_login_page(logins: &[(LoginRoute, PathAndQuery)]) -> PathAndQuery {
 fn check_ways_to_identify(
     section: &Section<'_>,
     cookies: &[String],
-    other_ways: usize,
+    has_others: bool,
     taught: bool,
     logins: &[(LoginRoute, PathAndQuery)],
 ) -> Result<(), Noted> {
-    if cookies.is_empty() && other_ways == 0 && logins.is_empty() {
+    if cookies.is_empty() && !has_others && !taught && logins.is_empty() {
         return Err(section.note_whole(
             "has no way to tell users apart, so none could be kept out; add [[tenants.session_cookies]] with [[tenants.logins]], [[tenants.jwts]], [[tenants.introspection]], [[tenants.session_tokens]], [[tenants.api_keys]], [[tenants.trusted_headers]] or [tenants.basic]",
         ));

@@ -20,11 +20,12 @@ use super::answer::Said;
 use super::body::Answer;
 use super::connection::Client;
 use super::forward::{self, Exchange, Unanswered};
-use super::identify::{Named, Proof, identify, learn_passwords};
+use super::identify::{Found, Named, Proof, identify, learn_passwords};
 use super::respond::{self, Asked};
 use super::settle::Scene;
 use super::{WorkerRef, login, severing};
-use crate::live::connections::Stake;
+use crate::live::Reader;
+use crate::live::connections::{Stake, Ticket};
 use crate::live::tenants::Tenant;
 
 pub(super) async fn handle(
@@ -91,20 +92,7 @@ async fn pass(
         return Err(Refusal::SessionEnded);
     }
     // Registered before it is judged, so that a suspension finds it either way.
-    // An attempt proves nothing, and to cut it would tell a stranger who is out: it
-    // is judged when the app has answered.
-    let at_stake = stakes(named);
-    let ticket = live.register(at_stake, &found.unknown);
-    let ticket = Rc::new(ticket.ok_or(Refusal::Overloaded("requests under way"))?);
-    if found
-        .unknown
-        .iter()
-        .any(|hash| live.sessions().is_known(hash))
-    {
-        // It became somebody's between the look-up and here.
-        return Err(Refusal::CannotKnow("whose session has just begun"));
-    }
-    severing::hold(ticket.cut(), severing::REFUSAL_WAIT);
+    let ticket = register(live, &found)?;
     let question = || Question {
         identities: named.iter().map(|named| named.judged(live)).collect(),
         attempt: login.as_ref().map(|login| login.attempt(live)),
@@ -147,10 +135,9 @@ async fn pass(
                 Unanswered::Refused(refusal) => refusal,
                 // Judged anew: what cut it now speaks. If all is well again by now,
                 // the exchange is gone all the same.
-                Unanswered::Cut => match decide(&question(), (worker.clock)()) {
-                    Ok(_) => Refusal::SessionEnded,
-                    Err(refusal) => refusal,
-                },
+                Unanswered::Cut => decide(&question(), (worker.clock)())
+                    .err()
+                    .unwrap_or(Refusal::SessionEnded),
             });
         }
     };
@@ -160,6 +147,21 @@ async fn pass(
         .settle(attempt, &said, answered.response_mut())
         .await?;
     Ok(forward::relay(worker, answered, ticket))
+}
+
+/// Registered before it is judged, so that a suspension finds it either way. An
+/// attempt proves nothing, and to cut it would tell a stranger who is out: it is
+/// judged when the app has answered.
+fn register(live: &Reader, found: &Found) -> Result<Rc<Ticket>, Refusal> {
+    let ticket = live.register(stakes(&found.named), &found.unknown);
+    let ticket = ticket.ok_or(Refusal::Overloaded("requests under way"))?;
+    let is_known = |hash| live.sessions().is_known(hash);
+    if found.unknown.iter().any(is_known) {
+        // It became somebody's between the look-up and here.
+        return Err(Refusal::CannotKnow("whose session has just begun"));
+    }
+    severing::hold(ticket.cut(), severing::REFUSAL_WAIT);
+    Ok(Rc::new(ticket))
 }
 
 /// The rules that need no user: a head with one meaning, for a tenant of this gate.
