@@ -5,7 +5,11 @@ use libfuzzer_sys::fuzz_target;
 use portcullis_core::names::{NameRule, canonical, check};
 
 fuzz_target!(|text: &str| {
-    for rule in [NameRule::FoldCase, NameRule::KeepCase, NameRule::FoldAccents] {
+    for rule in [
+        NameRule::FoldCase,
+        NameRule::KeepCase,
+        NameRule::FoldAccents,
+    ] {
         let Ok(name) = canonical(text, rule) else {
             continue;
         };
