@@ -23,18 +23,26 @@ pub fn drop_unjudged(
     if watched.is_empty() {
         return;
     }
+    let hides_any = |value: &[u8]| {
+        // Most values hold no '=' at all, and nothing is hidden without one.
+        if !value.contains(&b'=') {
+            return false;
+        }
+        let mut folded = watched.iter().map(|wanted| fold(wanted.as_bytes()));
+        folded.any(|wanted| hides(value, &wanted))
+    };
     let judged = |name: &[u8], value: &[u8]| -> bool {
         if let Some(cookie) = sources
             .session_cookies
             .iter()
             .position(|w| w.as_bytes() == name)
         {
-            let plain = is_plain(value) && !hides(value, &fold(name));
+            let plain = is_plain(value) && !hides_any(value);
             return plain || is_known(cookie, &canonical_cookie_value(value));
         }
         // A token's text is verified as it stands, and what is none may hide a session.
         if watched.iter().any(|wanted| wanted.as_bytes() == name) {
-            return is_plain(value);
+            return is_plain(value) && !hides_any(value);
         }
         !watched.iter().any(|wanted| {
             let wanted = fold(wanted.as_bytes());
@@ -199,6 +207,8 @@ mod tests {
             "my%5Fsession=abc",
             "\"my_session\"=abc",
             "JWT=abc",
+            "jwt= my_session=abc",
+            "my_session= jwt=abc",
             "my_session\u{a0}=abc",
             "my_session\u{85}=abc",
             "\u{feff}my_session=abc",
