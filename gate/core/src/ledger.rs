@@ -89,6 +89,14 @@ pub enum Event {
     HoldEnded {
         hold: HoldName,
     },
+    /// What a batch had done was undone, in one step: nobody is let in between.
+    HoldsPutBack {
+        lifted: Vec<HoldName>,
+        /// As they were before the batch.
+        placed: Vec<Hold>,
+        /// Whether the API keys are to stay refused, whatever the holds say.
+        api_keys_disabled: bool,
+    },
     SessionsRevoked,
     /// One session of the user was ended by an administrator.
     SessionRevoked {
@@ -131,6 +139,7 @@ impl Event {
             Self::HoldStarted { .. } => "hold_started",
             Self::HoldsLifted { .. } => "holds_lifted",
             Self::HoldEnded { .. } => "hold_ended",
+            Self::HoldsPutBack { .. } => "holds_put_back",
             Self::SessionsRevoked => "sessions_revoked",
             Self::SessionRevoked { .. } => "session_revoked",
             Self::ProfileChanged { .. } => "profile_changed",
@@ -143,6 +152,26 @@ impl Event {
         }
     }
 
+    /// The holds that the event placed.
+    pub fn placed(&self) -> &[Hold] {
+        match self {
+            Self::HoldPlaced { hold } => std::slice::from_ref(hold),
+            Self::HoldsPutBack { placed, .. } => placed,
+            Self::HoldStarted { .. }
+            | Self::HoldsLifted { .. }
+            | Self::HoldEnded { .. }
+            | Self::SessionsRevoked
+            | Self::SessionRevoked { .. }
+            | Self::ProfileChanged { .. }
+            | Self::Deleted
+            | Self::TokenCreated { .. }
+            | Self::TokenRevoked { .. }
+            | Self::TokenRotated { .. }
+            | Self::Exported
+            | Self::Refused { .. } => &[],
+        }
+    }
+
     /// Whether the event changes what is known about a user.
     pub const fn changes_user(&self) -> bool {
         match self {
@@ -150,6 +179,7 @@ impl Event {
             | Self::HoldStarted { .. }
             | Self::HoldsLifted { .. }
             | Self::HoldEnded { .. }
+            | Self::HoldsPutBack { .. }
             | Self::SessionsRevoked
             | Self::SessionRevoked { .. }
             | Self::ProfileChanged { .. }
@@ -228,6 +258,15 @@ pub fn apply(user: &User, entry: &Entry) -> User {
             next.holds.retain(|other| other.name != *hold);
             settle_api_keys(&mut next, true);
         }
+        Event::HoldsPutBack {
+            lifted,
+            placed,
+            api_keys_disabled,
+        } => {
+            put_back(&mut next, lifted, placed, entry);
+            next.api_keys_disabled = *api_keys_disabled
+                || (next.holds.iter()).any(|hold| hold.begun && hold.disables_api_keys);
+        }
         Event::SessionsRevoked => revoke_sessions(&mut next, entry),
         Event::ProfileChanged { profile } => next.profile = profile.clone(),
         Event::Deleted => {
@@ -246,6 +285,18 @@ pub fn apply(user: &User, entry: &Entry) -> User {
         | Event::Refused { .. } => {}
     }
     next
+}
+
+fn put_back(user: &mut User, lifted: &[HoldName], placed: &[Hold], entry: &Entry) {
+    user.holds.retain(|hold| {
+        !lifted.contains(&hold.name) && placed.iter().all(|other| other.name != hold.name)
+    });
+    for hold in placed {
+        user.holds.push(hold.clone());
+        if hold.in_force(entry.draft.at) {
+            begin(user, &hold.name, entry);
+        }
+    }
 }
 
 /// What a hold does when it comes into force.

@@ -91,6 +91,7 @@ impl Gate {
             tokens: Arc::clone(&tokens),
             live: reader.clone(),
             query_token: config.admin.query_token,
+            stopping: stopping.clone(),
             ready: Arc::new(readiness(reader.clone(), store)),
         };
         spawn_admin(admin_listener, state, stopping).map_err(StartError::Runtime)?;

@@ -6,8 +6,10 @@ mod access;
 mod ask;
 mod audit;
 mod body;
+mod bulk;
 mod circularo;
 mod credential;
+mod events;
 mod filter;
 mod guard;
 mod health;
@@ -30,9 +32,12 @@ mod tests;
 use std::sync::Arc;
 
 use axum::Router;
+use axum::body::Body;
 use axum::http::Uri;
 use axum::middleware;
+use axum::response::Response;
 use axum::routing::{MethodFilter, MethodRouter, get};
+use tokio::sync::watch;
 
 use self::access::Call;
 use self::ask::{Answer, Api, Ask};
@@ -51,6 +56,8 @@ pub struct AdminState {
     pub live: Reader,
     /// Whether the Circularo calls take `?token=`.
     pub query_token: bool,
+    /// Turns true when the gate stops; what would go on without end ends then.
+    pub stopping: watch::Receiver<bool>,
     /// Whether the gate can do its work, or what it lacks. Must not block.
     pub ready: Arc<dyn Fn() -> Result<(), String> + Send + Sync>,
 }
@@ -93,6 +100,9 @@ pub fn router(state: AdminState) -> Router {
             on(DELETE, Call::RevokeSessions, sessions::revoke_one),
         )
         .route("/api/v1/audit", on(GET, Call::Audit, audit::list))
+        .route("/api/v1/bulk", long(POST, Call::Bulk, bulk::run))
+        .route("/api/v1/bulk/{id}/undo", long(POST, Call::Bulk, bulk::undo))
+        .route("/api/v1/events", long(GET, Call::Events, events::follow))
         .route("/api/v1/tokens", tokens)
         .route(
             "/api/v1/tokens/{id}",
@@ -124,6 +134,17 @@ where
 {
     axum::routing::on(method, move |state, request| {
         ask::answer(state, request, call, handler)
+    })
+}
+
+/// As [`on`], for calls that answer with a stream.
+fn long<F, Fut>(method: MethodFilter, call: Call, handler: F) -> MethodRouter<Arc<Api>>
+where
+    F: Fn(Ask, Body) -> Fut + Clone + Send + Sync + 'static,
+    Fut: Future<Output = Result<Response, Problem>> + Send + 'static,
+{
+    axum::routing::on(method, move |state, request| {
+        ask::answer_long(state, request, call, handler)
     })
 }
 

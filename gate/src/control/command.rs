@@ -81,6 +81,30 @@ impl Default for Suspend {
     }
 }
 
+impl Suspend {
+    /// The hold that is to stand.
+    pub(super) fn hold(&self, by: &Caller, note: &Note, now: Timestamp) -> Hold {
+        Hold {
+            name: self.hold.clone(),
+            kind: self.kind,
+            access: self.access,
+            reason: self.reason.clone(),
+            reason_text: self.reason_text.clone(),
+            source: by.source,
+            actor: by.actor.clone(),
+            approver: note.approver.clone(),
+            ticket: note.ticket.clone(),
+            comment: note.comment.clone(),
+            placed_at: now,
+            starts_at: self.starts_at.unwrap_or(now),
+            ends_at: self.ends_at,
+            disables_api_keys: self.disable_api_keys,
+            revokes_sessions: self.revoke_sessions,
+            begun: false,
+        }
+    }
+}
+
 #[derive(Clone, Debug)]
 pub struct Restore {
     /// `None`: every hold that the caller may lift.
@@ -149,6 +173,10 @@ impl Commander {
         (self.clock)()
     }
 
+    pub(super) fn effects(&self) -> &Effects {
+        &self.effects
+    }
+
     pub fn store(&self) -> &Arc<SqliteStore> {
         &self.store
     }
@@ -163,24 +191,7 @@ impl Commander {
     ) -> Result<Done, CommandError> {
         refuse_oneself(by, key)?;
         let now = self.now();
-        let hold = Hold {
-            name: ask.hold.clone(),
-            kind: ask.kind,
-            access: ask.access,
-            reason: ask.reason.clone(),
-            reason_text: ask.reason_text.clone(),
-            source: by.source,
-            actor: by.actor.clone(),
-            approver: note.approver.clone(),
-            ticket: note.ticket.clone(),
-            comment: note.comment.clone(),
-            placed_at: now,
-            starts_at: ask.starts_at.unwrap_or(now),
-            ends_at: ask.ends_at,
-            disables_api_keys: ask.disable_api_keys,
-            revokes_sessions: ask.revoke_sessions,
-            begun: false,
-        };
+        let hold = ask.hold(by, note, now);
         self.change(by, key, note, terms, |user| {
             plan::suspend(user, hold.clone(), now)
         })
@@ -296,7 +307,7 @@ impl Commander {
         }
     }
 
-    fn draft(&self, by: &Caller, key: &UserKey, note: &Note, event: Event) -> Draft {
+    pub(super) fn draft(&self, by: &Caller, key: &UserKey, note: &Note, event: Event) -> Draft {
         Draft {
             at: self.now(),
             tenant: TenantId::parse(key.tenant()).ok(),
@@ -342,6 +353,22 @@ impl Commander {
 
     /// What the change would do, without doing it.
     fn rehearsed(&self, key: &UserKey, user: &User, draft: Draft) -> Done {
+        let (after, receipt) = self.rehearse(key, user, draft);
+        Done {
+            key: key.clone(),
+            user: after,
+            unchanged: false,
+            dry_run: true,
+            receipt,
+        }
+    }
+
+    /// The receipt that there would be.
+    pub(super) fn forecast(&self, key: &UserKey, user: &User, draft: Draft) -> Receipt {
+        self.rehearse(key, user, draft).1
+    }
+
+    fn rehearse(&self, key: &UserKey, user: &User, draft: Draft) -> (User, Receipt) {
         let seq = Revision(user.revision.0 + 1);
         let event = draft.event.clone();
         let after = apply(user, &Entry { seq, draft });
@@ -352,18 +379,12 @@ impl Commander {
         receipt.revision = user.revision;
         receipt.gates_in_force = 0;
         receipt.in_force_at = None;
-        Done {
-            key: key.clone(),
-            user: after,
-            unchanged: false,
-            dry_run: true,
-            receipt,
-        }
+        (after, receipt)
     }
 }
 
 impl Receipt {
-    fn of(effect: &Effect) -> Self {
+    pub(super) fn of(effect: &Effect) -> Self {
         Self {
             revision: effect.seq,
             sessions_revoked: effect.sessions_revoked,
@@ -393,14 +414,18 @@ fn unchanged(key: &UserKey, user: User) -> Done {
     }
 }
 
+impl Caller {
+    /// Whether the caller is also that user: a token by the user's name.
+    pub fn is(&self, key: &UserKey) -> bool {
+        let tenant = self.tenant.as_ref();
+        tenant.is_none_or(|tenant| tenant.as_str() == key.tenant()) && self.actor == key.user()
+    }
+}
+
 /// An administrator who is also a user under the same name must not lock itself
 /// out by a slip.
-fn refuse_oneself(by: &Caller, key: &UserKey) -> Result<(), CommandError> {
-    let own_tenant = by
-        .tenant
-        .as_ref()
-        .is_none_or(|tenant| tenant.as_str() == key.tenant());
-    if own_tenant && by.actor == key.user() {
+pub(super) fn refuse_oneself(by: &Caller, key: &UserKey) -> Result<(), CommandError> {
+    if by.is(key) {
         Err(CommandError::Oneself)
     } else {
         Ok(())

@@ -3,14 +3,14 @@
 //! A token is 32 random bytes, so a plain SHA-256 is enough: there is nothing to
 //! guess. Looking it up by its hash compares nothing secret byte by byte.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, PoisonError, RwLock};
 
 use aws_lc_rs::digest;
 use aws_lc_rs::rand::SecureRandom;
 use base64::Engine;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
-use portcullis_core::ids::TenantId;
+use portcullis_core::ids::{TenantId, UserKey};
 use portcullis_core::ledger::{Draft, Event, Role};
 use portcullis_core::time::Timestamp;
 use portcullis_core::user::Source;
@@ -52,6 +52,18 @@ pub enum TokenError {
     Append(#[from] AppendError),
     #[error(transparent)]
     Read(#[from] ReadError),
+}
+
+/// The users who own an administrator's token: by its tenant, if it is of one, and
+/// by its name.
+#[derive(Clone, Debug, Default)]
+pub struct Admins(HashSet<(Option<TenantId>, String)>);
+
+impl Admins {
+    pub fn has(&self, key: &UserKey) -> bool {
+        let of = |tenant| self.0.contains(&(tenant, key.user().to_owned()));
+        of(None) || of(TenantId::parse(key.tenant()).ok())
+    }
 }
 
 /// The tokens that this gate knows.
@@ -133,6 +145,19 @@ impl Tokens {
             row.revoked_at = row.revoked_at.or(Some(now));
         }
         Ok(revoked.is_some())
+    }
+
+    /// Who owns an administrator's token in force.
+    pub fn admins(&self, now: Timestamp) -> Admins {
+        let by_hash = self.by_hash.read().unwrap_or_else(PoisonError::into_inner);
+        let admins = by_hash.values().filter(|row| match row.role {
+            Role::GlobalAdmin | Role::TenantAdmin => {
+                row.revoked_at.is_none() && row.expires_at.is_none_or(|end| now < end)
+            }
+            Role::Support | Role::Auditor => false,
+        });
+        let owners = admins.map(|row| (row.tenant.clone(), row.name.clone()));
+        Admins(owners.collect())
     }
 
     /// All tokens, the oldest first; their secrets are known to nobody here.

@@ -377,6 +377,11 @@ impl CutWatch {
         Self { cuts }
     }
 
+    /// Whether there was nothing to cut.
+    pub const fn is_empty(&self) -> bool {
+        self.cuts.is_empty()
+    }
+
     /// How many requests ended because of the cut, waiting at most `wait` for all
     /// of them to be gone.
     pub async fn count(self, wait: Duration) -> u64 {

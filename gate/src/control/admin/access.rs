@@ -15,6 +15,9 @@ pub(super) enum Call {
     /// The Circularo call, which suspends or restores; see also [`Call::EditUser`].
     PutUser,
     EditUser,
+    /// Suspends or restores many, and takes such a batch back.
+    Bulk,
+    Events,
     CreateToken,
     ListTokens,
     RevokeToken,
@@ -24,7 +27,7 @@ const NO: bool = false;
 const YES: bool = true;
 
 /// A row a call; the columns are as [`column`] numbers them.
-pub(super) const TABLE: [(Call, [bool; 4]); 12] = [
+pub(super) const TABLE: [(Call, [bool; 4]); 14] = [
     //                      global-admin, tenant-admin, support, auditor
     (Call::ShowUser, /*  */ [YES, YES, YES, YES]),
     (Call::ListUsers, /* */ [YES, YES, YES, YES]),
@@ -35,6 +38,8 @@ pub(super) const TABLE: [(Call, [bool; 4]); 12] = [
     (Call::RevokeSessions, [YES, YES, YES, NO]),
     (Call::PutUser, /*   */ [YES, YES, YES, NO]),
     (Call::EditUser, /*  */ [YES, YES, NO, NO]),
+    (Call::Bulk, /*      */ [YES, YES, YES, NO]),
+    (Call::Events, /*    */ [YES, YES, YES, YES]),
     // A tenant-admin's reach ends at its own tenant: see `tokens`.
     (Call::CreateToken, [YES, YES, NO, NO]),
     (Call::ListTokens, /**/ [YES, YES, NO, NO]),

@@ -1,6 +1,6 @@
 //! `GET /api/v1/audit`: the ledger, newest first.
 
-use portcullis_core::ids::{Revision, UserId};
+use portcullis_core::ids::{BatchId, Revision, UserId};
 use portcullis_core::time::Timestamp;
 use serde_json::json;
 
@@ -10,16 +10,17 @@ use super::times;
 use super::view::EntryView;
 use crate::control::store::AuditQuery;
 
-const PARAMETERS: [&str; 8] = [
-    "tenant", "user", "actor", "action", "since", "until", "limit", "cursor",
+const PARAMETERS: [&str; 9] = [
+    "tenant", "user", "actor", "action", "batch", "since", "until", "limit", "cursor",
 ];
 
 /// As [`portcullis_core::ledger::Event::action`] names them.
-const ACTIONS: [&str; 13] = [
+const ACTIONS: [&str; 14] = [
     "hold_placed",
     "hold_started",
     "holds_lifted",
     "hold_ended",
+    "holds_put_back",
     "sessions_revoked",
     "session_revoked",
     "profile_changed",
@@ -53,6 +54,7 @@ pub(super) async fn list(ask: Ask) -> Result<Answer, Problem> {
         user: user.and_then(|key| UserId::parse(key.user()).ok()),
         actor: ask.query.find("actor").map(str::to_owned),
         action,
+        batch: ask.query.find("batch").map(batch_id).transpose()?,
         since: time("since")?,
         until: time("until")?,
         before: ask.query.find("cursor").map(read_cursor).transpose()?,
@@ -63,6 +65,10 @@ pub(super) async fn list(ask: Ask) -> Result<Answer, Problem> {
     let next = page.next.map(|seq| seq.to_string());
     let entries: Vec<EntryView> = page.entries.into_iter().map(EntryView::of).collect();
     Answer::ok(&json!({ "entries": entries, "next_cursor": next }))
+}
+
+pub(super) fn batch_id(text: &str) -> Result<BatchId, Problem> {
+    BatchId::parse(text).map_err(|error| Problem::field("batch", error.to_string()))
 }
 
 fn check_action(text: &str) -> Result<String, Problem> {

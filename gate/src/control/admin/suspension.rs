@@ -15,68 +15,96 @@ use crate::control::ledger::Ledger;
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct SuspendFields {
-    reason: Option<String>,
-    suspension_reason: Option<String>,
-    kind: Option<Kind>,
-    allow_password_reset: Option<bool>,
-    access: Option<Access>,
-    revoke_sessions: Option<bool>,
-    disable_api_keys: Option<bool>,
-    starts_at: Option<String>,
-    ends_at: Option<String>,
-    hold: Option<String>,
-    approver: Option<String>,
-    ticket: Option<String>,
-    comment: Option<String>,
-    notify: Option<bool>,
-    dry_run: Option<bool>,
+pub(super) struct SuspendFields {
+    pub(super) reason: Option<String>,
+    pub(super) suspension_reason: Option<String>,
+    pub(super) kind: Option<Kind>,
+    pub(super) allow_password_reset: Option<bool>,
+    pub(super) access: Option<Access>,
+    pub(super) revoke_sessions: Option<bool>,
+    pub(super) disable_api_keys: Option<bool>,
+    pub(super) starts_at: Option<String>,
+    pub(super) ends_at: Option<String>,
+    pub(super) hold: Option<String>,
+    pub(super) approver: Option<String>,
+    pub(super) ticket: Option<String>,
+    pub(super) comment: Option<String>,
+    pub(super) notify: Option<bool>,
+    pub(super) dry_run: Option<bool>,
 }
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct RestoreFields {
-    hold: Option<String>,
-    reason: Option<String>,
-    approver: Option<String>,
-    ticket: Option<String>,
-    comment: Option<String>,
-    restore_api_keys: Option<bool>,
-    dry_run: Option<bool>,
+pub(super) struct RestoreFields {
+    pub(super) hold: Option<String>,
+    pub(super) reason: Option<String>,
+    pub(super) approver: Option<String>,
+    pub(super) ticket: Option<String>,
+    pub(super) comment: Option<String>,
+    pub(super) restore_api_keys: Option<bool>,
+    pub(super) dry_run: Option<bool>,
+}
+
+impl SuspendFields {
+    /// What they ask for; durations count from `now`.
+    pub(super) fn read(self, now: Timestamp) -> Result<(Suspend, Note), Problem> {
+        if self.notify == Some(true) {
+            return Err(Problem::field("notify", "notifications are not built yet")
+                .mend("leave it out, or say false"));
+        }
+        let kind = kind(self.kind, self.allow_password_reset)?;
+        let (reason, reason_text) = reasons(self.reason, self.suspension_reason)?;
+        let moment = |field, text: Option<String>| -> Result<Option<Timestamp>, Problem> {
+            text.map(|text| times::moment(field, &text, now))
+                .transpose()
+        };
+        let access = self.access.unwrap_or_default();
+        // Who may go on looking keeps what they look with, unless the caller says otherwise.
+        let keeps = access == Access::ReadOnly;
+        let wanted = Suspend {
+            hold: body::hold_name(self.hold.as_deref())?.unwrap_or_else(HoldName::admin),
+            kind,
+            access,
+            reason,
+            reason_text,
+            starts_at: moment("starts_at", self.starts_at)?,
+            ends_at: moment("ends_at", self.ends_at)?,
+            revoke_sessions: self.revoke_sessions.unwrap_or(!keeps),
+            disable_api_keys: self.disable_api_keys.unwrap_or(!keeps),
+        };
+        Ok((wanted, note(self.approver, self.ticket, self.comment)?))
+    }
+}
+
+impl RestoreFields {
+    pub(super) fn read(self) -> Result<(Restore, Note), Problem> {
+        let wanted = Restore {
+            hold: body::hold_name(self.hold.as_deref())?,
+            restore_api_keys: self.restore_api_keys.unwrap_or(true),
+        };
+        // The ledger has one place for words: both stand there, a line each.
+        let said = [
+            body::text("reason", self.reason)?,
+            body::text("comment", self.comment)?,
+        ];
+        let said: Vec<String> = said.into_iter().flatten().collect();
+        let comment = (!said.is_empty()).then(|| said.join("\n"));
+        let note = Note {
+            comment,
+            ..note(self.approver, self.ticket, None)?
+        };
+        Ok((wanted, note))
+    }
 }
 
 pub(super) async fn suspend(ask: Ask) -> Result<Answer, Problem> {
     ask.query.refuse_unknown(&["tenant"])?;
     let key = ask.user_key()?;
     let fields: SuspendFields = body::parse(&ask.body)?;
-    if fields.notify == Some(true) {
-        return Err(Problem::field("notify", "notifications are not built yet")
-            .mend("leave it out, or say false"));
-    }
     let commander = &ask.api.state.commander;
-    let now = commander.now();
-    let kind = kind(fields.kind, fields.allow_password_reset)?;
-    let (reason, reason_text) = reasons(fields.reason, fields.suspension_reason)?;
-    let moment = |field, text: Option<String>| -> Result<Option<Timestamp>, Problem> {
-        text.map(|text| times::moment(field, &text, now))
-            .transpose()
-    };
-    let access = fields.access.unwrap_or_default();
-    // Who may go on looking keeps what they look with, unless the caller says otherwise.
-    let keeps = access == Access::ReadOnly;
-    let wanted = Suspend {
-        hold: body::hold_name(fields.hold.as_deref())?.unwrap_or_else(HoldName::admin),
-        kind,
-        access,
-        reason,
-        reason_text,
-        starts_at: moment("starts_at", fields.starts_at)?,
-        ends_at: moment("ends_at", fields.ends_at)?,
-        revoke_sessions: fields.revoke_sessions.unwrap_or(!keeps),
-        disable_api_keys: fields.disable_api_keys.unwrap_or(!keeps),
-    };
-    let note = note(fields.approver, fields.ticket, fields.comment)?;
-    let terms = ask.terms("suspend", fields.dry_run.unwrap_or(false))?;
+    let dry_run = fields.dry_run.unwrap_or(false);
+    let (wanted, note) = fields.read(commander.now())?;
+    let terms = ask.terms("suspend", dry_run)?;
     let done = commander
         .suspend(&ask.caller, &key, &wanted, &note, terms)
         .await?;
@@ -87,22 +115,8 @@ pub(super) async fn restore(ask: Ask) -> Result<Answer, Problem> {
     ask.query.refuse_unknown(&["tenant"])?;
     let key = ask.user_key()?;
     let fields: RestoreFields = body::parse(&ask.body)?;
-    let wanted = Restore {
-        hold: body::hold_name(fields.hold.as_deref())?,
-        restore_api_keys: fields.restore_api_keys.unwrap_or(true),
-    };
-    // The ledger has one place for words: both stand there, a line each.
-    let said = [
-        body::text("reason", fields.reason)?,
-        body::text("comment", fields.comment)?,
-    ];
-    let said: Vec<String> = said.into_iter().flatten().collect();
-    let comment = (!said.is_empty()).then(|| said.join("\n"));
-    let note = Note {
-        comment,
-        ..note(fields.approver, fields.ticket, None)?
-    };
     let dry_run = fields.dry_run.unwrap_or(false);
+    let (wanted, note) = fields.read()?;
     let terms = ask.terms("restore", dry_run)?;
     let commander = &ask.api.state.commander;
     let before = commander.read(&key).await?;

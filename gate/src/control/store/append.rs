@@ -3,6 +3,7 @@
 
 use portcullis_core::ids::{Revision, UserKey};
 use portcullis_core::ledger::{Draft, Entry, Event};
+use portcullis_core::user::User;
 use rusqlite::{Connection, OptionalExtension, params};
 
 use super::columns::Number;
@@ -60,7 +61,7 @@ pub(super) fn append(
     let before = match &key {
         Some(key) => people::find(tx, key)?.unwrap_or_default(),
         None if draft.event.changes_user() => return Err(AppendError::Nameless.into()),
-        None => portcullis_core::user::User::default(),
+        None => User::default(),
     };
     if let Expect::At(revision) = expect
         && revision != before.revision
@@ -70,26 +71,39 @@ pub(super) fn append(
         }
         .into());
     }
-    let entry = Entry {
-        seq: insert(tx, &draft, &body, idempotency)?,
-        draft,
-    };
-    if let Some(key) = key
-        && entry.draft.event.changes_user()
-    {
-        let after = portcullis_core::ledger::apply(&before, &entry);
-        people::write(tx, &key, &before, &after)?;
-        if let Event::SessionRevoked { session } = &entry.draft.event {
-            sessions::end_of_all(tx, key.tenant(), &session.0)?;
-        }
-    }
+    let (entry, _) = add(tx, draft, &body, &before, idempotency)?;
     Ok(Appended {
         entry,
         repeated: false,
     })
 }
 
-fn encode(draft: &Draft) -> Result<String, Refused> {
+/// Writes the entry behind all others, and the user as it is from then on.
+pub(super) fn add(
+    tx: &Connection,
+    draft: Draft,
+    body: &str,
+    before: &User,
+    idempotency: Option<&IdempotencyKey>,
+) -> Result<(Entry, User), Refused> {
+    let entry = Entry {
+        seq: insert(tx, &draft, body, idempotency)?,
+        draft,
+    };
+    let after = portcullis_core::ledger::apply(before, &entry);
+    let draft = &entry.draft;
+    if let Some((tenant, user)) = draft.tenant.as_ref().zip(draft.user.as_ref())
+        && draft.event.changes_user()
+    {
+        people::write(tx, &UserKey::new(tenant, user), before, &after)?;
+        if let Event::SessionRevoked { session } = &draft.event {
+            sessions::end_of_all(tx, tenant.as_str(), &session.0)?;
+        }
+    }
+    Ok((entry, after))
+}
+
+pub(super) fn encode(draft: &Draft) -> Result<String, Refused> {
     let body =
         serde_json::to_string(draft).map_err(|error| Fault::garbled("the new entry", error))?;
     if body.len() > ENTRY_BYTES_MAX {
@@ -102,7 +116,7 @@ fn encode(draft: &Draft) -> Result<String, Refused> {
     Ok(body)
 }
 
-fn appended_before(tx: &Connection, key: &IdempotencyKey) -> Result<Option<Entry>, Refused> {
+pub(super) fn appended_before(tx: &Connection, key: &IdempotencyKey) -> Result<Option<Entry>, Refused> {
     let sql = "SELECT seq, body, request_hash = ?2 FROM events WHERE idempotency = ?1";
     let found = tx
         .prepare_cached(sql)?
@@ -128,8 +142,8 @@ fn insert(
     idempotency: Option<&IdempotencyKey>,
 ) -> Result<Revision, Refused> {
     let sql = "INSERT INTO events
-                   (seq, at, tenant, user, actor, action, body, idempotency, request_hash)
-               VALUES ((SELECT coalesce(max(seq), 0) + 1 FROM events), ?, ?, ?, ?, ?, ?, ?, ?)
+                   (seq, at, tenant, user, actor, action, body, idempotency, request_hash, batch)
+               VALUES ((SELECT coalesce(max(seq), 0) + 1 FROM events), ?, ?, ?, ?, ?, ?, ?, ?, ?)
                RETURNING seq";
     let seq: Number = tx.prepare_cached(sql)?.query_row(
         params![
@@ -141,6 +155,7 @@ fn insert(
             body,
             idempotency.map(IdempotencyKey::as_str),
             idempotency.map(IdempotencyKey::request_hash),
+            draft.batch.as_ref().map(|batch| batch.as_str()),
         ],
         |row| row.get(0),
     )?;

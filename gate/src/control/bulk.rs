@@ -1,0 +1,389 @@
+//! Many users suspended or restored by one call, or a batch of such changes undone:
+//! in chunks, each durable by itself, so that a single change never waits long, who
+//! hangs up stops it, and a retry goes on where the first attempt ended.
+
+mod deed;
+mod source;
+
+use std::sync::Arc;
+
+use portcullis_core::ids::{HoldName, UserKey};
+use portcullis_core::limits;
+use portcullis_core::user::User;
+use tokio::sync::{mpsc, watch};
+
+use self::deed::Decided;
+use super::command::{Caller, CommandError, Commander, Note, Receipt};
+use super::ledger::{IdempotencyKey, ReadError};
+use super::store::{Changed, Decision, Each, UserFilter};
+use super::tokens::Admins;
+
+pub use deed::Deed;
+pub use source::{Source, Target};
+
+/// The key of a user's change, for retries.
+pub type Retry = Arc<dyn Fn(&UserKey) -> Option<IdempotencyKey> + Send + Sync>;
+
+/// A bulk call.
+pub struct Bulk {
+    pub commander: Arc<Commander>,
+    pub by: Caller,
+    pub deed: Deed,
+    /// Names the batch.
+    pub note: Note,
+    /// Whom the filter found must still be like that when the turn comes.
+    pub filter: Option<UserFilter>,
+    pub retry: Option<Retry>,
+    pub dry_run: bool,
+    pub admins: Admins,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// A dry run: would be.
+    Changed,
+    Unchanged,
+    Refused,
+}
+
+/// What stands out about a user.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Flag {
+    /// The caller itself.
+    Oneself,
+    /// Owner of an administrator's token.
+    Admin,
+    /// Never heard of before.
+    Unknown,
+    /// Done by an earlier attempt with the same idempotency key.
+    Repeated,
+    /// Not as the filter wants it any more.
+    Passed,
+}
+
+impl Flag {
+    pub const ALL: [Self; 5] = [
+        Self::Oneself,
+        Self::Admin,
+        Self::Unknown,
+        Self::Repeated,
+        Self::Passed,
+    ];
+
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Oneself => "self",
+            Self::Admin => "admin",
+            Self::Unknown => "unknown",
+            Self::Repeated => "repeated",
+            Self::Passed => "passed",
+        }
+    }
+}
+
+/// What came of one user.
+#[derive(Debug)]
+pub struct Line {
+    pub asked: String,
+    /// `None`: the name can't be one of a user.
+    pub key: Option<UserKey>,
+    pub outcome: Outcome,
+    /// Why it was refused.
+    pub why: Option<Why>,
+    /// Of what was changed, now or by an earlier attempt.
+    pub receipt: Option<Receipt>,
+    pub flags: Vec<Flag>,
+    /// Undoing: left alone, because somebody changed them since.
+    pub changed_since: Vec<HoldName>,
+    /// Undoing: not placed again, because their end has passed.
+    pub over: Vec<HoldName>,
+}
+
+/// Why a user was refused.
+#[derive(Clone, Debug)]
+pub enum Why {
+    Command(CommandError),
+    /// The name is none, as the text says.
+    Name(String),
+}
+
+/// Why a bulk call ended before its end.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum Stopped {
+    #[error(transparent)]
+    Command(#[from] CommandError),
+    #[error("the gate is stopping")]
+    Stopping,
+}
+
+/// Users in one go, and what was written about them.
+struct Chunk {
+    lines: Vec<Line>,
+    /// Holds that were placed begin later: not in force though durable.
+    waits: Vec<bool>,
+}
+
+impl Bulk {
+    /// Does it all, and hands out the lines of each chunk when they are true: the
+    /// changes durable and in force. Ends early when nobody takes them any more.
+    pub async fn run(
+        self: Arc<Self>,
+        source: Source,
+        stopping: watch::Receiver<bool>,
+        lines: mpsc::Sender<Result<Vec<Line>, Stopped>>,
+    ) {
+        // The next chunk is written while the effects of this one are awaited.
+        let (written, mut chunks) = mpsc::channel(1);
+        let work = Arc::clone(&self).write_all(source, stopping, written);
+        let writing = tokio::spawn(work);
+        while let Some(chunk) = chunks.recv().await {
+            let settled = match chunk {
+                Ok(chunk) => self.settle(chunk).await.map_err(Stopped::from),
+                Err(stopped) => Err(stopped),
+            };
+            let over = settled.is_err();
+            let sent = tokio::time::timeout(limits::BULK_CLIENT_STALL, lines.send(settled));
+            if !matches!(sent.await, Ok(Ok(()))) || over {
+                break;
+            }
+        }
+        // It stops at the chunk that it is at.
+        drop(chunks);
+        if writing.await.is_err() {
+            tracing::error!("a bulk call broke off");
+        }
+    }
+
+    async fn write_all(
+        self: Arc<Self>,
+        mut source: Source,
+        stopping: watch::Receiver<bool>,
+        written: mpsc::Sender<Result<Chunk, Stopped>>,
+    ) {
+        loop {
+            if *stopping.borrow() {
+                let _ = written.send(Err(Stopped::Stopping)).await;
+                return;
+            }
+            let store = Arc::clone(self.commander.store());
+            let chunk = match source.next(store, limits::BULK_CHUNK_USERS).await {
+                Ok(targets) if targets.is_empty() => return,
+                Ok(targets) => Arc::clone(&self).write(targets).await,
+                Err(error) => Err(error.into()),
+            };
+            let over = chunk.is_err();
+            let sent = written.send(chunk.map_err(Stopped::from)).await;
+            if over || sent.is_err() {
+                return;
+            }
+        }
+    }
+
+    async fn write(self: Arc<Self>, targets: Vec<Target>) -> Result<Chunk, CommandError> {
+        let targets: Arc<[Target]> = targets.into();
+        // Names that are none have no turn.
+        let turns: Vec<usize> = (0..targets.len())
+            .filter(|at| targets.get(*at).is_some_and(|target| target.key.is_ok()))
+            .collect();
+        let changed = if self.dry_run {
+            self.rehearse(&targets, &turns).await?
+        } else {
+            let each = |at: &usize| {
+                let key = targets.get(*at)?.key.as_ref().ok()?;
+                Some(Each {
+                    key: key.clone(),
+                    idempotency: self.retry.as_ref().and_then(|retry| retry(key)),
+                })
+            };
+            let each: Vec<Each> = turns.iter().filter_map(each).collect();
+            let (bulk, targets) = (Arc::clone(&self), Arc::clone(&targets));
+            let decide = move |turn: usize, user: &User| bulk.decide(&targets, &turns, turn, user);
+            let store = Arc::clone(self.commander.store());
+            store.change_each(each, decide).await?
+        };
+        Ok(self.chunk(&targets, changed))
+    }
+
+    fn decide(
+        &self,
+        targets: &[Target],
+        turns: &[usize],
+        turn: usize,
+        user: &User,
+    ) -> Decision<Decided> {
+        let target = turns.get(turn).and_then(|at| targets.get(*at));
+        let Some((key, target)) = target.and_then(|target| Some((target.key.as_ref().ok()?, target)))
+        else {
+            return Decision {
+                draft: None,
+                tag: Decided::default(),
+            };
+        };
+        let now = self.commander.now();
+        if let Some(filter) = &self.filter
+            && !filter.fits(user, now)
+        {
+            let tag = Decided {
+                passed: true,
+                ..Decided::default()
+            };
+            return Decision { draft: None, tag };
+        }
+        let (event, tag) = self.deed.decide(&self.by, &self.note, key, user, target, now);
+        let draft = event.map(|event| self.commander.draft(&self.by, key, &self.note, event));
+        Decision { draft, tag }
+    }
+
+    /// What would come of it.
+    async fn rehearse(
+        &self,
+        targets: &[Target],
+        turns: &[usize],
+    ) -> Result<Vec<Changed<Decided>>, ReadError> {
+        let keys = turns.iter().filter_map(|at| targets.get(*at)?.key.clone().ok());
+        let keys: Arc<[UserKey]> = keys.collect();
+        let (store, wanted) = (Arc::clone(self.commander.store()), Arc::clone(&keys));
+        let users = tokio::task::spawn_blocking(move || store.users_of(&wanted)).await;
+        let users = users.map_err(|_| ReadError::Closed)??;
+        let each = keys.iter().zip(users).enumerate();
+        let rehearsed = each.map(|(turn, (key, user))| {
+            let user = user.unwrap_or_default();
+            let Decision { draft, mut tag } = self.decide(targets, turns, turn, &user);
+            tag.forecast = draft.map(|draft| self.commander.forecast(key, &user, draft));
+            Changed {
+                before: user.revision,
+                tag: Some(tag),
+                written: Ok(None),
+            }
+        });
+        Ok(rehearsed.collect())
+    }
+
+    fn chunk(&self, targets: &[Target], changed: Vec<Changed<Decided>>) -> Chunk {
+        let mut chunk = Chunk {
+            lines: Vec::with_capacity(targets.len()),
+            waits: Vec::with_capacity(targets.len()),
+        };
+        let mut changed = changed.into_iter();
+        for target in targets {
+            let mut line = Line {
+                asked: target.asked.clone(),
+                key: target.key.clone().ok(),
+                outcome: Outcome::Refused,
+                why: None,
+                receipt: None,
+                flags: Vec::new(),
+                changed_since: Vec::new(),
+                over: Vec::new(),
+            };
+            let waits = match &target.key {
+                Err(what) => {
+                    line.why = Some(Why::Name(what.clone()));
+                    false
+                }
+                Ok(key) => changed
+                    .next()
+                    .is_some_and(|changed| self.tell(&mut line, key, changed)),
+            };
+            chunk.lines.push(line);
+            chunk.waits.push(waits);
+        }
+        chunk
+    }
+
+    /// Fills in what came of a user; whether what was placed begins later.
+    fn tell(&self, line: &mut Line, key: &UserKey, changed: Changed<Decided>) -> bool {
+        if self.by.is(key) {
+            line.flags.push(Flag::Oneself);
+        }
+        if self.admins.has(key) {
+            line.flags.push(Flag::Admin);
+        }
+        if changed.before.0 == 0 {
+            line.flags.push(Flag::Unknown);
+        }
+        let tag = changed.tag.unwrap_or_default();
+        (line.changed_since, line.over) = (tag.changed_since, tag.over);
+        if tag.passed {
+            line.flags.push(Flag::Passed);
+        }
+        let mut waits = false;
+        line.outcome = match (tag.refused, changed.written) {
+            (Some(error), _) => {
+                line.why = Some(Why::Command(error));
+                Outcome::Refused
+            }
+            (None, Err(error)) => {
+                line.why = Some(Why::Command(error.into()));
+                Outcome::Refused
+            }
+            (None, Ok(Some(written))) => {
+                if written.repeated {
+                    line.flags.push(Flag::Repeated);
+                }
+                waits = written.waits;
+                line.receipt = Some(Receipt {
+                    revision: written.seq,
+                    ..Receipt::default()
+                });
+                Outcome::Changed
+            }
+            (None, Ok(None)) if tag.forecast.is_some() => {
+                line.receipt = tag.forecast;
+                Outcome::Changed
+            }
+            (None, Ok(None)) => Outcome::Unchanged,
+        };
+        waits
+    }
+
+    /// Waits until the changes are in force, and says what they brought about.
+    async fn settle(&self, chunk: Chunk) -> Result<Vec<Line>, CommandError> {
+        let Chunk { mut lines, waits } = chunk;
+        for (line, waits) in lines.iter_mut().zip(waits) {
+            let Some(receipt) = line.receipt.as_mut().filter(|_| !self.dry_run) else {
+                continue;
+            };
+            let effect = self.commander.effects().of(receipt.revision).await;
+            *receipt = Receipt::of(&effect.ok_or(CommandError::NotInForce)?);
+            if waits {
+                receipt.gates_in_force = 0;
+                receipt.in_force_at = None;
+            }
+        }
+        Ok(lines)
+    }
+}
+
+/// Receipts of many changes as one.
+#[derive(Clone, Debug, Default)]
+pub struct Sum {
+    receipt: Receipt,
+    waits: bool,
+}
+
+impl Sum {
+    pub fn add(&mut self, other: &Receipt) {
+        let sum = &mut self.receipt;
+        sum.revision = sum.revision.max(other.revision);
+        sum.sessions_revoked += other.sessions_revoked;
+        sum.connections_cut += other.connections_cut;
+        sum.api_keys_disabled += other.api_keys_disabled;
+        sum.notifications_queued += other.notifications_queued;
+        sum.gates_total = 1;
+        sum.in_force_at = sum.in_force_at.max(other.in_force_at);
+        // In force as a whole once all of it is.
+        self.waits |= other.in_force_at.is_none();
+        sum.gates_in_force = u64::from(!self.waits);
+    }
+
+    pub fn receipt(&self) -> Receipt {
+        let mut receipt = self.receipt.clone();
+        receipt.gates_total = 1;
+        if self.waits {
+            receipt.in_force_at = None;
+        }
+        receipt
+    }
+}
+
