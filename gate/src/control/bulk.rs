@@ -212,7 +212,8 @@ impl Bulk {
         user: &User,
     ) -> Decision<Decided> {
         let target = turns.get(turn).and_then(|at| targets.get(*at));
-        let Some((key, target)) = target.and_then(|target| Some((target.key.as_ref().ok()?, target)))
+        let Some((key, target)) =
+            target.and_then(|target| Some((target.key.as_ref().ok()?, target)))
         else {
             return Decision {
                 draft: None,
@@ -229,7 +230,9 @@ impl Bulk {
             };
             return Decision { draft: None, tag };
         }
-        let (event, tag) = self.deed.decide(&self.by, &self.note, key, user, target, now);
+        let (event, tag) = self
+            .deed
+            .decide(&self.by, &self.note, key, user, target, now);
         let draft = event.map(|event| self.commander.draft(&self.by, key, &self.note, event));
         Decision { draft, tag }
     }
@@ -240,7 +243,9 @@ impl Bulk {
         targets: &[Target],
         turns: &[usize],
     ) -> Result<Vec<Changed<Decided>>, ReadError> {
-        let keys = turns.iter().filter_map(|at| targets.get(*at)?.key.clone().ok());
+        let keys = turns
+            .iter()
+            .filter_map(|at| targets.get(*at)?.key.clone().ok());
         let keys: Arc<[UserKey]> = keys.collect();
         let (store, wanted) = (Arc::clone(self.commander.store()), Arc::clone(&keys));
         let users = tokio::task::spawn_blocking(move || store.users_of(&wanted)).await;
@@ -386,4 +391,3 @@ impl Sum {
         receipt
     }
 }
-

@@ -69,12 +69,7 @@ pub fn undo(now: &User, steps: &[Step], at: Timestamp) -> Result<Undo, PlanError
     Ok(undo)
 }
 
-fn put_back(
-    now: &User,
-    steps: &[Step],
-    lifted: Vec<HoldName>,
-    placed: Vec<Hold>,
-) -> Option<Event> {
+fn put_back(now: &User, steps: &[Step], lifted: Vec<HoldName>, placed: Vec<Hold>) -> Option<Event> {
     let (first, last) = (&steps.first()?.before, &steps.last()?.after);
     // Keys that were refused without a hold that says so had been withheld; the
     // fold keeps them refused besides for as long as a hold in force says so.
@@ -229,11 +224,17 @@ mod tests {
             assert!(alike(back.hold(&name), two.hold(&name)), "{name}");
         }
         assert!(back.api_keys_disabled);
-        assert_eq!(back.sessions_revoked_at, back.revision, "out again, at once");
+        assert_eq!(
+            back.sessions_revoked_at, back.revision,
+            "out again, at once"
+        );
         let replaced = suspended(&two, 200, hold("admin", 200, None));
         let (back, _) = undone(&replaced, &[step(&two, &replaced)], 300);
         let admin = back.hold(&name("admin")).unwrap();
-        assert_eq!((admin.ticket.as_deref(), admin.ends_at), (Some("T-1"), Some(Timestamp(900))));
+        assert_eq!(
+            (admin.ticket.as_deref(), admin.ends_at),
+            (Some("T-1"), Some(Timestamp(900)))
+        );
         assert_eq!(back.holds.len(), 2);
     }
 
@@ -248,7 +249,11 @@ mod tests {
         let (same, undo) = undone(&stricter, &steps, 200);
         assert_eq!((same, undo.changed_since), (stricter, vec![name("admin")]));
         let withheld = restored(&out, 150, None, false);
-        assert_eq!(undone(&withheld, &steps, 200).1, Undo::default(), "keys stay withheld");
+        assert_eq!(
+            undone(&withheld, &steps, 200).1,
+            Undo::default(),
+            "keys stay withheld"
+        );
         let other = suspended(&out, 150, hold("hr", 150, None));
         let (back, _) = undone(&other, &steps, 200);
         assert_eq!(back.status(Timestamp(200)), Status::Suspended);
@@ -275,9 +280,18 @@ mod tests {
         assert_eq!(back.status(Timestamp(300)), Status::Active);
         assert_eq!(back.status(Timestamp(500)), Status::Suspended);
         assert_eq!(back.sessions_revoked_at, Revision(0));
-        let begun = after(&waiting, 500, Event::HoldStarted { hold: name("leave") });
+        let begun = after(
+            &waiting,
+            500,
+            Event::HoldStarted {
+                hold: name("leave"),
+            },
+        );
         let (gone, _) = undone(&begun, &[step(&fresh, &waiting)], 600);
-        assert!(gone.holds.is_empty(), "that its time came is no change of anybody's");
+        assert!(
+            gone.holds.is_empty(),
+            "that its time came is no change of anybody's"
+        );
     }
 
     #[test]

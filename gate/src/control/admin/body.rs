@@ -85,7 +85,9 @@ fn is_a(headers: &HeaderMap, types: &[&str]) -> bool {
         .and_then(|value| value.to_str().ok())
         .unwrap_or_default();
     let essence = text.split(';').next().unwrap_or_default().trim();
-    types.iter().any(|known| essence.eq_ignore_ascii_case(known))
+    types
+        .iter()
+        .any(|known| essence.eq_ignore_ascii_case(known))
 }
 
 /// The fields of a body; no body is an object without any.

@@ -57,15 +57,20 @@ pub(super) async fn undo(ask: Ask, body: Body) -> Result<Response, Problem> {
     let request = serde_json::to_vec(&fields).map_err(|_| internal())?;
     let batch = fields.batch.as_deref().map(audit::batch_id).transpose()?;
     if batch.as_ref() == Some(&undone) {
-        return Err(Problem::field("batch", "it is the batch that is to be undone")
-            .mend("give the undoing an id of its own, or none"));
+        return Err(
+            Problem::field("batch", "it is the batch that is to be undone")
+                .mend("give the undoing an id of its own, or none"),
+        );
     }
     let (tenant, wanted) = (scope.tenant.clone(), undone.clone());
     let look = move |store: &crate::control::store::SqliteStore| {
         store.batch_users(&tenant, &wanted, Revision(0), 1)
     };
     if ask.api.read(look).await?.is_empty() {
-        let what = format!("no bulk call of tenant {} has the id {undone}", scope.tenant);
+        let what = format!(
+            "no bulk call of tenant {} has the id {undone}",
+            scope.tenant
+        );
         return Err(Problem::not_found(what)
             .mend("look for `batch` in the audit, or in the call's own answer"));
     }
@@ -117,8 +122,10 @@ fn bulk_work(ask: &Ask, scope: &Scope, mut fields: BulkFields) -> Result<Work, P
     let dry_run = fields.dry_run.unwrap_or(false);
     let (source, total) = match (fields.users.take(), &filter) {
         (Some(_), Some(_)) => {
-            return Err(Problem::field("filter", "`users` and `filter` both say who is meant")
-                .mend("give one of them"));
+            return Err(
+                Problem::field("filter", "`users` and `filter` both say who is meant")
+                    .mend("give one of them"),
+            );
         }
         (None, None) => {
             return Err(Problem::field("users", "it is not said who is meant")
@@ -225,8 +232,7 @@ impl Retries {
         };
         let scope = format!("{}/bulk", ask.retry_scope());
         let request = ask.fingerprint(&axum::http::Method::POST, &fields);
-        IdempotencyKey::new(&scope, &key, &request)
-            .map_err(|error| bad_key(&error.to_string()))?;
+        IdempotencyKey::new(&scope, &key, &request).map_err(|error| bad_key(&error.to_string()))?;
         let secret = [b"bulk retries of ", ask.secret.expose_bytes()].concat();
         Ok(Some(Self {
             scope,

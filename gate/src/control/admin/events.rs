@@ -154,7 +154,10 @@ impl Follower {
         let page = match self.api.read(move |store| store.audit(&query)).await {
             Ok(page) => page,
             Err(problem) => {
-                tracing::warn!(detail = problem.detail(), "a stream of events waits for the store");
+                tracing::warn!(
+                    detail = problem.detail(),
+                    "a stream of events waits for the store"
+                );
                 tokio::time::sleep(limits::EVENT_TOKEN_LOOK_EVERY).await;
                 return None;
             }

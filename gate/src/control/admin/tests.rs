@@ -203,7 +203,10 @@ impl Gate {
         let client = Client::builder(TokioExecutor::new()).build_http();
         let (parts, body) = client.request(request).await.unwrap().into_parts();
         // A stream of events has no end.
-        let endless = parts.headers.get("content-type").is_some_and(|kind| kind == "text/event-stream");
+        let endless = parts
+            .headers
+            .get("content-type")
+            .is_some_and(|kind| kind == "text/event-stream");
         let bytes = match endless {
             true => bytes::Bytes::new(),
             false => body.collect().await.unwrap().to_bytes(),

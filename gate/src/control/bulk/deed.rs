@@ -83,7 +83,10 @@ fn undo(
     let undo = plan::undo(user, &target.steps, now)?;
     (decided.changed_since, decided.over) = (undo.changed_since, undo.over);
     // To put a hold back is to suspend.
-    let places = undo.event.as_ref().is_some_and(|event| !event.placed().is_empty());
+    let places = undo
+        .event
+        .as_ref()
+        .is_some_and(|event| !event.placed().is_empty());
     if places {
         refuse_oneself(by, key)?;
     }

@@ -70,7 +70,9 @@ impl Source {
                     ..asked
                 });
                 let users = page.users.into_iter();
-                Ok(users.map(|(key, _)| Target::found(key, Vec::new())).collect())
+                Ok(users
+                    .map(|(key, _)| Target::found(key, Vec::new()))
+                    .collect())
             }
             Self::Batch {
                 tenant,
@@ -79,7 +81,8 @@ impl Source {
             } => {
                 let (tenant, batch) = (tenant.clone(), batch.clone());
                 loop {
-                    let (store, tenant, batch) = (Arc::clone(&store), tenant.clone(), batch.clone());
+                    let (store, tenant, batch) =
+                        (Arc::clone(&store), tenant.clone(), batch.clone());
                     let from = *after;
                     let page = look(move || batch_page(&store, &tenant, &batch, from, limit));
                     let Some((last, targets)) = page.await? else {

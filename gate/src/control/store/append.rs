@@ -116,7 +116,10 @@ pub(super) fn encode(draft: &Draft) -> Result<String, Refused> {
     Ok(body)
 }
 
-pub(super) fn appended_before(tx: &Connection, key: &IdempotencyKey) -> Result<Option<Entry>, Refused> {
+pub(super) fn appended_before(
+    tx: &Connection,
+    key: &IdempotencyKey,
+) -> Result<Option<Entry>, Refused> {
     let sql = "SELECT seq, body, request_hash = ?2 FROM events WHERE idempotency = ?1";
     let found = tx
         .prepare_cached(sql)?

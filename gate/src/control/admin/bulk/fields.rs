@@ -69,7 +69,10 @@ pub(super) struct UndoFields {
 
 impl BulkFields {
     pub(super) fn suspend(self) -> Result<SuspendFields, Problem> {
-        not_here("suspend", &[("restore_api_keys", self.restore_api_keys.is_some())])?;
+        not_here(
+            "suspend",
+            &[("restore_api_keys", self.restore_api_keys.is_some())],
+        )?;
         Ok(SuspendFields {
             reason: self.reason,
             suspension_reason: self.suspension_reason,
@@ -148,7 +151,9 @@ impl<'de> Deserialize<'de> for Names {
                     names.push(name);
                 }
                 if names.is_empty() {
-                    return Err(A::Error::custom("the list is empty; name one user at least"));
+                    return Err(A::Error::custom(
+                        "the list is empty; name one user at least",
+                    ));
                 }
                 Ok(Names(names))
             }

@@ -211,7 +211,10 @@ impl Flags {
 }
 
 fn view(line: &Line) -> LineView<'_> {
-    let user = line.key.as_ref().map_or(line.asked.as_str(), |key| key.user());
+    let user = line
+        .key
+        .as_ref()
+        .map_or(line.asked.as_str(), |key| key.user());
     let problem = line.why.as_ref().map(|why| match why {
         Why::Command(error) => Problem::from(error.clone()),
         Why::Name(what) => Problem::field("users", what.clone()),

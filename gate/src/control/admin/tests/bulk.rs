@@ -49,7 +49,11 @@ impl Gate {
     }
 
     async fn undo(&self, batch: &str, body: &str) -> Told {
-        Told::of(&self.root(&format!("POST /api/v1/bulk/{batch}/undo"), body).await)
+        Told::of(
+            &self
+                .root(&format!("POST /api/v1/bulk/{batch}/undo"), body)
+                .await,
+        )
     }
 
     async fn status(&self, user: &str) -> Value {
@@ -73,23 +77,46 @@ async fn each_user_of_a_bulk_call_is_told_and_one_refused_stops_no_other() {
             "users": ["bob", "root", "dave", "", "Dave "],
         }))
         .await;
-    assert_eq!(told.counts(), [2, 0, 3], "{:?}", told.users);
+    assert_eq!(told.counts(), [2, 1, 2], "{:?}", told.users);
     let bob = told.line("bob");
-    assert_eq!((&bob["outcome"], &bob["receipt"]["sessions_revoked"]), (&json!("changed"), &json!(2)));
+    assert_eq!(
+        (&bob["outcome"], &bob["receipt"]["sessions_revoked"]),
+        (&json!("changed"), &json!(2))
+    );
     assert_eq!(bob["flags"], json!(["unknown"]));
     let oneself = told.line("root");
-    assert_eq!((&oneself["outcome"], &oneself["code"]), (&json!("refused"), &json!("oneself")));
+    assert_eq!(
+        (&oneself["outcome"], &oneself["code"]),
+        (&json!("refused"), &json!("oneself"))
+    );
     assert_eq!(oneself["flags"], json!(["self", "admin", "unknown"]));
     assert_eq!(told.users[3]["code"], "invalid-field");
+    let again = &told.users[4];
+    assert_eq!(
+        (&again["user"], &again["asked"], &again["outcome"]),
+        (&json!("dave"), &json!("Dave "), &json!("unchanged"))
+    );
     assert_eq!(told.summary["complete"], true);
-    assert_eq!((&told.summary["total"], &told.summary["flags"]["self"]), (&json!(5), &json!(1)));
+    assert_eq!(
+        (&told.summary["total"], &told.summary["flags"]["self"]),
+        (&json!(5), &json!(1))
+    );
     assert_eq!(told.summary["receipt"]["sessions_revoked"], 2);
-    assert_eq!(told.summary["receipt"]["gates"], json!({"total": 1, "in_force": 1}));
+    assert_eq!(
+        told.summary["receipt"]["gates"],
+        json!({"total": 1, "in_force": 1})
+    );
     assert_eq!(gate.status("bob").await, "suspended");
-    let audit = gate.root(&format!("GET /api/v1/audit?batch={}", told.batch), "").await;
+    let audit = gate
+        .root(&format!("GET /api/v1/audit?batch={}", told.batch), "")
+        .await;
     let entries = audit.json["entries"].as_array().unwrap();
     assert_eq!(entries.len(), 2);
-    assert!(entries.iter().all(|entry| entry["batch"] == told.batch && entry["ticket"] == "SEC-1"));
+    assert!(
+        entries
+            .iter()
+            .all(|entry| entry["batch"] == told.batch && entry["ticket"] == "SEC-1")
+    );
     gate.stop().await;
 }
 
@@ -110,16 +137,23 @@ async fn a_retry_with_the_same_key_goes_on_and_does_nothing_twice() {
     let gate = Gate::start(&["acme"]).await;
     let key = ("idempotency-key", "k1");
     let ask = |users: Value| json!({"action": "suspend", "users": users}).to_string();
-    let first = gate.root_with(key, "POST /api/v1/bulk", &ask(json!(["bob"]))).await;
+    let first = gate
+        .root_with(key, "POST /api/v1/bulk", &ask(json!(["bob"])))
+        .await;
     let first = Told::of(&first);
     // Somebody lets bob in meanwhile: the retry must not put him out again.
     gate.root("POST /api/v1/users/bob/restore", "{}").await;
-    let second = gate.root_with(key, "POST /api/v1/bulk", &ask(json!(["bob", "dave"]))).await;
+    let second = gate
+        .root_with(key, "POST /api/v1/bulk", &ask(json!(["bob", "dave"])))
+        .await;
     let second = Told::of(&second);
     assert_eq!(second.batch, first.batch);
     assert_eq!(second.counts(), [2, 0, 0]);
     assert_eq!(second.line("bob")["flags"], json!(["repeated"]));
-    assert_eq!(second.line("bob")["receipt"]["revision"], first.line("bob")["receipt"]["revision"]);
+    assert_eq!(
+        second.line("bob")["receipt"]["revision"],
+        first.line("bob")["receipt"]["revision"]
+    );
     assert_eq!(gate.status("bob").await, "active");
     assert_eq!(gate.status("dave").await, "suspended");
     let other = json!({"action": "suspend", "users": ["bob"], "ticket": "T"}).to_string();
@@ -141,9 +175,15 @@ async fn a_dry_run_counts_and_flags_and_changes_nothing() {
     assert_eq!(told.counts(), [2, 1, 1]);
     assert_eq!(told.line("alice")["flags"], json!(["admin", "unknown"]));
     let flags = &told.summary["flags"];
-    assert_eq!((&flags["self"], &flags["admin"], &flags["unknown"]), (&json!(1), &json!(2), &json!(3)));
+    assert_eq!(
+        (&flags["self"], &flags["admin"], &flags["unknown"]),
+        (&json!(1), &json!(2), &json!(3))
+    );
     let receipt = &told.summary["receipt"];
-    assert_eq!((&receipt["sessions_revoked"], &receipt["in_force_at"]), (&json!(1), &Value::Null));
+    assert_eq!(
+        (&receipt["sessions_revoked"], &receipt["in_force_at"]),
+        (&json!(1), &Value::Null)
+    );
     assert_eq!(told.summary["dry_run"], true);
     assert_eq!(gate.root("GET /api/v1/users/erin", "").await.status, 404);
     gate.stop().await;
@@ -157,9 +197,12 @@ async fn a_filter_names_those_whom_it_finds_each_once() {
         .bulk(&json!({"action": "suspend", "users": users, "reason": "violatedTrustByeBye"}))
         .await;
     assert_eq!(told.counts(), [600, 0, 0]);
-    gate.root("POST /api/v1/users/bob/suspend", "{\"reason\":\"other\"}").await;
+    gate.root("POST /api/v1/users/bob/suspend", "{\"reason\":\"other\"}")
+        .await;
     let filter = "suspension_reason==\"violatedTrustByeBye\"";
-    let told = gate.bulk(&json!({"action": "restore", "filter": filter})).await;
+    let told = gate
+        .bulk(&json!({"action": "restore", "filter": filter}))
+        .await;
     assert_eq!(told.counts(), [600, 0, 0]);
     assert_eq!(told.summary["total"], 600);
     assert_eq!(gate.status("bob").await, "suspended");
@@ -180,7 +223,8 @@ async fn lines_of_json_are_taken_too_and_a_broken_one_changes_nobody() {
     assert_eq!(broken.problem(), (400, "malformed-json", "users"));
     assert!(broken.text.contains("line 3"), "{}", broken.text);
     assert_eq!(gate.root("GET /api/v1/users/bob", "").await.status, 404);
-    let told = Told::of(&send("{\"action\":\"suspend\",\"batch\":\"mine\"}\n\"bob\"\n\n\"dave\"").await);
+    let told =
+        Told::of(&send("{\"action\":\"suspend\",\"batch\":\"mine\"}\n\"bob\"\n\n\"dave\"").await);
     assert_eq!((told.counts(), told.batch.as_str()), ([2, 0, 0], "mine"));
     gate.stop().await;
 }
@@ -190,36 +234,97 @@ async fn what_is_wrong_with_a_bulk_call_is_told_before_anything_is_done() {
     let gate = Gate::start(&["acme"]).await;
     for (body, code, field) in [
         (r#"{}"#, "invalid-field", ""),
-        (r#"{"action":"delete","users":["bob"]}"#, "invalid-field", "action"),
+        (
+            r#"{"action":"delete","users":["bob"]}"#,
+            "invalid-field",
+            "action",
+        ),
         (r#"{"action":"suspend"}"#, "invalid-field", "users"),
-        (r#"{"action":"suspend","users":[]}"#, "invalid-field", "users"),
-        (r#"{"action":"suspend","users":["bob",7]}"#, "invalid-field", "users[1]"),
-        (r#"{"action":"suspend","users":["bob"],"filter":"status==\"active\""}"#, "invalid-field", "filter"),
-        (r#"{"action":"suspend","filter":""}"#, "invalid-field", "filter"),
-        (r#"{"action":"suspend","users":["bob"],"batch":"a b"}"#, "invalid-field", "batch"),
-        (r#"{"action":"suspend","users":["bob"],"restore_api_keys":true}"#, "unknown-field", "restore_api_keys"),
-        (r#"{"action":"restore","users":["bob"],"kind":"permanent"}"#, "unknown-field", "kind"),
-        (r#"{"action":"suspend","users":["bob"],"raison":"x"}"#, "unknown-field", "raison"),
-        (r#"{"action":"suspend","users":["bob"],"ends_at":"soon"}"#, "invalid-field", "ends_at"),
+        (
+            r#"{"action":"suspend","users":[]}"#,
+            "invalid-field",
+            "users",
+        ),
+        (
+            r#"{"action":"suspend","users":["bob",7]}"#,
+            "invalid-field",
+            "users[1]",
+        ),
+        (
+            r#"{"action":"suspend","users":["bob"],"filter":"status==\"active\""}"#,
+            "invalid-field",
+            "filter",
+        ),
+        (
+            r#"{"action":"suspend","filter":""}"#,
+            "invalid-field",
+            "filter",
+        ),
+        (
+            r#"{"action":"suspend","users":["bob"],"batch":"a b"}"#,
+            "invalid-field",
+            "batch",
+        ),
+        (
+            r#"{"action":"suspend","users":["bob"],"restore_api_keys":true}"#,
+            "unknown-field",
+            "restore_api_keys",
+        ),
+        (
+            r#"{"action":"restore","users":["bob"],"kind":"permanent"}"#,
+            "unknown-field",
+            "kind",
+        ),
+        (
+            r#"{"action":"suspend","users":["bob"],"raison":"x"}"#,
+            "unknown-field",
+            "raison",
+        ),
+        (
+            r#"{"action":"suspend","users":["bob"],"ends_at":"soon"}"#,
+            "invalid-field",
+            "ends_at",
+        ),
     ] {
         let reply = gate.root("POST /api/v1/bulk", body).await;
-        assert_eq!(reply.problem(), (400, code, field), "{body}: {}", reply.text);
+        assert_eq!(
+            reply.problem(),
+            (400, code, field),
+            "{body}: {}",
+            reply.text
+        );
     }
-    let matched = gate.root_with(("if-match", "\"1\""), "POST /api/v1/bulk", "{}").await;
+    let matched = gate
+        .root_with(("if-match", "\"1\""), "POST /api/v1/bulk", "{}")
+        .await;
     assert_eq!(matched.problem(), (400, "invalid-field", "If-Match"));
-    assert_eq!(gate.root("POST /api/v1/bulk/none/undo", "").await.problem().0, 404);
+    assert_eq!(
+        gate.root("POST /api/v1/bulk/none/undo", "")
+            .await
+            .problem()
+            .0,
+        404
+    );
     gate.stop().await;
 }
 
 #[tokio::test]
 async fn a_batch_is_undone_by_one_call_and_what_changed_since_is_left() {
     let gate = Gate::start(&["acme"]).await;
-    gate.root("POST /api/v1/users/carol/suspend", r#"{"kind":"temporary","ticket":"OLD"}"#).await;
+    gate.root(
+        "POST /api/v1/users/carol/suspend",
+        r#"{"kind":"temporary","ticket":"OLD"}"#,
+    )
+    .await;
     let told = gate
         .bulk(&json!({"action": "suspend", "users": ["bob", "carol", "dave"], "batch": "b1"}))
         .await;
     assert_eq!(told.counts(), [3, 0, 0]);
-    gate.root("POST /api/v1/users/dave/suspend", r#"{"comment":"mine now"}"#).await;
+    gate.root(
+        "POST /api/v1/users/dave/suspend",
+        r#"{"comment":"mine now"}"#,
+    )
+    .await;
     let dry = gate.undo("b1", r#"{"dry_run":true}"#).await;
     assert_eq!(dry.counts(), [2, 1, 0]);
     assert_eq!(gate.status("bob").await, "suspended");
@@ -228,12 +333,22 @@ async fn a_batch_is_undone_by_one_call_and_what_changed_since_is_left() {
     assert_eq!(undone.line("dave")["holds_changed_since"], json!(["admin"]));
     assert_eq!(gate.status("bob").await, "active");
     let carol = gate.root("GET /api/v1/users/carol", "").await.json;
-    assert_eq!((&carol["status"], &carol["holds"][0]["ticket"]), (&json!("suspended"), &json!("OLD")));
+    assert_eq!(
+        (&carol["status"], &carol["holds"][0]["ticket"]),
+        (&json!("suspended"), &json!("OLD"))
+    );
     assert_eq!(carol["suspension_status"], "temporary");
     assert_eq!(gate.status("dave").await, "suspended");
     assert_eq!(gate.undo("b1", "").await.counts(), [0, 3, 0]);
-    let entry = gate.root("GET /api/v1/audit?user=bob&limit=1", "").await.json["entries"][0].clone();
-    assert_eq!((&entry["action"], &entry["comment"]), (&json!("holds_put_back"), &json!("undo of b1")));
+    let entry = gate
+        .root("GET /api/v1/audit?user=bob&limit=1", "")
+        .await
+        .json["entries"][0]
+        .clone();
+    assert_eq!(
+        (&entry["action"], &entry["comment"]),
+        (&json!("holds_put_back"), &json!("undo of b1"))
+    );
     // An undoing is a batch itself.
     let redone = gate.undo(&undone.batch, "").await;
     assert_eq!(redone.counts(), [2, 0, 0]);

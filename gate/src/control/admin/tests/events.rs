@@ -66,7 +66,8 @@ impl Stream {
         let block = self.block().await?;
         let field = |name: &str| {
             let line = block.lines().find_map(|line| line.strip_prefix(name));
-            line.unwrap_or_else(|| panic!("no {name} in {block}")).to_owned()
+            line.unwrap_or_else(|| panic!("no {name} in {block}"))
+                .to_owned()
         };
         Some(Event {
             id: field("id: ").parse().unwrap(),
@@ -80,9 +81,13 @@ impl Stream {
 async fn who_comes_back_goes_on_where_it_was_without_gap_or_double() {
     let gate = Gate::start(&["acme"]).await;
     let mut stream = Stream::open(&gate, &gate.root, "/api/v1/events", None).await;
-    gate.root("POST /api/v1/users/bob/suspend", r#"{"ticket":"T-1"}"#).await;
+    gate.root("POST /api/v1/users/bob/suspend", r#"{"ticket":"T-1"}"#)
+        .await;
     let first = stream.event().await.unwrap();
-    assert_eq!((first.name.as_str(), &first.data["user"]), ("hold_placed", &json!("bob")));
+    assert_eq!(
+        (first.name.as_str(), &first.data["user"]),
+        ("hold_placed", &json!("bob"))
+    );
     assert_eq!(first.data["seq"], first.id);
     assert_eq!(first.data["ticket"], "T-1");
     drop(stream);
@@ -91,8 +96,13 @@ async fn who_comes_back_goes_on_where_it_was_without_gap_or_double() {
     gate.root("POST /api/v1/bulk", &ask).await;
     let last = first.id.to_string();
     // The header is the newer word: a browser asks for the same address again.
-    let mut stream =
-        Stream::open(&gate, &gate.root, "/api/v1/events?after=0", Some(("last-event-id", &last))).await;
+    let mut stream = Stream::open(
+        &gate,
+        &gate.root,
+        "/api/v1/events?after=0",
+        Some(("last-event-id", &last)),
+    )
+    .await;
     for seq in first.id + 1..=first.id + 300 {
         assert_eq!(stream.event().await.unwrap().id, seq);
     }
@@ -104,12 +114,20 @@ async fn a_token_of_one_tenant_follows_that_tenant_alone() {
     let gate = Gate::start(&["acme", "globex"]).await;
     let token = gate.token(Role::Auditor, Some("globex"), "gina").await;
     let mut stream = Stream::open(&gate, &token, "/api/v1/events?after=0", None).await;
-    gate.root("POST /api/v1/users/bob/suspend?tenant=acme", "{}").await;
-    gate.root("POST /api/v1/users/carol/suspend?tenant=globex", "{}").await;
+    gate.root("POST /api/v1/users/bob/suspend?tenant=acme", "{}")
+        .await;
+    gate.root("POST /api/v1/users/carol/suspend?tenant=globex", "{}")
+        .await;
     let made = stream.event().await.unwrap();
-    assert_eq!((made.name.as_str(), &made.data["tenant"]), ("token_created", &json!("globex")));
+    assert_eq!(
+        (made.name.as_str(), &made.data["tenant"]),
+        ("token_created", &json!("globex"))
+    );
     let event = stream.event().await.unwrap();
-    assert_eq!((event.name.as_str(), &event.data["user"]), ("hold_placed", &json!("carol")));
+    assert_eq!(
+        (event.name.as_str(), &event.data["user"]),
+        ("hold_placed", &json!("carol"))
+    );
     let other = Stream::open(&gate, &token, "/api/v1/events?tenant=acme", None).await;
     assert_eq!(other.status, 404);
     gate.stop().await;
@@ -120,8 +138,14 @@ async fn a_stream_ends_soon_after_its_token_is_revoked() {
     let gate = Gate::start(&["acme"]).await;
     let token = gate.token(Role::Auditor, Some("acme"), "gina").await;
     let mut stream = Stream::open(&gate, &token, "/api/v1/events", None).await;
-    let row = gate.tokens.list().into_iter().find(|row| row.name == "gina").unwrap();
-    gate.root(&format!("DELETE /api/v1/tokens/{}", row.id), "").await;
+    let row = gate
+        .tokens
+        .list()
+        .into_iter()
+        .find(|row| row.name == "gina")
+        .unwrap();
+    gate.root(&format!("DELETE /api/v1/tokens/{}", row.id), "")
+        .await;
     while stream.block().await.is_some() {}
     gate.stop().await;
 }
@@ -142,7 +166,11 @@ async fn a_place_that_is_none_is_told() {
     for (path, header, field) in [
         ("/api/v1/events?after=x", None, "after"),
         ("/api/v1/events?after=999", None, "after"),
-        ("/api/v1/events", Some(("last-event-id", "-1")), "Last-Event-ID"),
+        (
+            "/api/v1/events",
+            Some(("last-event-id", "-1")),
+            "Last-Event-ID",
+        ),
     ] {
         let bearer = format!("Bearer {}", gate.root);
         let mut headers = vec![("authorization", bearer.as_str())];
