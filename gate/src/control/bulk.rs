@@ -114,7 +114,12 @@ pub enum Stopped {
     Command(#[from] CommandError),
     #[error("the gate is stopping")]
     Stopping,
+    #[error("it broke off, as the log tells")]
+    BrokenOff,
 }
+
+/// What is told next: lines, or that all are told, or why it ended before.
+pub type Telling = Result<Option<Vec<Line>>, Stopped>;
 
 /// Users in one go, and what was written about them.
 struct Chunk {
@@ -125,25 +130,29 @@ struct Chunk {
 
 impl Bulk {
     /// Does it all, and hands out the lines of each chunk when they are true: the
-    /// changes durable and in force. Ends early when nobody takes them any more.
+    /// changes durable and in force; `None` when all are told. Ends early when nobody
+    /// takes them any more.
     pub async fn run(
         self: Arc<Self>,
         source: Source,
         stopping: watch::Receiver<bool>,
-        lines: mpsc::Sender<Result<Vec<Line>, Stopped>>,
+        lines: mpsc::Sender<Telling>,
     ) {
         // The next chunk is written while the effects of this one are awaited.
         let (written, mut chunks) = mpsc::channel(1);
         let work = Arc::clone(&self).write_all(source, stopping, written);
         let writing = tokio::spawn(work);
+        let mut taken = true;
         while let Some(chunk) = chunks.recv().await {
-            let settled = match chunk {
-                Ok(chunk) => self.settle(chunk).await.map_err(Stopped::from),
+            let told = match chunk {
+                Ok(Some(chunk)) => self.settle(chunk).await.map(Some).map_err(Stopped::from),
+                Ok(None) => Ok(None),
                 Err(stopped) => Err(stopped),
             };
-            let over = settled.is_err();
-            let sent = tokio::time::timeout(limits::BULK_CLIENT_STALL, lines.send(settled));
-            if !matches!(sent.await, Ok(Ok(()))) || over {
+            let over = told.is_err();
+            let sent = tokio::time::timeout(limits::BULK_CLIENT_STALL, lines.send(told)).await;
+            taken = matches!(sent, Ok(Ok(())));
+            if over || !taken {
                 break;
             }
         }
@@ -152,13 +161,20 @@ impl Bulk {
         if writing.await.is_err() {
             tracing::error!("a bulk call broke off");
         }
+        if !taken {
+            let batch = self.note.batch.as_ref().map(tracing::field::display);
+            tracing::info!(
+                batch,
+                "nobody takes the answer of a bulk call: it is stopped"
+            );
+        }
     }
 
     async fn write_all(
         self: Arc<Self>,
         mut source: Source,
         stopping: watch::Receiver<bool>,
-        written: mpsc::Sender<Result<Chunk, Stopped>>,
+        written: mpsc::Sender<Result<Option<Chunk>, Stopped>>,
     ) {
         loop {
             if *stopping.borrow() {
@@ -167,12 +183,15 @@ impl Bulk {
             }
             let store = Arc::clone(self.commander.store());
             let chunk = match source.next(store, limits::BULK_CHUNK_USERS).await {
-                Ok(targets) if targets.is_empty() => return,
+                Ok(targets) if targets.is_empty() => {
+                    let _ = written.send(Ok(None)).await;
+                    return;
+                }
                 Ok(targets) => Arc::clone(&self).write(targets).await,
                 Err(error) => Err(error.into()),
             };
             let over = chunk.is_err();
-            let sent = written.send(chunk.map_err(Stopped::from)).await;
+            let sent = written.send(chunk.map(Some).map_err(Stopped::from)).await;
             if over || sent.is_err() {
                 return;
             }

@@ -16,7 +16,7 @@ use tokio::sync::mpsc;
 use super::super::problem::{self, Problem};
 use super::super::times;
 use super::super::view::ReceiptView;
-use crate::control::bulk::{Flag, Line, Outcome, Stopped, Sum, Why};
+use crate::control::bulk::{Flag, Line, Outcome, Stopped, Sum, Telling, Why};
 use crate::control::command::Receipt;
 
 /// What came of one user.
@@ -173,8 +173,10 @@ impl Tally {
         let mut text = Vec::new();
         let problem = stopped.map(|stopped| match stopped {
             Stopped::Command(error) => Problem::from(error),
-            Stopped::Stopping => Problem::unavailable("stopping", stopped.to_string())
-                .mend("repeat the call with the same Idempotency-Key when the gate is up again"),
+            Stopped::Stopping | Stopped::BrokenOff => {
+                Problem::unavailable("broken-off", stopped.to_string())
+                    .mend("repeat the call with the same Idempotency-Key to go on")
+            }
         });
         let done = self.done();
         let [changed, unchanged, refused] = self.outcomes;
@@ -258,28 +260,25 @@ fn write(text: &mut Vec<u8>, line: &impl Serialize) {
 }
 
 /// What the stream of lines is made from.
-struct Telling {
+struct Answer {
     /// `None` once the summary is told.
     tally: Option<Tally>,
-    chunks: mpsc::Receiver<Result<Vec<Line>, Stopped>>,
+    chunks: mpsc::Receiver<Telling>,
     ready: VecDeque<Bytes>,
 }
 
-pub(super) fn response(
-    tally: Tally,
-    chunks: mpsc::Receiver<Result<Vec<Line>, Stopped>>,
-) -> Response {
+pub(super) fn response(tally: Tally, chunks: mpsc::Receiver<Telling>) -> Response {
     // The batch's id at once: whoever is cut off can still ask for it, or undo it.
     let mut first = Vec::new();
     tally.progress(&mut first);
-    let telling = Telling {
+    let answer = Answer {
         tally: Some(tally),
         chunks,
         ready: VecDeque::from([first.into()]),
     };
-    let lines = stream::unfold(telling, |mut telling| async move {
-        let next = telling.next().await?;
-        Some((Ok::<Bytes, Infallible>(next), telling))
+    let lines = stream::unfold(answer, |mut answer| async move {
+        let next = answer.next().await?;
+        Some((Ok::<Bytes, Infallible>(next), answer))
     });
     let mut response = Body::from_stream(lines).into_response();
     let kind = HeaderValue::from_static("application/x-ndjson");
@@ -287,16 +286,17 @@ pub(super) fn response(
     response
 }
 
-impl Telling {
+impl Answer {
     async fn next(&mut self) -> Option<Bytes> {
         if let Some(ready) = self.ready.pop_front() {
             return Some(ready);
         }
         let tally = self.tally.as_mut()?;
         let stopped = match self.chunks.recv().await {
-            Some(Ok(lines)) => return Some(tally.tell(&lines)),
+            Some(Ok(Some(lines))) => return Some(tally.tell(&lines)),
+            Some(Ok(None)) => None,
             Some(Err(stopped)) => Some(stopped),
-            None => None,
+            None => Some(Stopped::BrokenOff),
         };
         Some(self.tally.take()?.summary(stopped))
     }
