@@ -121,6 +121,7 @@ async fn pass(
         asked,
         ticket: &ticket,
         sent: &sent,
+        elsewhere: &found.elsewhere,
         begun,
         at_login,
         at_logout: tenant.is_logout(&method, &head.path),
@@ -130,7 +131,7 @@ async fn pass(
     let mut answered = match answered {
         Ok(answered) => answered,
         Err(unanswered) => {
-            scene.lose(attempt).await;
+            scene.lose(attempt, &unanswered).await;
             return Err(match unanswered {
                 Unanswered::Refused(refusal) => refusal,
                 // Judged anew: what cut it now speaks. If all is well again by now,
