@@ -23,7 +23,7 @@ use super::forward::{self, Exchange, Unanswered};
 use super::identify::{Found, Named, Proof, identify, learn_passwords};
 use super::respond::{self, Asked};
 use super::settle::Scene;
-use super::{WorkerRef, login, severing};
+use super::{WorkerRef, leaving, login, severing};
 use crate::live::Reader;
 use crate::live::connections::{Stake, Ticket};
 use crate::live::tenants::Tenant;
@@ -36,10 +36,14 @@ pub(super) async fn handle(
     if !may_log_in(&worker, &request) {
         return Ok(answer(worker, client, request).await);
     }
-    // A task of its own, which a client that hangs up does not end: the app may
-    // have logged somebody in, and the gate has to see whom.
-    let answering = tokio::task::spawn_local(answer(worker, client, request));
-    Ok(answering.await.unwrap_or_else(|_| {
+    if worker.left.is_full(client.address.ip()) {
+        let asked = Asked::of(&request, &client);
+        let refusal = Refusal::Overloaded("logins that their clients have left");
+        return Ok(respond::refuse(&worker, &asked, refusal).await);
+    }
+    let login = answer(Rc::clone(&worker), client.clone(), request);
+    let answered = leaving::see_through(&worker, &client, login).await;
+    Ok(answered.unwrap_or_else(|| {
         let mut response = Response::new(Answer::own(Bytes::new()));
         *response.status_mut() = StatusCode::INTERNAL_SERVER_ERROR;
         response
