@@ -8,7 +8,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use http::request::Parts;
 use http::uri::Authority;
-use http::{Request, Response, StatusCode, header};
+use http::{Method, Request, Response, StatusCode, header};
 use hyper::body::{Body, Incoming};
 use portcullis_core::decide::{Question, decide};
 use portcullis_core::host::HostName;
@@ -60,7 +60,11 @@ async fn answer(worker: WorkerRef, client: Client, request: Request<Incoming>) -
 
 /// Whether the request could be a login; that it is one is for [`login::read`].
 fn may_log_in(worker: &WorkerRef, request: &Request<Incoming>) -> bool {
-    if request.method().is_safe() {
+    // As in `LoginRoute::takes`: any other method may carry a body.
+    if matches!(
+        *request.method(),
+        Method::GET | Method::HEAD | Method::OPTIONS
+    ) {
         return false;
     }
     let host = request.uri().authority().map(Authority::as_str);
