@@ -359,5 +359,5 @@ async fn a_request_with_hundreds_of_sessions_in_its_target_is_refused() {
     let gate = gate(&app, "");
     let many = |count| format!("/?{}", "sid=x&".repeat(count));
     assert_eq!(seen(&gate, &many(16), "").await.0, 200);
-    assert_eq!(seen(&gate, &many(17), "").await.0, 400);
+    assert_eq!(seen(&gate, &many(17), "").await.0, 431);
 }
