@@ -2,17 +2,43 @@
 
 use portcullis_core::ids::{BatchId, Revision, UserId};
 use portcullis_core::time::Timestamp;
-use serde_json::json;
+use schemars::JsonSchema;
+use serde::Serialize;
 
 use super::ask::{Answer, Ask};
+use super::parameter::{LIMIT, Parameter, Shape, TENANT};
 use super::problem::Problem;
-use super::times;
 use super::view::EntryView;
+use super::{body, times};
 use crate::control::store::AuditQuery;
 
-const PARAMETERS: [&str; 9] = [
-    "tenant", "user", "actor", "action", "batch", "since", "until", "limit", "cursor",
+pub(super) const PARAMETERS: &[Parameter] = &[
+    TENANT,
+    Parameter::new("user", Shape::Name, "The user's id or alias"),
+    Parameter::new("actor", Shape::Text, "Who acted"),
+    Parameter::new("action", Shape::OneOf(&ACTIONS), "What was done"),
+    Parameter::new(
+        "batch",
+        Shape::Pattern("^[A-Za-z0-9_-]{1,64}$"),
+        "The bulk call that the entries are part of",
+    ),
+    Parameter::new("since", Shape::Time, "At or after"),
+    Parameter::new("until", Shape::Time, "Before"),
+    LIMIT,
+    Parameter::new(
+        "cursor",
+        Shape::Pattern("^[0-9]{1,18}$"),
+        "`next_cursor` of the page before, as it is",
+    ),
 ];
+
+#[derive(Debug, Serialize, JsonSchema)]
+pub(super) struct EntryList {
+    /// The newest first.
+    entries: Vec<EntryView>,
+    /// `null`: there are no more.
+    next_cursor: Option<String>,
+}
 
 /// As [`portcullis_core::ledger::Event::action`] names them.
 const ACTIONS: [&str; 14] = [
@@ -32,8 +58,7 @@ const ACTIONS: [&str; 14] = [
     "refused",
 ];
 
-pub(super) async fn list(ask: Ask) -> Result<Answer, Problem> {
-    ask.query.refuse_unknown(&PARAMETERS)?;
+pub(super) async fn list(ask: Ask) -> Result<Answer<EntryList>, Problem> {
     // Whoever acts on all tenants may read of all at once, and of what concerns
     // none (tokens for all tenants). A user is one tenant's.
     let user = match ask.query.find("user") {
@@ -52,7 +77,7 @@ pub(super) async fn list(ask: Ask) -> Result<Answer, Problem> {
     let query = AuditQuery {
         tenant: scope.map(|scope| scope.tenant),
         user: user.and_then(|key| UserId::parse(key.user()).ok()),
-        actor: ask.query.find("actor").map(str::to_owned),
+        actor: body::text("actor", ask.query.find("actor").map(str::to_owned))?,
         action,
         batch: ask.query.find("batch").map(batch_id).transpose()?,
         since: time("since")?,
@@ -62,9 +87,12 @@ pub(super) async fn list(ask: Ask) -> Result<Answer, Problem> {
         limit: ask.query.limit()?,
     };
     let page = ask.api.read(move |store| store.audit(&query)).await?;
-    let next = page.next.map(|seq| seq.to_string());
-    let entries: Vec<EntryView> = page.entries.into_iter().map(EntryView::of).collect();
-    Answer::ok(&json!({ "entries": entries, "next_cursor": next }))
+    let next_cursor = page.next.map(|seq| seq.to_string());
+    let entries = page.entries.into_iter().map(EntryView::of).collect();
+    Answer::ok(&EntryList {
+        entries,
+        next_cursor,
+    })
 }
 
 pub(super) fn batch_id(text: &str) -> Result<BatchId, Problem> {

@@ -15,7 +15,7 @@ use portcullis_core::ids::{BatchId, Revision, UserKey};
 use portcullis_core::limits;
 use tokio::sync::{OwnedSemaphorePermit, mpsc};
 
-use self::fields::{Action, BulkFields, UndoFields};
+use self::fields::Action;
 use super::ask::{Ask, bad_key, internal};
 use super::problem::Problem;
 use super::scope::Scope;
@@ -24,6 +24,9 @@ use crate::control::bulk::{Bulk, Deed, Retry, Source, Target};
 use crate::control::command::Note;
 use crate::control::ledger::IdempotencyKey;
 use crate::control::store::UserQuery;
+
+pub(super) use fields::{BulkFields, UndoFields};
+pub(super) use lines::AnswerLine;
 
 /// What a call comes to before it begins.
 struct Work {
@@ -95,7 +98,6 @@ pub(super) async fn undo(ask: Ask, body: Body) -> Result<Response, Problem> {
 }
 
 fn admit(ask: &Ask) -> Result<Scope, Problem> {
-    ask.query.refuse_unknown(&["tenant"])?;
     if ask.headers.contains_key(header::IF_MATCH) {
         let what = "a bulk call is about many users, each with a revision of its own";
         return Err(Problem::field("If-Match", what).mend("leave it out"));

@@ -17,18 +17,27 @@ use tokio::time::Instant;
 
 use super::access::{Call, permits};
 use super::ask::{Api, Ask};
+use super::parameter::{Parameter, Shape, TENANT};
 use super::problem::Problem;
 use super::view::EntryView;
 use crate::control::ledger::Ledger;
 use crate::control::store::AuditQuery;
 use crate::secret::Secret;
 
+pub(super) const PARAMETERS: &[Parameter] = &[
+    TENANT,
+    Parameter::new(
+        "after",
+        Shape::Pattern("^[0-9]{1,18}$"),
+        "The entry to begin behind; from now on where it is left out",
+    ),
+];
+
 /// How soon a client that lost the stream is to come back, in milliseconds.
 const OPENING: &str = "retry: 2000\n\n";
 const BEAT: &str = ": still here\n\n";
 
 pub(super) async fn follow(ask: Ask, _: Body) -> Result<Response, Problem> {
-    ask.query.refuse_unknown(&["tenant", "after"])?;
     // Who acts on all tenants may follow all at once, and what concerns none.
     let tenant = ask.named_scope()?.map(|scope| scope.tenant);
     let head = ask.api.state.commander.store().watch_head();

@@ -4,44 +4,75 @@ use portcullis_core::ids::{HoldName, ReasonKey, Revision};
 use portcullis_core::ledger::Event;
 use portcullis_core::time::Timestamp;
 use portcullis_core::user::{Access, Kind};
+use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::ask::{Answer, Ask};
 use super::problem::Problem;
+use super::schema::{AccessWord, False, HoldNameText, KindWord, Moment, ReasonKeyText, Words};
 use super::view::Outcome;
 use super::{body, times};
 use crate::control::command::{Done, Note, Restore, Suspend};
 use crate::control::ledger::Ledger;
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct SuspendFields {
+    /// A camelCase key, which the policy has words for; any other text is for administrators.
+    #[schemars(with = "Option<Words>")]
     pub(super) reason: Option<String>,
+    /// A key, and nothing else.
+    #[schemars(with = "Option<ReasonKeyText>")]
     pub(super) suspension_reason: Option<String>,
+    /// `permanent` unless said otherwise.
+    #[schemars(with = "Option<KindWord>")]
     pub(super) kind: Option<Kind>,
+    /// The same in other words: true is `temporary`.
     pub(super) allow_password_reset: Option<bool>,
+    /// What the user may still do; `none` unless said otherwise.
+    #[schemars(with = "Option<AccessWord>")]
     pub(super) access: Option<Access>,
+    /// True unless said otherwise, or unless the user keeps read-only access.
     pub(super) revoke_sessions: Option<bool>,
+    /// True unless said otherwise, or unless the user keeps read-only access.
     pub(super) disable_api_keys: Option<bool>,
+    #[schemars(with = "Option<Moment>")]
     pub(super) starts_at: Option<String>,
+    #[schemars(with = "Option<Moment>")]
     pub(super) ends_at: Option<String>,
+    /// The name of the hold; `admin` unless said otherwise.
+    #[schemars(with = "Option<HoldNameText>")]
     pub(super) hold: Option<String>,
+    #[schemars(with = "Option<Words>")]
     pub(super) approver: Option<String>,
+    #[schemars(with = "Option<Words>")]
     pub(super) ticket: Option<String>,
+    #[schemars(with = "Option<Words>")]
     pub(super) comment: Option<String>,
+    /// Only false is taken yet.
+    #[schemars(with = "Option<False>")]
     pub(super) notify: Option<bool>,
+    /// Tells what would happen, and does nothing.
     pub(super) dry_run: Option<bool>,
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct RestoreFields {
+    /// The hold to lift; all that the caller may lift, unless it is named.
+    #[schemars(with = "Option<HoldNameText>")]
     pub(super) hold: Option<String>,
+    #[schemars(with = "Option<Words>")]
     pub(super) reason: Option<String>,
+    #[schemars(with = "Option<Words>")]
     pub(super) approver: Option<String>,
+    #[schemars(with = "Option<Words>")]
     pub(super) ticket: Option<String>,
+    #[schemars(with = "Option<Words>")]
     pub(super) comment: Option<String>,
+    /// True unless said otherwise.
     pub(super) restore_api_keys: Option<bool>,
+    /// Tells what would happen, and does nothing.
     pub(super) dry_run: Option<bool>,
 }
 
@@ -97,10 +128,8 @@ impl RestoreFields {
     }
 }
 
-pub(super) async fn suspend(ask: Ask) -> Result<Answer, Problem> {
-    ask.query.refuse_unknown(&["tenant"])?;
+pub(super) async fn suspend(ask: Ask, fields: SuspendFields) -> Result<Answer<Outcome>, Problem> {
     let key = ask.user_key()?;
-    let fields: SuspendFields = body::parse(&ask.body)?;
     let commander = &ask.api.state.commander;
     let dry_run = fields.dry_run.unwrap_or(false);
     let (wanted, note) = fields.read(commander.now())?;
@@ -111,10 +140,8 @@ pub(super) async fn suspend(ask: Ask) -> Result<Answer, Problem> {
     Ok(Answer::ok(&Outcome::of(&ask.api.state, &done))?.at(done.user.revision))
 }
 
-pub(super) async fn restore(ask: Ask) -> Result<Answer, Problem> {
-    ask.query.refuse_unknown(&["tenant"])?;
+pub(super) async fn restore(ask: Ask, fields: RestoreFields) -> Result<Answer<Outcome>, Problem> {
     let key = ask.user_key()?;
-    let fields: RestoreFields = body::parse(&ask.body)?;
     let dry_run = fields.dry_run.unwrap_or(false);
     let (wanted, note) = fields.read()?;
     let terms = ask.terms("restore", dry_run)?;

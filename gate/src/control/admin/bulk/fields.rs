@@ -3,15 +3,20 @@
 use axum::body::Bytes;
 use portcullis_core::limits;
 use portcullis_core::user::{Access, Kind};
+use schemars::JsonSchema;
 use serde::de::{Error, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
 
 use super::super::ask::internal;
 use super::super::body::{self, Form};
 use super::super::problem::Problem;
+use super::super::schema::{
+    AccessWord, BatchText, False, FilterText, HoldNameText, KindWord, Moment, ReasonKeyText,
+    UserText, Words,
+};
 use super::super::suspension::{RestoreFields, SuspendFields};
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub(super) enum Action {
     Suspend,
@@ -28,41 +33,62 @@ impl Action {
 }
 
 /// The fields of the call itself, and those of the action.
-#[derive(Debug, Deserialize, Serialize)]
+#[derive(Debug, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-pub(super) struct BulkFields {
+pub(in super::super) struct BulkFields {
     pub(super) action: Action,
     /// Not what a retry has to say again: it may be longer then.
     #[serde(skip_serializing)]
+    /// Who is meant; or else `filter` says so.
+    #[schemars(with = "Option<Vec<UserText>>", length(min = 1, max = 1_000_000))]
     pub(super) users: Option<Names>,
+    #[schemars(with = "Option<FilterText>")]
     pub(super) filter: Option<String>,
+    /// The id of the batch, of the caller's own choice; several calls may share one.
+    #[schemars(with = "Option<BatchText>")]
     pub(super) batch: Option<String>,
     pub(super) dry_run: Option<bool>,
+    #[schemars(with = "Option<HoldNameText>")]
     hold: Option<String>,
+    #[schemars(with = "Option<Words>")]
     reason: Option<String>,
+    #[schemars(with = "Option<Words>")]
     approver: Option<String>,
+    #[schemars(with = "Option<Words>")]
     ticket: Option<String>,
+    #[schemars(with = "Option<Words>")]
     comment: Option<String>,
     // Of suspensions alone.
+    #[schemars(with = "Option<ReasonKeyText>")]
     suspension_reason: Option<String>,
+    #[schemars(with = "Option<KindWord>")]
     kind: Option<Kind>,
     allow_password_reset: Option<bool>,
+    #[schemars(with = "Option<AccessWord>")]
     access: Option<Access>,
     revoke_sessions: Option<bool>,
     disable_api_keys: Option<bool>,
+    #[schemars(with = "Option<Moment>")]
     starts_at: Option<String>,
+    #[schemars(with = "Option<Moment>")]
     ends_at: Option<String>,
+    #[schemars(with = "Option<False>")]
     notify: Option<bool>,
     // Of restores alone.
     restore_api_keys: Option<bool>,
 }
 
-#[derive(Debug, Deserialize, Serialize)]
+#[derive(Debug, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-pub(super) struct UndoFields {
+pub(in super::super) struct UndoFields {
+    /// The id of the batch, of the caller's own choice; several calls may share one.
+    #[schemars(with = "Option<BatchText>")]
     pub(super) batch: Option<String>,
+    #[schemars(with = "Option<Words>")]
     pub(super) approver: Option<String>,
+    #[schemars(with = "Option<Words>")]
     pub(super) ticket: Option<String>,
+    #[schemars(with = "Option<Words>")]
     pub(super) comment: Option<String>,
     pub(super) dry_run: Option<bool>,
 }

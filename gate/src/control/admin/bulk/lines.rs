@@ -10,6 +10,7 @@ use axum::response::{IntoResponse, Response};
 use futures_util::stream;
 use portcullis_core::ids::{BatchId, HoldName};
 use portcullis_core::limits;
+use schemars::JsonSchema;
 use serde::Serialize;
 use tokio::sync::mpsc;
 
@@ -19,9 +20,22 @@ use super::super::view::ReceiptView;
 use crate::control::bulk::{Flag, Line, Outcome, Stopped, Sum, Telling, Why};
 use crate::control::command::Receipt;
 
+/// One line of the answer.
+#[derive(Debug, Serialize, JsonSchema)]
+#[serde(untagged)]
+#[expect(
+    dead_code,
+    reason = "each is written as it comes; together they are the description"
+)]
+pub(in super::super) enum AnswerLine<'a> {
+    Progress(ProgressLine<'a>),
+    User(LineView<'a>),
+    Summary(SummaryLine<'a>),
+}
+
 /// What came of one user.
-#[derive(Debug, Serialize)]
-struct LineView<'a> {
+#[derive(Debug, Serialize, JsonSchema)]
+pub(in super::super) struct LineView<'a> {
     user: &'a str,
     /// The name in the call, where it is another.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -35,14 +49,14 @@ struct LineView<'a> {
     receipt: Option<LineReceipt>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     flags: Vec<&'static str>,
-    #[serde(skip_serializing_if = "<[_]>::is_empty")]
-    holds_changed_since: &'a [HoldName],
-    #[serde(skip_serializing_if = "<[_]>::is_empty")]
-    holds_over: &'a [HoldName],
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    holds_changed_since: Vec<&'a str>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    holds_over: Vec<&'a str>,
 }
 
 /// The part of a receipt that differs from user to user.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 struct LineReceipt {
     revision: u64,
     sessions_revoked: u64,
@@ -51,12 +65,12 @@ struct LineReceipt {
     in_force_at: Option<String>,
 }
 
-#[derive(Debug, Serialize)]
-struct ProgressLine<'a> {
+#[derive(Debug, Serialize, JsonSchema)]
+pub(in super::super) struct ProgressLine<'a> {
     progress: Progress<'a>,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 struct Progress<'a> {
     batch: &'a str,
     done: u64,
@@ -64,12 +78,12 @@ struct Progress<'a> {
     total: Option<u64>,
 }
 
-#[derive(Debug, Serialize)]
-struct SummaryLine<'a> {
+#[derive(Debug, Serialize, JsonSchema)]
+pub(in super::super) struct SummaryLine<'a> {
     summary: Summary<'a>,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 struct Summary<'a> {
     batch: &'a str,
     action: &'static str,
@@ -89,7 +103,7 @@ struct Summary<'a> {
 }
 
 /// How many users have each flag.
-#[derive(Debug, Default, Serialize)]
+#[derive(Debug, Default, Serialize, JsonSchema)]
 struct Flags {
     #[serde(rename = "self")]
     oneself: u64,
@@ -233,9 +247,13 @@ fn view(line: &Line) -> LineView<'_> {
         detail: problem.as_ref().map(Problem::detail),
         receipt: line.receipt.as_ref().map(LineReceipt::of),
         flags: line.flags.iter().map(|flag| flag.as_str()).collect(),
-        holds_changed_since: &line.changed_since,
-        holds_over: &line.over,
+        holds_changed_since: names(&line.changed_since),
+        holds_over: names(&line.over),
     }
+}
+
+fn names(holds: &[HoldName]) -> Vec<&str> {
+    holds.iter().map(HoldName::as_str).collect()
 }
 
 impl LineReceipt {
