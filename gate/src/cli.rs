@@ -4,11 +4,15 @@
 //! itself or by the admin API, and says in words what came of it. Results go to
 //! standard output, everything else to standard error.
 
+mod audit;
+mod bulk;
 mod client;
 mod failure;
 mod gate;
+mod manual;
 mod print;
 mod problem;
+mod terminal;
 mod token;
 mod user;
 mod words;
@@ -17,12 +21,13 @@ mod words;
 mod tests;
 
 use std::ffi::OsString;
-use std::io::Write;
+use std::io::{BufRead, Write};
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
 pub use failure::Failure;
+pub use terminal::Terminal;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -36,6 +41,10 @@ Examples:
   portcullis user show bob
   portcullis user list --filter 'suspension_status==\"permanent\"'
   portcullis user restore bob --reason \"false alarm\"
+  portcullis bulk suspend --from leavers.txt --ticket HR-7 --dry-run
+  portcullis audit list --ticket SEC-42             who did what, when and why
+
+Every command tells its own options and examples by --help.
 
 Exit codes: 0 done, 1 the gate refused or it failed, 2 wrong arguments or configuration.";
 
@@ -50,21 +59,42 @@ pub struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Run a gate until it is told to stop (SIGINT or SIGTERM)
+    #[command(
+        after_help = "Examples:\n  portcullis run\n  portcullis run --config portcullis.toml"
+    )]
     Run(ConfigFile),
     /// Run a gate with two tenants, an app behind it and a mailbox, all embedded
+    #[command(after_help = "Examples:\n  portcullis demo\n  portcullis demo --keep")]
     Demo {
         /// Keep the state of the last demo instead of starting afresh
         #[arg(long)]
         keep: bool,
     },
     /// Check the configuration and the policies; run nothing
+    #[command(after_help = "Examples:\n  portcullis check --config portcullis.toml")]
     Check(ConfigFile),
     /// Admin tokens
     #[command(subcommand)]
     Token(token::TokenCommand),
-    /// Suspend, restore and look up users, through the admin API
+    /// Suspend, restore, look up and delete users, through the admin API
     #[command(subcommand)]
     User(user::UserCommand),
+    /// Suspend or restore many users by one call, and take it back
+    #[command(subcommand)]
+    Bulk(bulk::BulkCommand),
+    /// What was done, by whom, when and why
+    #[command(subcommand)]
+    Audit(audit::AuditCommand),
+    /// Print what makes a shell complete the commands
+    #[command(
+        after_help = "Examples:\n  portcullis completion bash > /etc/bash_completion.d/portcullis\n  portcullis completion zsh > ~/.zfunc/_portcullis\n  portcullis completion fish > ~/.config/fish/completions/portcullis.fish"
+    )]
+    Completion(manual::Completion),
+    /// Print the manual, or write a page for each command
+    #[command(
+        after_help = "Examples:\n  portcullis man | man -l -\n  portcullis man --output /usr/local/share/man/man1"
+    )]
+    Man(manual::Man),
 }
 
 #[derive(Debug, Args)]
@@ -83,6 +113,9 @@ struct ConfigFile {
 pub struct Surroundings<'a> {
     pub out: &'a mut dyn Write,
     pub err: &'a mut dyn Write,
+    /// What somebody types or pipes in.
+    pub input: &'a mut dyn BufRead,
+    pub terminal: Terminal,
     pub variable: &'a dyn Fn(&str) -> Option<OsString>,
 }
 
@@ -97,5 +130,9 @@ pub fn execute(cli: Cli, surroundings: &mut Surroundings<'_>) -> Result<(), Fail
         Command::Check(file) => gate::check(&file.path, surroundings),
         Command::Token(command) => token::execute(command, surroundings),
         Command::User(command) => user::execute(command, surroundings),
+        Command::Bulk(command) => bulk::execute(command, surroundings),
+        Command::Audit(command) => audit::execute(command, surroundings),
+        Command::Completion(completion) => completion.execute(surroundings),
+        Command::Man(man) => man.execute(surroundings),
     }
 }

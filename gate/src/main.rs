@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use mimalloc::MiMalloc;
-use portcullis::cli::{self, Cli, Surroundings};
+use portcullis::cli::{self, Cli, Surroundings, Terminal};
 
 /// Under many small, short-lived allocations on several threads it is faster
 /// than the system's, and holds its size.
@@ -14,10 +14,12 @@ static ALLOCATOR: MiMalloc = MiMalloc;
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
-    let (mut out, mut err) = (io::stdout(), io::stderr());
+    let (mut out, mut err, mut input) = (io::stdout(), io::stderr(), io::stdin().lock());
     let mut surroundings = Surroundings {
         out: &mut out,
         err: &mut err,
+        input: &mut input,
+        terminal: Terminal::of_process(),
         variable: &|name| std::env::var_os(name),
     };
     match cli::execute(cli, &mut surroundings) {

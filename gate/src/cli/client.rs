@@ -1,4 +1,7 @@
-//! The admin API as the commands call it: one request, one JSON answer.
+//! The admin API as the commands call it: one request, one JSON answer, or an
+//! answer that comes bit by bit.
+
+mod stream;
 
 use std::error::Error;
 use std::time::Duration;
@@ -6,15 +9,19 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE};
 use http::uri::{PathAndQuery, Scheme};
-use http::{HeaderValue, Method, Request, StatusCode, Uri};
+use http::{HeaderValue, Method, Request, Response, StatusCode, Uri};
 use http_body_util::{BodyExt, Full, Limited};
+use hyper::body::Incoming;
 use hyper_util::client::legacy::Client;
 use hyper_util::rt::TokioExecutor;
 use serde_json::Value;
+use tokio::runtime::Runtime;
 
 use super::problem;
 use super::{Failure, Surroundings};
 use crate::secret::Secret;
+
+pub(super) use stream::{Call, Trouble};
 
 /// Longer than the API takes for anything, a receipt's wait for cut connections included.
 const ANSWER_WAIT: Duration = Duration::from_secs(60);
@@ -75,19 +82,19 @@ impl AdminApi {
         path: &str,
         body: Option<&Value>,
     ) -> Result<Answer, Failure> {
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()
-            .map_err(|error| Failure::failed(format!("cannot start: {error}; try again")))?;
-        let request = self.request(method, path, body)?;
+        let runtime = runtime()?;
+        let mut request = self.request(
+            method,
+            path,
+            body.map(Value::to_string).unwrap_or_default().into(),
+        )?;
+        if body.is_some() {
+            let json = HeaderValue::from_static("application/json");
+            request.headers_mut().insert(CONTENT_TYPE, json);
+        }
         let exchange = async {
-            tokio::time::timeout(ANSWER_WAIT, self.exchange(request)).await.unwrap_or_else(|_| {
-                let seconds = ANSWER_WAIT.as_secs();
-                Err(Failure::failed(format!(
-                    "the admin API at {} did not answer within {seconds} s; look at the gate's log, and at what came of it, before trying again",
-                    self.base
-                )))
-            })
+            let answer = tokio::time::timeout(ANSWER_WAIT, self.exchange(request)).await;
+            answer.unwrap_or_else(|_| Err(self.no_answer(ANSWER_WAIT)))
         };
         let (status, text) = runtime.block_on(exchange)?;
         if !status.is_success() {
@@ -105,11 +112,19 @@ impl AdminApi {
         }
     }
 
+    fn no_answer(&self, wait: Duration) -> Failure {
+        Failure::failed(format!(
+            "the admin API at {} did not answer within {} s; look at the gate's log, and at what came of it, before trying again",
+            self.base,
+            wait.as_secs()
+        ))
+    }
+
     fn request(
         &self,
         method: Method,
         path: &str,
-        body: Option<&Value>,
+        body: Bytes,
     ) -> Result<Request<Full<Bytes>>, Failure> {
         let mut bearer = HeaderValue::from_bytes(&[b"Bearer ", self.token.expose_bytes()].concat())
             .map_err(|_| {
@@ -120,30 +135,30 @@ impl AdminApi {
         bearer.set_sensitive(true);
         let base = self.base.to_string();
         let uri = format!("{}{path}", base.trim_end_matches('/'));
-        let mut request = Request::builder()
+        let request = Request::builder()
             .method(method)
             .uri(uri)
             .header(AUTHORIZATION, bearer)
             .header(ACCEPT, "application/json");
-        if body.is_some() {
-            request = request.header(CONTENT_TYPE, "application/json");
-        }
-        let bytes = body.map(Value::to_string).unwrap_or_default();
-        request.body(Full::from(bytes)).map_err(Failure::usage)
+        request.body(Full::from(body)).map_err(Failure::usage)
+    }
+
+    async fn send(&self, request: Request<Full<Bytes>>) -> Result<Response<Incoming>, Failure> {
+        let client = Client::builder(TokioExecutor::new()).build_http();
+        client.request(request).await.map_err(|error| {
+            Failure::failed(format!(
+                "cannot reach the admin API at {}: {}; start the gate, or correct {URL_VARIABLE}",
+                self.base,
+                innermost(&error)
+            ))
+        })
     }
 
     async fn exchange(
         &self,
         request: Request<Full<Bytes>>,
     ) -> Result<(StatusCode, String), Failure> {
-        let client = Client::builder(TokioExecutor::new()).build_http();
-        let response = client.request(request).await.map_err(|error| {
-            Failure::failed(format!(
-                "cannot reach the admin API at {}: {}; start the gate, or correct {URL_VARIABLE}",
-                self.base,
-                innermost(&error)
-            ))
-        })?;
+        let response = self.send(request).await?;
         let status = response.status();
         let body = Limited::new(response.into_body(), ANSWER_BYTES_MAX)
             .collect()
@@ -159,6 +174,13 @@ impl AdminApi {
             String::from_utf8_lossy(&body.to_bytes()).into_owned(),
         ))
     }
+}
+
+fn runtime() -> Result<Runtime, Failure> {
+    tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| Failure::failed(format!("cannot start: {error}; try again")))
 }
 
 fn parse_base(url: &str) -> Result<Uri, Failure> {

@@ -23,14 +23,77 @@ pub(super) fn line(status: StatusCode, text: &str) -> String {
         (false, true) => title,
         (true, true) => format!("the admin API answered {status}"),
     };
-    if !field.is_empty() && !line.contains(&field) {
-        line = format!("{field}: {line}");
+    line = in_words_of_the_command(line);
+    let flag = flag(&field);
+    if flag.is_empty() {
+        if !field.is_empty() && !line.contains(&field) {
+            line = format!("{field}: {line}");
+        }
+    } else if !line.contains(flag) {
+        line = format!("{flag}: {line}");
     }
     // Where the API names a mend itself, it knows better.
     match mend(status) {
         Some(mend) if !line.contains("; ") => format!("{line}; {mend}"),
         Some(_) | None => line,
     }
+}
+
+/// What the field of a body, or the parameter of a query, is called on the command
+/// line; empty where nothing there is meant.
+fn flag(field: &str) -> &'static str {
+    FLAGS
+        .iter()
+        .find(|(name, _)| *name == field)
+        .map_or("", |(_, flag)| flag)
+}
+
+const FLAGS: [(&str, &str); 31] = [
+    ("tenant", "--tenant"),
+    ("reason", "--reason"),
+    ("suspension_reason", "--reason-key"),
+    ("kind", "--temporary or --permanent"),
+    ("access", "--read-only"),
+    ("hold", "--hold"),
+    ("approver", "--approver"),
+    ("ticket", "--ticket"),
+    ("comment", "--comment"),
+    ("starts_at", "--starts-at"),
+    ("ends_at", "--ends-at"),
+    ("revoke_sessions", "--no-revoke-sessions"),
+    ("disable_api_keys", "--keep-api-keys"),
+    ("restore_api_keys", "--keep-api-keys-disabled"),
+    ("dry_run", "--dry-run"),
+    ("filter", "--filter"),
+    ("q", "--query"),
+    ("limit", "--limit"),
+    ("cursor", "--cursor"),
+    ("user", "--user"),
+    ("users", "--from"),
+    ("actor", "--actor"),
+    ("action", "--action"),
+    ("since", "--since"),
+    ("until", "--until"),
+    ("batch", "--batch"),
+    ("email", "--email"),
+    ("phone", "--phone"),
+    ("username", "--username"),
+    ("employee_id", "--employee-id"),
+    ("locale", "--locale"),
+];
+
+/// Mends that name a part of a call, said of the command that made it.
+fn in_words_of_the_command(line: String) -> String {
+    let mut line = line
+        .replace("?tenant= or X-Tenant", "--tenant")
+        .replace("?tenant= and X-Tenant", "--tenant");
+    for (name, flag) in FLAGS {
+        let quoted = format!("`{name}`");
+        if line.contains(&quoted) {
+            line = line.replace(&quoted, flag);
+        }
+    }
+    line
 }
 
 fn mend(status: StatusCode) -> Option<String> {

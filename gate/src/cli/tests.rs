@@ -2,6 +2,10 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod api;
+mod audit;
+mod bulk;
+mod examples;
+mod lives;
 mod tokens;
 mod users;
 
@@ -27,6 +31,11 @@ impl Outcome {
 
 /// Runs `portcullis LINE` (words apart by spaces) with these variables.
 fn run(line: &str, variables: &[(&str, &str)]) -> Outcome {
+    run_at(Terminal::default(), "", line, variables)
+}
+
+/// As [`run`], at a terminal or not, where somebody types.
+fn run_at(terminal: Terminal, typed: &str, line: &str, variables: &[(&str, &str)]) -> Outcome {
     let words = std::iter::once("portcullis").chain(line.split(' '));
     let cli = Cli::try_parse_from(words).unwrap();
     let (mut out, mut err) = (Vec::new(), Vec::new());
@@ -37,6 +46,8 @@ fn run(line: &str, variables: &[(&str, &str)]) -> Outcome {
     let mut surroundings = Surroundings {
         out: &mut out,
         err: &mut err,
+        input: &mut typed.as_bytes(),
+        terminal,
         variable: &variable,
     };
     let result = execute(cli, &mut surroundings);
@@ -46,6 +57,23 @@ fn run(line: &str, variables: &[(&str, &str)]) -> Outcome {
         err: text(err),
         result,
     }
+}
+
+/// Somebody who can be asked, and looks at nothing but the questions.
+const ASKED: Terminal = Terminal {
+    asks: true,
+    watched: false,
+    width: None,
+};
+
+/// As [`run_with`], where somebody types.
+fn type_with(api: &AdminApi, typed: &str, line: &str) -> Outcome {
+    let url = api.url();
+    let variables = [
+        ("PORTCULLIS_ADMIN_URL", url.as_str()),
+        ("PORTCULLIS_TOKEN", "t0ken"),
+    ];
+    run_at(ASKED, typed, line, &variables)
 }
 
 /// As [`run`], with an admin API that gives `answers`.

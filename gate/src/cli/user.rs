@@ -1,274 +1,193 @@
 //! `portcullis user …`: what an administrator does with users, through the
 //! admin API.
 
+mod change;
+mod export;
+mod look;
+mod sessions;
+mod terms;
+
 use clap::{Args, Subcommand};
 use http::Method;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 
 use super::client::{AdminApi, Answer};
 use super::{Failure, Surroundings, words};
 
+pub(super) use terms::{Record, RestoreTerms, SuspendTerms};
+
 /// What stands for itself in a path. The dot does not: `..` could be resolved away.
-const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_');
+pub(super) const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_');
 
 #[derive(Debug, Subcommand)]
 pub(super) enum UserCommand {
+    /// Show what is known about a user: who suspended them, when, why and until when
+    #[command(
+        after_help = "Examples:\n  portcullis user show bob\n  portcullis user show bob@acme.test --tenant acme\n  portcullis user show bob --json"
+    )]
+    Show(look::Show),
+    /// List users
+    #[command(
+        after_help = "Examples:\n  portcullis user list --query bob\n  portcullis user list --filter 'suspension_status==\"permanent\"'\n  portcullis user list --filter 'status==\"suspended\" and suspension_reason==\"violatedTrustByeBye\"' --limit 200"
+    )]
+    List(look::List),
     /// Suspend a user: out at once, live connections and sessions included
     #[command(
-        after_help = "Examples:\n  portcullis user suspend bob\n  portcullis user suspend bob --temporary --reason suspiciousUserNoGood --ends-at 24h\n  portcullis user suspend bob --approver alice --ticket SEC-42 --dry-run"
+        after_help = "Examples:\n  portcullis user suspend bob\n  portcullis user suspend bob --temporary --reason suspiciousUserNoGood --ends-at 24h\n  portcullis user suspend bob --reason \"called in, phone stolen\" --reason-key stolenPhone\n  portcullis user suspend bob --read-only --starts-at 2030-01-01T00:00:00Z --ends-at 90d\n  portcullis user suspend bob --approver alice --ticket SEC-42 --dry-run"
     )]
     Suspend(Suspend),
     /// Lift holds; the user is let back in when none is left
     #[command(
-        after_help = "Examples:\n  portcullis user restore bob\n  portcullis user restore bob --hold fraud --reason \"false alarm\" --ticket SEC-42"
+        after_help = "Examples:\n  portcullis user restore bob\n  portcullis user restore bob --hold fraud --reason \"false alarm\" --ticket SEC-42\n  portcullis user restore bob --keep-api-keys-disabled --dry-run"
     )]
     Restore(Restore),
-    /// Show what is known about a user
-    Show {
-        /// The user's id, email, phone, username or employee id
-        id: String,
-        #[command(flatten)]
-        call: Call,
-    },
-    /// List users
+    /// Set what is known about a user: email, phone, username, employee id, locale
     #[command(
-        after_help = "Examples:\n  portcullis user list --query bob\n  portcullis user list --filter 'suspension_status==\"permanent\"'"
+        after_help = "Examples:\n  portcullis user set bob --email bob@acme.test --locale de\n  portcullis user set bob --phone +4930123456 --clear employee-id"
     )]
-    List(List),
+    Set(change::Set),
+    /// List a user's sessions, or end some without suspending
+    #[command(
+        after_help = "Examples:\n  portcullis user sessions bob\n  portcullis user sessions bob --revoke 1f2e3d4c5b6a7988 --ticket SEC-42\n  portcullis user sessions bob --revoke-all"
+    )]
+    Sessions(sessions::Sessions),
+    /// Write down all that is held about a user
+    #[command(
+        after_help = "Examples:\n  portcullis user export bob --output bob.json\n  portcullis user export bob | jq .history"
+    )]
+    Export(export::Export),
+    /// Delete a user for good: asks for the id first, unless --yes
+    #[command(
+        after_help = "Examples:\n  portcullis user export bob --output bob.json     before, if somebody has a right to it\n  portcullis user delete bob --dry-run\n  portcullis user delete bob --reason \"asked to be forgotten\" --ticket DPO-7\n  portcullis user delete bob --yes"
+    )]
+    Delete(change::Delete),
 }
 
 /// What every call takes.
 #[derive(Debug, Args)]
-pub(super) struct Call {
+pub(super) struct Common {
     /// Whose user; needless with a tenant's own token, or where there is one tenant
     #[arg(long)]
-    tenant: Option<String>,
+    pub(super) tenant: Option<String>,
     /// Print the API's JSON as it is
     #[arg(long)]
-    json: bool,
+    pub(super) json: bool,
 }
 
 #[derive(Debug, Args)]
 pub(super) struct Suspend {
-    /// The user's id
+    /// The user's id, email, phone, username or employee id
     id: String,
-    /// A key such as suspiciousUserNoGood, which the policy has words for, or free text
-    #[arg(long, value_name = "KEY_OR_TEXT")]
-    reason: Option<String>,
-    /// The user may come back by a password reset
-    #[arg(long, conflicts_with = "permanent")]
-    temporary: bool,
-    /// Only an administrator may lift it (the default)
-    #[arg(long)]
-    permanent: bool,
-    /// The name of the hold [default: admin]
-    #[arg(long, value_name = "NAME")]
-    hold: Option<String>,
-    /// Who approved it
-    #[arg(long, value_name = "WHO")]
-    approver: Option<String>,
-    /// The ticket that it belongs to
-    #[arg(long)]
-    ticket: Option<String>,
-    /// For the audit alone
-    #[arg(long, value_name = "TEXT")]
-    comment: Option<String>,
-    /// When it ends by itself: a time (RFC 3339) or a duration such as 24h
-    #[arg(long, value_name = "TIME")]
-    ends_at: Option<String>,
+    #[command(flatten)]
+    terms: SuspendTerms,
     /// Say what would happen, and do nothing
     #[arg(long)]
     dry_run: bool,
-    /// Leave sessions alive for when the user is let back in
-    #[arg(long)]
-    no_revoke_sessions: bool,
-    /// Leave the user's API keys working
-    #[arg(long)]
-    keep_api_keys: bool,
     #[command(flatten)]
-    call: Call,
+    common: Common,
 }
 
 #[derive(Debug, Args)]
 pub(super) struct Restore {
-    /// The user's id
+    /// The user's id, email, phone, username or employee id
     id: String,
-    /// The hold to lift [default: all that the token may lift]
-    #[arg(long, value_name = "NAME")]
-    hold: Option<String>,
-    /// Why, for the audit
-    #[arg(long, value_name = "TEXT")]
-    reason: Option<String>,
-    /// Who approved it
-    #[arg(long, value_name = "WHO")]
-    approver: Option<String>,
-    /// The ticket that it belongs to
-    #[arg(long)]
-    ticket: Option<String>,
     #[command(flatten)]
-    call: Call,
-}
-
-#[derive(Debug, Args)]
-pub(super) struct List {
-    /// Which users, such as 'suspension_status=="permanent"'
-    #[arg(long, value_name = "FILTER")]
-    filter: Option<String>,
-    /// The beginning of an id, email, username, phone or employee id
-    #[arg(long, short, value_name = "PREFIX")]
-    query: Option<String>,
-    /// At most this many
-    #[arg(long, value_name = "COUNT")]
-    limit: Option<u32>,
-    /// Go on after an earlier page
+    terms: RestoreTerms,
+    /// Say what would happen, and do nothing
     #[arg(long)]
-    cursor: Option<String>,
+    dry_run: bool,
     #[command(flatten)]
-    call: Call,
+    common: Common,
 }
 
 pub(super) fn execute(
     command: UserCommand,
     surroundings: &mut Surroundings<'_>,
 ) -> Result<(), Failure> {
-    let api = AdminApi::require(surroundings)?;
     match command {
-        UserCommand::Suspend(suspend) => {
-            let path = path(&suspend.id, "/suspend", suspend.call.tenant.as_deref())?;
-            let what = format!("suspend {}", suspend.id);
-            let answer = api.call(&what, Method::POST, &path, Some(&suspend.body()))?;
-            let words = words::suspension(&answer.json, suspend.dry_run);
-            print_outcome(&answer, &suspend.call, &words, surroundings)
-        }
-        UserCommand::Restore(restore) => {
-            let path = path(&restore.id, "/restore", restore.call.tenant.as_deref())?;
-            let what = format!("restore {}", restore.id);
-            let answer = api.call(&what, Method::POST, &path, Some(&restore.body()))?;
-            let words = words::restoration(&answer.json, &restore.id);
-            print_outcome(&answer, &restore.call, &words, surroundings)
-        }
-        UserCommand::Show { id, call } => {
-            let path = path(&id, "", call.tenant.as_deref())?;
-            let answer = api.call(&format!("show {id}"), Method::GET, &path, None)?;
-            if call.json {
-                return print_json(&answer, surroundings);
-            }
-            let user = answer.json.get("user").unwrap_or(&answer.json);
-            Ok(words::profile(surroundings.out, user)?)
-        }
-        UserCommand::List(list) => {
-            let answer = api.call("list users", Method::GET, &list.path(), None)?;
-            if list.call.json {
-                return print_json(&answer, surroundings);
-            }
-            Ok(words::page(surroundings.out, &answer.json)?)
-        }
+        UserCommand::Show(show) => look::show(&show, surroundings),
+        UserCommand::List(list) => look::list(&list, surroundings),
+        UserCommand::Suspend(suspend) => suspend.execute(surroundings),
+        UserCommand::Restore(restore) => restore.execute(surroundings),
+        UserCommand::Set(set) => set.execute(surroundings),
+        UserCommand::Sessions(sessions) => sessions.execute(surroundings),
+        UserCommand::Export(export) => export.execute(surroundings),
+        UserCommand::Delete(delete) => delete.execute(surroundings),
     }
 }
 
 impl Suspend {
-    /// Only what was asked for: the defaults are the API's.
-    fn body(&self) -> Value {
-        let mut body = fields(&[
-            ("reason", &self.reason),
-            ("hold", &self.hold),
-            ("approver", &self.approver),
-            ("ticket", &self.ticket),
-            ("comment", &self.comment),
-            ("ends_at", &self.ends_at),
-        ]);
-        let mut set = |key: &str, value: Value| body.insert(key.to_owned(), value);
-        if self.temporary {
-            set("kind", json!("temporary"));
-        }
-        if self.permanent {
-            set("kind", json!("permanent"));
-        }
-        if self.dry_run {
-            set("dry_run", json!(true));
-        }
-        if self.no_revoke_sessions {
-            set("revoke_sessions", json!(false));
-        }
-        if self.keep_api_keys {
-            set("disable_api_keys", json!(false));
-        }
-        Value::Object(body)
+    fn execute(&self, surroundings: &mut Surroundings<'_>) -> Result<(), Failure> {
+        let api = AdminApi::require(surroundings)?;
+        let path = path(&self.id, "/suspend", &self.common)?;
+        let what = format!("suspend {}", self.id);
+        let body = with_dry_run(self.terms.fields(), self.dry_run);
+        let answer = api.call(&what, Method::POST, &path, Some(&body))?;
+        let words = words::suspension(&answer.json, self.dry_run);
+        tell(&answer, &self.common, &words, surroundings)
     }
 }
 
 impl Restore {
-    fn body(&self) -> Value {
-        Value::Object(fields(&[
-            ("hold", &self.hold),
-            ("reason", &self.reason),
-            ("approver", &self.approver),
-            ("ticket", &self.ticket),
-        ]))
+    fn execute(&self, surroundings: &mut Surroundings<'_>) -> Result<(), Failure> {
+        let api = AdminApi::require(surroundings)?;
+        let path = path(&self.id, "/restore", &self.common)?;
+        let what = format!("restore {}", self.id);
+        let body = with_dry_run(self.terms.fields(), self.dry_run);
+        let answer = api.call(&what, Method::POST, &path, Some(&body))?;
+        let words = words::restoration(&answer.json, &self.id, self.dry_run);
+        tell(&answer, &self.common, &words, surroundings)
     }
 }
 
-impl List {
-    fn path(&self) -> String {
-        let mut query = form_urlencoded::Serializer::new(String::new());
-        let limit = self.limit.map(|limit| limit.to_string());
-        let parameters = [
-            ("tenant", &self.call.tenant),
-            ("filter", &self.filter),
-            ("q", &self.query),
-            ("limit", &limit),
-            ("cursor", &self.cursor),
-        ];
-        for (name, value) in parameters {
-            if let Some(value) = value {
-                query.append_pair(name, value);
-            }
-        }
-        let query = query.finish();
-        if query.is_empty() {
-            "/api/v1/users".to_owned()
-        } else {
-            format!("/api/v1/users?{query}")
-        }
+fn with_dry_run(mut fields: Map<String, Value>, dry_run: bool) -> Value {
+    if dry_run {
+        fields.insert("dry_run".to_owned(), Value::Bool(true));
     }
+    Value::Object(fields)
 }
 
-fn fields(given: &[(&str, &Option<String>)]) -> Map<String, Value> {
-    let given = given
-        .iter()
-        .filter_map(|(key, value)| Some((*key, value.as_ref()?)));
-    given
-        .map(|(key, value)| (key.to_owned(), Value::String(value.clone())))
-        .collect()
-}
-
-fn path(id: &str, deed: &str, tenant: Option<&str>) -> Result<String, Failure> {
+fn path(id: &str, deed: &str, common: &Common) -> Result<String, Failure> {
     if id.is_empty() {
         return Err(Failure::usage(
             "the user's id is empty; write it after the command",
         ));
     }
     let id = utf8_percent_encode(id, SEGMENT);
-    let tenant = tenant.map(|tenant| format!("?tenant={}", utf8_percent_encode(tenant, SEGMENT)));
-    Ok(format!(
-        "/api/v1/users/{id}{deed}{}",
-        tenant.unwrap_or_default()
-    ))
+    let path = format!("/api/v1/users/{id}{deed}");
+    Ok(with_query(&path, &[("tenant", common.tenant.clone())]))
 }
 
-fn print_outcome(
+/// The path with those of the parameters that are given.
+pub(super) fn with_query(path: &str, parameters: &[(&str, Option<String>)]) -> String {
+    let mut query = form_urlencoded::Serializer::new(String::new());
+    for (name, value) in parameters {
+        if let Some(value) = value {
+            query.append_pair(name, value);
+        }
+    }
+    match query.finish() {
+        none if none.is_empty() => path.to_owned(),
+        some => format!("{path}?{some}"),
+    }
+}
+
+fn tell(
     answer: &Answer,
-    call: &Call,
+    common: &Common,
     words: &str,
     surroundings: &mut Surroundings<'_>,
 ) -> Result<(), Failure> {
-    if call.json {
-        return print_json(answer, surroundings);
+    if common.json {
+        return tell_json(answer, surroundings);
     }
     Ok(writeln!(surroundings.out, "{words}")?)
 }
 
-fn print_json(answer: &Answer, surroundings: &mut Surroundings<'_>) -> Result<(), Failure> {
+pub(super) fn tell_json(
+    answer: &Answer,
+    surroundings: &mut Surroundings<'_>,
+) -> Result<(), Failure> {
     Ok(writeln!(surroundings.out, "{}", answer.text.trim_end())?)
 }

@@ -1,10 +1,14 @@
 //! Users and receipts in words.
 
-use std::io::{self, Write};
+mod entries;
+mod tables;
 
 use serde_json::Value;
 
-use super::print::{self, visible};
+use super::print::visible;
+
+pub(super) use entries::{entries, entry};
+pub(super) use tables::{Profile, page, sessions};
 
 /// The text at `path` in `json` (`a.b`), fit to be printed; empty where there is none.
 pub(super) fn text(json: &Value, path: &str) -> String {
@@ -17,13 +21,17 @@ pub(super) fn text(json: &Value, path: &str) -> String {
     }
 }
 
-/// "bob is suspended (permanent)", after what the API says about the user.
+/// "bob is suspended (permanent, read-only)", after what the API says about the user.
 fn standing(user: &Value, would: bool) -> String {
     let (id, status) = (text(user, "id"), text(user, "status"));
     let kind = text(user, "suspension_status");
     let verb = if would { "would be" } else { "is" };
     if status == "suspended" && !kind.is_empty() {
-        return format!("{id} {verb} suspended ({kind})");
+        let access = match text(user, "suspension_information.access").as_str() {
+            "read-only" => ", read-only",
+            _ => "",
+        };
+        return format!("{id} {verb} suspended ({kind}{access})");
     }
     format!("{id} {verb} {status}")
 }
@@ -44,9 +52,20 @@ pub(super) fn suspension(answer: &Value, dry_run: bool) -> String {
 }
 
 /// What a restore came to: what was lifted, and whether anything is left.
-pub(super) fn restoration(answer: &Value, asked_for: &str) -> String {
+pub(super) fn restoration(answer: &Value, asked_for: &str, dry_run: bool) -> String {
     let user = answer.get("user").unwrap_or(answer);
     let standing = standing(user, false);
+    if dry_run && answer.get("unchanged") != Some(&Value::Bool(true)) {
+        let lifted = match names(answer, "holds_lifted").as_slice() {
+            [] => "no hold".to_owned(),
+            [one] => format!("hold {one}"),
+            many => format!("holds {}", many.join(", ")),
+        };
+        let kept = kept(answer);
+        return format!(
+            "Dry run, nothing was changed: {lifted} would be lifted; then {standing}.{kept}"
+        );
+    }
     if answer.get("unchanged") == Some(&Value::Bool(true)) {
         // Nobody ever changed such a user: a mistyped id looks like this.
         if text(user, "revision") == "0" {
@@ -55,7 +74,13 @@ pub(super) fn restoration(answer: &Value, asked_for: &str) -> String {
                 visible(asked_for)
             );
         }
-        return format!("No hold to lift; {standing}, as before: nothing was changed.");
+        let kept = kept(answer);
+        let none = if kept.is_empty() {
+            "No hold"
+        } else {
+            "No hold of yours"
+        };
+        return format!("{none} to lift; {standing}, as before: nothing was changed.{kept}");
     }
     let lifted = match names(answer, "holds_lifted").as_slice() {
         [] => "Lifted".to_owned(),
@@ -73,7 +98,19 @@ pub(super) fn restoration(answer: &Value, asked_for: &str) -> String {
         [hold] => format!("{id} {verb} hold {}{}", text(hold, "name"), until(hold)),
         holds => format!("{id} {verb} holds {}", described(holds.iter())),
     };
-    format!("{lifted}; {left}.{}", receipt(answer, Tone::Undid))
+    let receipt = receipt(answer, Tone::Undid);
+    format!("{lifted}; {left}.{receipt}{}", kept(answer))
+}
+
+/// " legal is lifted by global-admin or tenant-admin.", for each hold that the
+/// token could not lift.
+fn kept(answer: &Value) -> String {
+    let holds = list(answer, "holds_kept").iter();
+    let said = holds.map(|hold| {
+        let roles = names(hold, "lifted_by").join(" or ");
+        format!(" {} is lifted by {roles}.", text(hold, "name"))
+    });
+    said.collect()
 }
 
 /// When the suspension ends, or which of several holds speaks for it.
@@ -86,6 +123,7 @@ fn lead(user: &Value) -> String {
     let said = |hold: &&Value| {
         [
             ("kind", "status"),
+            ("access", "access"),
             ("starts_at", "since"),
             ("ends_at", "until"),
             ("actor", "by"),
@@ -128,7 +166,7 @@ fn described<'a>(holds: impl Iterator<Item = &'a Value>) -> String {
     holds.map(one).collect::<Vec<_>>().join(", ")
 }
 
-fn list<'a>(json: &'a Value, key: &str) -> &'a [Value] {
+pub(super) fn list<'a>(json: &'a Value, key: &str) -> &'a [Value] {
     let found = json.get(key).and_then(Value::as_array);
     found.map(Vec::as_slice).unwrap_or_default()
 }
@@ -192,87 +230,50 @@ fn counted(count: u64, noun: &str) -> String {
     }
 }
 
-/// All that is known of one user.
-pub(super) fn profile(out: &mut dyn Write, user: &Value) -> io::Result<()> {
-    const ROWS: [(&str, &str); 16] = [
-        ("user", "id"),
-        ("tenant", "tenant"),
-        ("status", "status"),
-        ("suspension", "suspension_status"),
-        ("reason", "suspension_information.reason"),
-        ("reason text", "suspension_information.reason_text"),
-        ("since", "suspension_information.since"),
-        ("until", "suspension_information.until"),
-        ("by", "suspension_information.by"),
-        ("email", "email"),
-        ("phone", "phone"),
-        ("username", "username"),
-        ("employee id", "employee_id"),
-        ("last seen", "last_seen_at"),
-        ("revision", "revision"),
-        ("updated", "updated_at"),
-    ];
-    let rows: Vec<_> = ROWS
-        .into_iter()
-        .map(|(name, path)| (name, text(user, path)))
-        .filter(|(_, value)| !value.is_empty())
-        .collect();
-    print::pairs(out, &rows)?;
-    let holds = list(user, "holds");
-    if holds.is_empty() {
-        return Ok(());
+/// What became of the user's sessions.
+pub(super) fn revocation(answer: &Value, dry_run: bool) -> String {
+    let user = answer.get("user").unwrap_or(answer);
+    let id = text(user, "id");
+    if dry_run {
+        let receipt = receipt(answer, Tone::Would);
+        return format!("Dry run, nothing was changed: {id} would stay as before.{receipt}");
     }
-    let cells = |hold| {
-        [
-            "name",
-            "kind",
-            "reason",
-            "actor",
-            "approver",
-            "ticket",
-            "starts_at",
-            "ends_at",
-        ]
-        .map(|key| text(hold, key))
-    };
-    let rows: Vec<_> = holds.iter().map(cells).collect();
-    writeln!(out)?;
-    print::table(
-        out,
-        [
-            "HOLD", "KIND", "REASON", "ACTOR", "APPROVER", "TICKET", "FROM", "UNTIL",
-        ],
-        &rows,
-    )
+    if answer.get("unchanged") == Some(&Value::Bool(true)) {
+        return format!("{id} has no such session left: nothing was changed.");
+    }
+    let standing = standing(user, false);
+    format!("{standing}.{}", receipt(answer, Tone::Did))
 }
 
-/// A page of users.
-pub(super) fn page(out: &mut dyn Write, page: &Value) -> io::Result<()> {
-    let users = list(page, "users");
-    if users.is_empty() {
-        return writeln!(out, "No such users.");
+/// What became of the user's attributes, those named in `fields`.
+pub(super) fn attributes(answer: &Value, fields: &str) -> String {
+    let user = answer.get("user").unwrap_or(answer);
+    let id = text(user, "id");
+    if answer.get("unchanged") == Some(&Value::Bool(true)) {
+        return format!("{id}: {fields} as before: nothing was changed.");
     }
-    let cells = |user| {
-        [
-            "id",
-            "status",
-            "suspension_status",
-            "suspension_information.reason",
-            "email",
-            "updated_at",
-        ]
-        .map(|path| text(user, path))
-    };
-    let rows: Vec<_> = users.iter().map(cells).collect();
-    print::table(
-        out,
-        ["USER", "STATUS", "SUSPENSION", "REASON", "EMAIL", "UPDATED"],
-        &rows,
-    )?;
-    let cursor = text(page, "next_cursor");
-    if cursor.is_empty() {
-        Ok(())
-    } else {
-        writeln!(out, "There are more: add --cursor {cursor}")
+    format!("{id}: {fields} set.")
+}
+
+/// That the user is gone, or would be.
+pub(super) fn deletion(answer: &Value, asked_for: &str, dry_run: bool) -> String {
+    let asked_for = visible(asked_for);
+    if dry_run {
+        let receipt = receipt(answer, Tone::Would);
+        return format!("Dry run, nothing was changed: {asked_for} would be deleted.{receipt}");
     }
+    let user = answer.get("user").unwrap_or(answer);
+    let left = text(user, "id");
+    let receipt = receipt(answer, Tone::Did);
+    format!("{asked_for} is deleted, for good; the audit calls what is left {left}.{receipt}")
+}
+
+/// What bulk calls are told in: "3 users", and the sum of their receipts.
+pub(super) fn users(count: u64) -> String {
+    counted(count, "user")
+}
+
+/// The sum of many receipts; empty where there is none.
+pub(super) fn sum(summary: &Value, dry_run: bool) -> String {
+    receipt(summary, if dry_run { Tone::Would } else { Tone::Undid })
 }

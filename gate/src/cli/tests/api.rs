@@ -1,6 +1,6 @@
 //! An admin API of canned answers that records what it is asked.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 
@@ -13,12 +13,14 @@ use axum::http::{HeaderMap, Method, StatusCode, Uri, header};
 pub(super) struct Asked {
     pub(super) call: String,
     pub(super) authorization: String,
+    /// `Last-Event-ID`, where it was sent.
+    pub(super) after: Option<String>,
     pub(super) body: String,
 }
 
-/// Answers by path, query included.
+/// Answers by path, query included: one after the other, and the last again and again.
 #[derive(Default)]
-pub(super) struct Answers(HashMap<String, (u16, String)>);
+pub(super) struct Answers(HashMap<String, VecDeque<(u16, String)>>);
 
 pub(super) struct AdminApi {
     address: SocketAddr,
@@ -33,7 +35,8 @@ impl Answers {
     }
 
     pub(super) fn on(mut self, path: &str, status: u16, body: &str) -> Self {
-        self.0.insert(path.to_owned(), (status, body.to_owned()));
+        let answers = self.0.entry(path.to_owned()).or_default();
+        answers.push_back((status, body.to_owned()));
         self
     }
 
@@ -44,7 +47,7 @@ impl Answers {
             .build()
             .unwrap();
         let asked: Arc<Mutex<Vec<Asked>>> = Arc::default();
-        let (answers, record) = (Arc::new(self.0), Arc::clone(&asked));
+        let (answers, record) = (Arc::new(Mutex::new(self.0)), Arc::clone(&asked));
         let answer = move |method: Method, uri: Uri, headers: HeaderMap, body: Bytes| {
             let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
             let authorization = headers
@@ -55,9 +58,20 @@ impl Answers {
             record.lock().unwrap().push(Asked {
                 call,
                 authorization,
+                after: headers
+                    .get("last-event-id")
+                    .map(|value| text(value.as_bytes())),
                 body: text(&body),
             });
-            let found = answers.get(&uri.to_string()).cloned();
+            let mut answers = answers.lock().unwrap();
+            let found = answers.get_mut(&uri.to_string()).and_then(|left| {
+                let next = left.pop_front()?;
+                if left.is_empty() {
+                    left.push_back(next.clone());
+                }
+                Some(next)
+            });
+            drop(answers);
             let (status, body) = found.unwrap_or((404, "{}".to_owned()));
             async move { (StatusCode::from_u16(status).unwrap(), body) }
         };
