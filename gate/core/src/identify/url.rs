@@ -4,6 +4,7 @@
 
 use http::Uri;
 
+use super::query::decoded;
 use super::{Sources, canonical_cookie_value};
 use crate::login::fields::alike;
 
@@ -25,7 +26,7 @@ pub fn url_sessions(uri: &Uri, sources: &Sources) -> Vec<(usize, Vec<u8>, bool)>
         let Some((name, value)) = pair.split_once('=') else {
             continue;
         };
-        let name = percent_encoding::percent_decode_str(name).decode_utf8_lossy();
+        let name = decoded(name);
         for (cookie, wanted) in sources.session_cookies.iter().enumerate() {
             if !value.is_empty() && !sources.is_sealed(cookie) && alike(&name, wanted) {
                 let value = canonical_cookie_value(value.as_bytes());
@@ -60,6 +61,7 @@ mod tests {
             "/me;%6asessionid=%61bc",
             "/me?JSESSIONID=abc",
             "/me?x=1&jsessionid=abc",
+            "/me?+jsessionid=abc",
         ] {
             assert_eq!(found(target), ["abc"], "{target}");
         }
