@@ -4,6 +4,7 @@
 //! (sessions learnt, connections open).
 
 pub mod aliases;
+pub mod attempts;
 pub mod connections;
 pub mod contradictions;
 pub mod doors;
@@ -27,6 +28,7 @@ use portcullis_core::ids::{Revision, UserKey};
 use portcullis_core::standing::Standing;
 
 use self::aliases::Aliases;
+use self::attempts::Attempts;
 use self::connections::{Connections, CutWatch};
 use self::contradictions::Contradictions;
 use self::doors::Doors;
@@ -45,6 +47,7 @@ struct Shared {
     doors: Doors,
     aliases: Aliases,
     connections: Connections,
+    attempts: Arc<Attempts>,
     refusals: Refusals,
     passwords: Passwords,
     contradictions: Contradictions,
@@ -78,6 +81,7 @@ pub fn open(
         doors: Doors::default(),
         aliases: Aliases::default(),
         connections: Connections::default(),
+        attempts: Arc::default(),
         refusals: Refusals::new(refused),
         passwords: Passwords::default(),
         contradictions: Contradictions::default(),
@@ -126,6 +130,10 @@ impl Reader {
 
     pub fn connections(&self) -> &Connections {
         &self.0.connections
+    }
+
+    pub fn attempts(&self) -> &Arc<Attempts> {
+        &self.0.attempts
     }
 
     pub fn refusals(&self) -> &Refusals {

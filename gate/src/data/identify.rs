@@ -68,7 +68,7 @@ pub(super) enum Proof {
 pub(super) struct Found {
     pub named: Vec<Named>,
     pub spoilt: Vec<String>,
-    /// Session cookies that the gate has seen no login for.
+    /// Sessions that the gate has seen no login for.
     pub unknown: Vec<SessionHash>,
 }
 
@@ -172,10 +172,13 @@ fn take_url_sessions(
                 .named
                 .push(session_named(live, carried, session, kept, now));
         });
-        let is_unknown = found.named.len() == before;
-        if is_unknown && in_path && tenant.config.unknown_sessions == UnknownSessions::Login {
+        if found.named.len() > before {
+            continue;
+        }
+        if in_path && tenant.config.unknown_sessions == UnknownSessions::Login {
             return Err(Refusal::SessionEnded);
         }
+        found.unknown.push(hash);
     }
     Ok(())
 }
@@ -347,6 +350,17 @@ fn tell_contradictions(live: &Reader, named: &[Named]) {
 }
 
 impl Found {
+    /// The sessions that came along, whoever's they are.
+    pub(super) fn sessions(&self) -> impl Iterator<Item = &SessionHash> {
+        let known = self.named.iter().filter_map(|named| match &named.proof {
+            Proof::Session { hash, .. } => Some(hash),
+            Proof::Token { .. } | Proof::ApiKey | Proof::TrustedHeader | Proof::Basic { .. } => {
+                None
+            }
+        });
+        known.chain(&self.unknown)
+    }
+
     /// Notes the use of the sessions, which was permitted.
     pub(super) fn touch(&self, now: Timestamp) {
         for named in &self.named {

@@ -2,6 +2,7 @@
 //! refuse. The inner function returns refusals; the outer alone answers and logs.
 
 use std::convert::Infallible;
+use std::net::IpAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -12,6 +13,7 @@ use http::{Request, Response, StatusCode, header};
 use hyper::body::{Body, Incoming};
 use portcullis_core::decide::{Question, decide};
 use portcullis_core::host::HostName;
+use portcullis_core::login::LoginRoute;
 use portcullis_core::path::CheckedPath;
 use portcullis_core::refusal::Refusal;
 use portcullis_core::request::{self, CheckedHead};
@@ -25,6 +27,7 @@ use super::respond::{self, Asked};
 use super::settle::Scene;
 use super::{WorkerRef, login, severing};
 use crate::live::Reader;
+use crate::live::attempts::Attempt;
 use crate::live::connections::{Stake, Ticket};
 use crate::live::tenants::Tenant;
 
@@ -84,15 +87,13 @@ async fn pass(
     // Read first: a body may take its time, and whose the sessions are is looked up
     // when nothing keeps the request any more.
     let login = login::read(&tenant, &head, &parts, &mut body).await?;
-    let found = identify(&tenant, live, &parts, peer, (worker.clock)()).await?;
+    let (found, ticket) = enter(worker, &tenant, &parts, peer, login.is_some()).await?;
     let named = &found.named;
     asked.remember_sessions(named);
     let at_login = tenant.is_login(&head.path);
     if !found.spoilt.is_empty() && !at_login {
         return Err(Refusal::SessionEnded);
     }
-    // Registered before it is judged, so that a suspension finds it either way.
-    let ticket = register(live, &found)?;
     let question = || Question {
         identities: named.iter().map(|named| named.judged(live)).collect(),
         attempt: login.as_ref().map(|login| login.attempt(live)),
@@ -112,6 +113,7 @@ async fn pass(
     let needs_cookies = login.is_some() || tenant.config.taught_by.is_some();
     let route = login.as_ref().map(|login| login.route);
     let sent = exchange.prepare(&mut parts, &permitted, &found, route, needs_cookies);
+    let _attempt = route.and_then(|route| begin_attempt(live, &tenant, route, &found));
     let answered = exchange.send(&permitted, parts, login.as_ref(), body).await;
     let attempt = login.as_ref().zip(asked_first.attempt.as_ref());
     let attempt = attempt.map(|(login, attempt)| (login, attempt.standing.revision, &permitted));
@@ -147,6 +149,43 @@ async fn pass(
         .settle(attempt, &said, answered.response_mut())
         .await?;
     Ok(forward::relay(worker, answered, ticket))
+}
+
+/// Finds out whose the request is, and registers it. What comes in the session of a
+/// login that the app is thinking about waits for that: it may be somebody's then.
+/// A further login need not; all that it can do is log in.
+async fn enter(
+    worker: &WorkerRef,
+    tenant: &Tenant,
+    parts: &Parts,
+    peer: IpAddr,
+    is_attempt: bool,
+) -> Result<(Found, Rc<Ticket>), Refusal> {
+    let live = &worker.live;
+    loop {
+        let found = identify(tenant, live, parts, peer, (worker.clock)()).await?;
+        let ticket = register(live, &found)?;
+        // Looked for when the request is registered: a login that begins later cuts
+        // it, should the session become its user's.
+        let unsettled = live.attempts().within(found.sessions());
+        let Some(unsettled) = unsettled.filter(|_| !is_attempt) else {
+            return Ok((found, ticket));
+        };
+        tokio::select! {
+            () = unsettled.settle() => {}
+            () = ticket.cut().fired() => {}
+        }
+    }
+}
+
+fn begin_attempt(
+    live: &Reader,
+    tenant: &Tenant,
+    route: &LoginRoute,
+    found: &Found,
+) -> Option<Attempt> {
+    let may_keep = route.may_keep_session(tenant.config.session_cookies.len());
+    may_keep.then(|| live.attempts().begin(found.sessions().copied().collect()))
 }
 
 /// Registered before it is judged, so that a suspension finds it either way. An
