@@ -26,7 +26,8 @@ async fn app() -> Origin {
     app_answering_logins(Arc::default(), always).await
 }
 
-/// Sets `sid` on the first visit; a login with the password `demo` writes the name
+/// Sets `sid` on the first visit and takes it from a cookie, else from the path or
+/// the query; a login with the password `demo` writes the name
 /// into that session. It answers attempts when it `may`, having decided before.
 async fn app_answering_logins(sessions: Sessions, may: Arc<Semaphore>) -> Origin {
     Origin::answering(move |request| {
@@ -48,10 +49,12 @@ async fn answer(sessions: &Sessions, request: Request<Incoming>) -> Response<Bod
     let form = body.collect().await.expect("a body").to_bytes();
     let form = String::from_utf8_lossy(&form).into_owned();
     let mut sessions = sessions.lock().unwrap();
-    let sid = head
+    let cookie = head
         .headers
         .get("cookie")
         .map(|line| line.to_str().unwrap());
+    let in_path = head.uri.path().split_once(';').map(|(_, session)| session);
+    let sid = cookie.or(in_path).or(head.uri.query());
     let sid = sid
         .and_then(|line| line.strip_prefix("sid="))
         .map(str::to_owned);
@@ -193,6 +196,24 @@ async fn what_comes_in_a_session_that_somebody_is_logging_in_with_waits_for_that
         }
         assert_eq!(came_through(), words.is_some(), "{case}");
         trying.await.unwrap();
+    }
+}
+
+/// Servers of the servlet family take the session from the path where no cookie comes.
+#[tokio::test]
+async fn a_login_that_keeps_a_session_in_the_target_is_no_way_in() {
+    let app = app().await;
+    let gate = gate(&app, false);
+    gate.admin().suspend("bob", &json!({})).await;
+    for part in [";", "?"] {
+        let target = format!("{part}{}", visitor(&gate).await.cookies());
+        let attempt = Ask::post(&format!("/login{target}")).host(HOST);
+        let attempt = attempt.form(&[("username", "bob"), ("password", "demo")]);
+        assert_eq!(attempt.send(gate.data).await.status, 403, "{target}");
+        app.take_seen();
+        let again = Ask::get(&format!("/{target}")).host(HOST);
+        assert_eq!(again.send(gate.data).await.status, 403, "{target}");
+        assert!(app.take_seen().is_empty(), "{target}");
     }
 }
 

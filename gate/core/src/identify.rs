@@ -10,7 +10,7 @@ mod url;
 pub use basic::{Basic, basic};
 pub use query::query_tokens;
 pub use trusted::trusted_names;
-pub use url::url_sessions;
+pub use url::{InTarget, url_sessions};
 
 use http::header::{AUTHORIZATION, COOKIE, HeaderName};
 use http::{HeaderMap, HeaderValue};

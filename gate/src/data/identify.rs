@@ -7,10 +7,11 @@ use std::time::Duration;
 
 use http::header::HeaderName;
 use http::request::Parts;
-use http::{HeaderMap, StatusCode, Uri};
+use http::{HeaderMap, StatusCode};
 use portcullis_core::decide::{Carrier, Identity};
 use portcullis_core::identify::{
-    Basic, Credential, TokenPlace, basic, credentials, query_tokens, trusted_names, url_sessions,
+    Basic, Credential, InTarget, TokenPlace, basic, credentials, query_tokens, trusted_names,
+    url_sessions,
 };
 use portcullis_core::ids::{Revision, UserKey};
 use portcullis_core::limits;
@@ -86,7 +87,8 @@ pub(super) async fn identify(
     let sources = &tenant.config.sources;
     let mut carried = credentials(&parts.headers, sources)?;
     carried.extend(query_tokens(parts.uri.query().unwrap_or_default(), sources));
-    if carried.len() > limits::CREDENTIALS_MAX {
+    let in_target = url_sessions(&parts.uri, sources);
+    if carried.len() + in_target.len() > limits::CREDENTIALS_MAX {
         return Err(HeadFault::ManyCredentials.into());
     }
     let mut found = Found::default();
@@ -109,7 +111,7 @@ pub(super) async fn identify(
             }
         }
     }
-    take_url_sessions(tenant, live, &parts.uri, now, &mut found)?;
+    take_url_sessions(tenant, live, in_target, now, &mut found)?;
     for name in trusted_names(&parts.headers, &listed_headers(tenant, peer))? {
         let user = tenant.user_key(&name).ok_or(HeadFault::OddTrustedHeader)?;
         found.name(live, user, Proof::TrustedHeader);
@@ -156,12 +158,17 @@ fn take_session(
 fn take_url_sessions(
     tenant: &Tenant,
     live: &Reader,
-    uri: &Uri,
+    in_target: Vec<InTarget>,
     now: Timestamp,
     found: &mut Found,
 ) -> Result<(), Refusal> {
     let sources = &tenant.config.sources;
-    for (cookie, value, in_path) in url_sessions(uri, sources) {
+    for InTarget {
+        cookie,
+        value,
+        in_path,
+    } in in_target
+    {
         let name = &sources.session_cookies[cookie];
         let hash = sessions::hash(tenant.id(), name, &value);
         let kept = tenant.config.session_cookies[cookie].kept;

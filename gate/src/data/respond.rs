@@ -62,6 +62,10 @@ impl Asked {
         (!self.method.is_safe()).then(|| self.uri.path())
     }
 
+    pub(super) const fn target(&self) -> &Uri {
+        &self.uri
+    }
+
     pub(super) const fn peer(&self) -> IpAddr {
         self.peer
     }

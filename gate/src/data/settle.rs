@@ -7,7 +7,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, header};
 use http_body_util::Full;
 use hyper::body::Incoming;
 use portcullis_core::decide::{Carrier, Identity, Permitted, Question, decide};
-use portcullis_core::identify::{Credential, SetCookie, credentials, set_cookies};
+use portcullis_core::identify::{Credential, SetCookie, credentials, set_cookies, url_sessions};
 use portcullis_core::ids::{Revision, UserKey};
 use portcullis_core::limits;
 use portcullis_core::login::GivenToken;
@@ -474,14 +474,18 @@ impl Scene<'_> {
             .collect())
     }
 
-    /// The session cookies that the request came with, as the app got them.
+    /// The sessions that the request came with, as the app got them: in cookies, and
+    /// in the target.
     fn brought(&self) -> Result<Vec<(usize, Vec<u8>)>, Refusal> {
-        let brought = credentials(self.sent, &self.tenant.config.sources)?.into_iter();
-        let brought = brought.filter_map(|credential| match credential {
+        let sources = &self.tenant.config.sources;
+        let in_cookies = credentials(self.sent, sources)?.into_iter();
+        let in_cookies = in_cookies.filter_map(|credential| match credential {
             Credential::Session { cookie, value } => Some((cookie, value)),
             Credential::Token { .. } | Credential::ApiKey { .. } => None,
         });
-        Ok(brought.collect())
+        let in_target = url_sessions(self.asked.target(), sources).into_iter();
+        let in_target = in_target.map(|found| (found.cookie, found.value));
+        Ok(in_cookies.chain(in_target).collect())
     }
 
     fn learnt(&self, lesson: &Lesson<'_>) -> Learnt {
