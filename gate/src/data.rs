@@ -27,6 +27,8 @@ use std::cell::RefCell;
 use std::rc::Rc;
 use std::sync::Arc;
 
+use tokio::sync::watch;
+
 use crate::config::Deadlines;
 use crate::live::Reader;
 use crate::policy::PolicyHost;
@@ -38,6 +40,8 @@ struct Worker {
     deadlines: Deadlines,
     pool: RefCell<upstream::Pool>,
     clock: fn() -> portcullis_core::time::Timestamp,
+    /// The gate is stopping.
+    draining: watch::Receiver<bool>,
 }
 
 type WorkerRef = Rc<Worker>;

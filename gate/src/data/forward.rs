@@ -386,8 +386,11 @@ pub(super) fn relay(
             return refused;
         };
         let app = hyper::upgrade::on(&mut response);
-        let idle = worker.deadlines.upgraded_idle;
-        tokio::task::spawn_local(tunnel::run(client, app, ticket, idle, keep_alive_slot));
+        let limits = tunnel::Limits {
+            idle: worker.deadlines.upgraded_idle,
+            draining: worker.draining.clone(),
+        };
+        tokio::task::spawn_local(tunnel::run(client, app, ticket, limits, keep_alive_slot));
         let (mut parts, _) = response.into_parts();
         rules::response_headers(&mut parts.headers, true);
         parts.extensions.clear();

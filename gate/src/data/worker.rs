@@ -75,6 +75,7 @@ async fn run(
         deadlines: parts.deadlines,
         pool: RefCell::new(upstream::Pool::default()),
         clock: wall_clock,
+        draining: draining.clone(),
     });
     while let Some(Arrival {
         stream,
