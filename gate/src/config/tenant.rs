@@ -66,6 +66,13 @@ pub(super) fn read_tenant(section: &Section<'_>) -> Result<TenantConfig, Noted> 
     check_ways_to_identify(section, &cookies, has_others, taught, &logins)?;
     check_sealed(section, &session_cookies, taught_by.is_some())?;
     check_given_tokens(section, &logins, session_tokens.len(), jwts.len())?;
+    let unknown_sessions = unknown_sessions?;
+    if unknown_sessions.is_some() && cookies.is_empty() && session_tokens.is_empty() {
+        return Err(section.note(
+            "unknown_sessions",
+            "is about session cookies and tokens of logins, and the tenant has neither; add [[tenants.session_cookies]] or [[tenants.session_tokens]], or remove it",
+        ));
+    }
     let mut tokens = Vec::new();
     let jwts = placed(&mut tokens, jwts, |jwt, place| jwt.place = place);
     let introspections = placed(&mut tokens, introspections, |one, place| one.place = place);
@@ -91,7 +98,7 @@ pub(super) fn read_tenant(section: &Section<'_>) -> Result<TenantConfig, Noted> 
         sources,
         session_cookies,
         session_tokens,
-        unknown_sessions: unknown_sessions?.unwrap_or_default(),
+        unknown_sessions: unknown_sessions.unwrap_or_default(),
         taught_by,
         jwts,
         introspections,
