@@ -329,7 +329,7 @@ fn upstreams_are_plain_http_and_a_host_alone() {
     assert_eq!(
         with("http://u@a.test"),
         line(&format!(
-            "\"http://u@a.test\" has a user name; the gate does not sign in to upstreams{mend}"
+            "has a user name in it, and the gate does not sign in to upstreams; remove what stands before the '@'"
         ))
     );
     assert_eq!(
