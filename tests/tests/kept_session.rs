@@ -215,6 +215,8 @@ async fn a_login_that_keeps_a_session_in_the_target_is_no_way_in() {
         assert_eq!(again.send(gate.data).await.status, 403, "{target}");
         assert!(app.take_seen().is_empty(), "{target}");
     }
+    let log = gate.log();
+    assert!(log.contains("refused") && !log.contains("visitor"), "{log}");
 }
 
 async fn under_way(gate: &Gate) -> usize {

@@ -57,9 +57,16 @@ impl Asked {
         }
     }
 
-    /// The path of a request that may have changed something.
-    pub(super) fn changing_path(&self) -> Option<&str> {
-        (!self.method.is_safe()).then(|| self.uri.path())
+    /// The path of a request that may have changed something, as it may be shown.
+    pub(super) fn changing_path(&self) -> Option<String> {
+        (!self.method.is_safe()).then(|| self.shown_path())
+    }
+
+    /// The path without what stands behind a `;`, which may be a session's id.
+    fn shown_path(&self) -> String {
+        let segments = self.uri.path().split('/');
+        let bare = segments.map(|segment| segment.split(';').next().unwrap_or_default());
+        bare.collect::<Vec<_>>().join("/")
     }
 
     pub(super) const fn target(&self) -> &Uri {
@@ -200,7 +207,7 @@ fn log(asked: &Asked, refusal: &Refusal, response: &Response<Answer>, error_id: 
     macro_rules! line {
         ($level:ident) => {
             tracing::$level!(
-                error_id, tenant, user, method = %asked.method, path = asked.uri.path(),
+                error_id, tenant, user, method = %asked.method, path = asked.shown_path(),
                 peer = %asked.peer, status = response.status().as_u16(),
                 code = refusal.code(), fault = ?refusal.fault(), "refused: {refusal}"
             )
