@@ -65,8 +65,7 @@ pub struct Reader(Arc<Shared>);
 pub struct Writer(Arc<Shared>);
 
 /// Makes the room. `store` keeps learnt sessions durably, `seal_key` has to be the
-/// same at each start; `refused` is told of
-/// each refusal that is to be on record.
+/// same at each start; `refused` is told of each refusal that is to be on record.
 pub fn open(
     tenants: Tenants,
     store: Arc<dyn SessionStore>,
@@ -162,9 +161,9 @@ impl Writer {
         self.0.status.standing(user)
     }
 
-    /// Cuts what the user of these names has open. Call it after [`Writer::apply`]: connections
-    /// register before they are judged, so whatever is not cut here was judged
-    /// by the new standing.
+    /// Cuts what the user of these names has open. Call it after [`Writer::apply`]:
+    /// connections register before they are judged, so whatever is not cut here was
+    /// judged by the new standing.
     pub fn cut(&self, names: &[UserKey], spare_api_keys: bool, out: bool) -> CutWatch {
         self.0.connections.cut(names, spare_api_keys, out)
     }

@@ -290,7 +290,9 @@ impl Exchange<'_> {
         self.client.carries(self.ticket.cut());
         let keep_alive_slot = upgrade.is_some().then(|| self.client.slot());
         let (begun, said) = match login {
-            Some(login) => answer::judge(login.route, &mut response, self.ticket).await?,
+            Some(login) => {
+                answer::judge(self.tenant.id(), login.route, &mut response, self.ticket).await?
+            }
             None => (Begun::default(), Said::NOTHING),
         };
         Ok(Answered {

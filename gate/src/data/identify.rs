@@ -38,7 +38,7 @@ pub(super) struct Named {
 
 #[derive(Clone, Debug)]
 pub(super) enum Proof {
-    /// `cookie`: the one that carries it; `None`: a token does.
+    /// `cookie`: the one that carries it; `None`: a token does, or the target.
     Session {
         hash: SessionHash,
         cookie: Option<usize>,
@@ -475,12 +475,13 @@ impl Named {
     }
 
     /// From when a session that the app sets anew counts: it is as old as what
-    /// the request came with, so that rotating a cookie does not renew a session.
-    pub(super) fn known_since(&self, live: &Reader) -> Revision {
+    /// the request came with, so that rotating a cookie does not renew a session, nor
+    /// does a revocation that came while the app was answering.
+    pub(super) fn known_since(&self, judged: &Identity) -> Revision {
         match &self.proof {
             Proof::Session { session, .. } => session.learnt_at,
             Proof::Token { .. } | Proof::ApiKey | Proof::TrustedHeader | Proof::Basic { .. } => {
-                live.standing(&self.user).revision
+                judged.standing.revision
             }
         }
     }

@@ -113,7 +113,7 @@ impl Scene<'_> {
         let Some(path) = self.asked.changing_path() else {
             return;
         };
-        if self.worker.live.doors().is_news(self.tenant.id(), path) {
+        if self.worker.live.doors().is_news(self.tenant.id(), &path) {
             tracing::warn!(
                 tenant = %self.tenant.id(), path,
                 "the app set a session cookie here: if people log in here, add a [[tenants.logins]], or the gate can't keep them out"
@@ -174,24 +174,23 @@ impl Scene<'_> {
         let alive = self.named.iter().zip(self.judged);
         // Basic names whomever it likes: what it is given proves nothing.
         let proves = |named: &Named| !matches!(named.proof, Proof::Basic { .. });
-        let alive: Vec<&Named> = alive
+        let alive: Vec<(&Named, &Identity)> = alive
             .filter(|(named, judged)| !judged.dead && proves(named))
-            .map(|(named, _)| named)
             .collect();
-        if !set.is_empty() && alive.iter().any(|named| named.has_ended()) {
+        if !set.is_empty() && alive.iter().any(|(named, _)| named.has_ended()) {
             // Ended while the app was answering: its successor would be nobody's.
             return Err(Refusal::SessionEnded);
         }
         for cookie in set {
-            let same_name = |named: &&&Named| matches!(&named.proof, Proof::Session { cookie: Some(brought), .. } if *brought == cookie.cookie);
-            let mut owners: Vec<&Named> = alive.iter().filter(same_name).copied().collect();
+            let same_name = |(named, _): &&(&Named, &Identity)| matches!(&named.proof, Proof::Session { cookie: Some(brought), .. } if *brought == cookie.cookie);
+            let mut owners: Vec<_> = alive.iter().filter(same_name).copied().collect();
             if owners.is_empty() {
                 owners.clone_from(&alive);
             }
             if owners.is_empty() {
                 continue;
             }
-            let seals = owners.iter().filter_map(|owner| match &owner.proof {
+            let seals = owners.iter().filter_map(|(owner, _)| match &owner.proof {
                 Proof::Session { seal, .. } => *seal,
                 Proof::Token { .. }
                 | Proof::ApiKey
@@ -200,7 +199,7 @@ impl Scene<'_> {
             });
             ties.extend(seals.map(|id| (cookie.cookie, id)));
             let hash = self.tied(cookie, ties)?;
-            for owner in owners {
+            for (owner, judged) in owners {
                 let user = match &owner.proof {
                     Proof::Session { session, .. } => &session.user,
                     Proof::Token { .. }
@@ -208,7 +207,7 @@ impl Scene<'_> {
                     | Proof::TrustedHeader
                     | Proof::Basic { .. } => &owner.user,
                 };
-                let since = owner.known_since(&self.worker.live);
+                let since = owner.known_since(judged);
                 self.learn(self.lesson(user, since, cookie, hash)).await?;
             }
         }
@@ -325,8 +324,9 @@ impl Scene<'_> {
         HeaderValue::from_bytes(&line).ok()
     }
 
-    /// Ends the sessions that came by the cookies in question, if there are any. The user wants them
-    /// gone, so a store that fails is no reason to say that they are not.
+    /// Ends the sessions that came by the cookies in question, if there are any. The
+    /// user wants them gone, so a store that fails is no reason to say that they are
+    /// not.
     async fn end(&self, is_over: impl Fn(Option<usize>) -> bool) -> bool {
         let over = self.named.iter().filter_map(|named| match &named.proof {
             Proof::Session {
