@@ -8,6 +8,7 @@ mod body;
 mod connection;
 mod forward;
 mod identify;
+mod leaving;
 mod login;
 mod page;
 mod pipeline;
@@ -39,6 +40,7 @@ struct Worker {
     policies: Arc<PolicyHost>,
     deadlines: Deadlines,
     pool: RefCell<upstream::Pool>,
+    left: leaving::Left,
     clock: fn() -> portcullis_core::time::Timestamp,
     /// The gate is stopping.
     draining: watch::Receiver<bool>,

@@ -117,12 +117,6 @@ impl LoginRoute {
         !safe && self.path.is_route(path)
     }
 
-    /// Whether an attempt that the app accepts may leave the session that came with
-    /// it as it is, now its user's. `cookies`: how many session cookies the app has.
-    pub const fn may_keep_session(&self, cookies: usize) -> bool {
-        self.session_token.is_none() && (!self.success_sets_cookie || cookies > 1)
-    }
-
     /// Whether a request that is no attempt by its method could still be one to the
     /// app: a GET with a body, or one that asks to be taken for a POST.
     pub fn is_hidden_attempt(headers: &HeaderMap, has_body: bool) -> bool {

@@ -25,7 +25,7 @@ use crate::live::Reader;
 use crate::live::judges::Untaken;
 use crate::live::passwords::PasswordHash;
 use crate::live::seals::SealId;
-use crate::live::sessions::{self, Session, SessionHash, TOKEN_PLACE};
+use crate::live::sessions::{self, End, Session, SessionHash, TOKEN_PLACE};
 use crate::live::tenants::Tenant;
 use crate::live::tokens::Claims;
 
@@ -71,6 +71,8 @@ pub(super) struct Found {
     pub spoilt: Vec<String>,
     /// Sessions that the gate has seen no login for.
     pub unknown: Vec<SessionHash>,
+    /// Sessions in the target and in sealed cookies, by the index of their cookie.
+    pub elsewhere: Vec<(usize, SessionHash)>,
 }
 
 /// Looks up what the request carries. A credential that nobody knows names nobody:
@@ -133,7 +135,8 @@ fn take_session(
     let name = &tenant.config.sources.session_cookies[cookie];
     let (hash, seal) = if tenant.config.sources.is_sealed(cookie) {
         match live.seals().open(tenant.id(), name, value) {
-            Some((_, SealId::VISITOR)) => return,
+            // The app may write a user into it and set no new value.
+            Some((bare, SealId::VISITOR)) => (sessions::hash(tenant.id(), name, bare), None),
             Some((_, id)) => (id.hash(tenant.id(), name), Some(id)),
             // Nothing that this gate let out: it is not forwarded.
             None => return,
@@ -141,6 +144,9 @@ fn take_session(
     } else {
         (sessions::hash(tenant.id(), name, value), None)
     };
+    if tenant.config.sources.is_sealed(cookie) {
+        found.elsewhere.push((cookie, hash));
+    }
     let kept = tenant.config.session_cookies[cookie].kept;
     let before = found.named.len();
     live.sessions().owners(&hash, |session| {
@@ -171,6 +177,7 @@ fn take_url_sessions(
     {
         let name = &sources.session_cookies[cookie];
         let hash = sessions::hash(tenant.id(), name, &value);
+        found.elsewhere.push((cookie, hash));
         let kept = tenant.config.session_cookies[cookie].kept;
         let before = found.named.len();
         live.sessions().owners(&hash, |session| {
@@ -224,7 +231,11 @@ fn take_given_token(
         return Ok(false);
     }
     match tenant.config.unknown_sessions {
-        UnknownSessions::Allow => Ok(true),
+        UnknownSessions::Allow => {
+            // A login may give out the same one again.
+            found.unknown.push(hash);
+            Ok(true)
+        }
         UnknownSessions::Login => Err(Refusal::TokenInvalid("no login gave it out")),
     }
 }
@@ -358,14 +369,9 @@ fn tell_contradictions(live: &Reader, named: &[Named]) {
 
 impl Found {
     /// The sessions that came along, whoever's they are.
-    pub(super) fn sessions(&self) -> impl Iterator<Item = &SessionHash> {
-        let known = self.named.iter().filter_map(|named| match &named.proof {
-            Proof::Session { hash, .. } => Some(hash),
-            Proof::Token { .. } | Proof::ApiKey | Proof::TrustedHeader | Proof::Basic { .. } => {
-                None
-            }
-        });
-        known.chain(&self.unknown)
+    pub(super) fn sessions(&self) -> impl Iterator<Item = SessionHash> {
+        let known = self.named.iter().filter_map(Named::session);
+        known.chain(self.unknown.iter().copied())
     }
 
     /// Notes the use of the sessions, which was permitted.
@@ -415,7 +421,7 @@ impl Named {
         // Resolved once more: since the request was registered, the name may have
         // been given to another user.
         let user = live.resolve(self.user.clone());
-        let standing = live.standing(&user);
+        let mut standing = live.standing(&user);
         let (carrier, dead) = match &self.proof {
             Proof::Session {
                 session,
@@ -424,6 +430,10 @@ impl Named {
                 ..
             } => {
                 let killed = standing.killed_session(session.learnt_at);
+                if session.ended() == Some(End::Unanswered) {
+                    // Whose it is was never proven: it says nothing of the user.
+                    standing = Arc::default();
+                }
                 let carrier = match cookie {
                     Some(_) => Carrier::Session,
                     None => Carrier::Token,
@@ -461,6 +471,16 @@ impl Named {
             carrier,
             standing,
             dead,
+        }
+    }
+
+    /// The session that named the user.
+    pub(super) fn session(&self) -> Option<SessionHash> {
+        match &self.proof {
+            Proof::Session { hash, .. } => Some(*hash),
+            Proof::Token { .. } | Proof::ApiKey | Proof::TrustedHeader | Proof::Basic { .. } => {
+                None
+            }
         }
     }
 

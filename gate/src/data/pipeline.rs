@@ -13,7 +13,6 @@ use http::{Request, Response, StatusCode, header};
 use hyper::body::{Body, Incoming};
 use portcullis_core::decide::{Question, decide};
 use portcullis_core::host::HostName;
-use portcullis_core::login::LoginRoute;
 use portcullis_core::path::CheckedPath;
 use portcullis_core::refusal::Refusal;
 use portcullis_core::request::{self, CheckedHead};
@@ -25,9 +24,8 @@ use super::forward::{self, Exchange, Unanswered};
 use super::identify::{Found, Named, Proof, identify, learn_passwords};
 use super::respond::{self, Asked};
 use super::settle::Scene;
-use super::{WorkerRef, login, severing};
+use super::{WorkerRef, leaving, login, severing};
 use crate::live::Reader;
-use crate::live::attempts::Attempt;
 use crate::live::connections::{Stake, Ticket};
 use crate::live::tenants::Tenant;
 
@@ -39,10 +37,14 @@ pub(super) async fn handle(
     if !may_log_in(&worker, &request) {
         return Ok(answer(worker, client, request).await);
     }
-    // A task of its own, which a client that hangs up does not end: the app may
-    // have logged somebody in, and the gate has to see whom.
-    let answering = tokio::task::spawn_local(answer(worker, client, request));
-    Ok(answering.await.unwrap_or_else(|_| {
+    if worker.left.is_full(client.address.ip()) {
+        let asked = Asked::of(&request, &client);
+        let refusal = Refusal::Overloaded("logins that their clients have left");
+        return Ok(respond::refuse(&worker, &asked, refusal).await);
+    }
+    let login = answer(Rc::clone(&worker), client.clone(), request);
+    let answered = leaving::see_through(&worker, &client, login).await;
+    Ok(answered.unwrap_or_else(|| {
         let mut response = Response::new(Answer::own(Bytes::new()));
         *response.status_mut() = StatusCode::INTERNAL_SERVER_ERROR;
         response
@@ -113,7 +115,9 @@ async fn pass(
     let needs_cookies = login.is_some() || tenant.config.taught_by.is_some();
     let route = login.as_ref().map(|login| login.route);
     let sent = exchange.prepare(&mut parts, &permitted, &found, route, needs_cookies);
-    let _attempt = route.and_then(|route| begin_attempt(live, &tenant, route, &found));
+    // A route that gives out tokens leaves the sessions that came along alone.
+    let keeps = route.is_some_and(|route| route.session_token.is_none());
+    let _attempt = keeps.then(|| live.attempts().begin(found.sessions().collect()));
     let answered = exchange.send(&permitted, parts, login.as_ref(), body).await;
     let attempt = login.as_ref().zip(asked_first.attempt.as_ref());
     let attempt = attempt.map(|(login, attempt)| (login, attempt.standing.revision, &permitted));
@@ -123,6 +127,7 @@ async fn pass(
         asked,
         ticket: &ticket,
         sent: &sent,
+        elsewhere: &found.elsewhere,
         begun,
         at_login,
         at_logout: tenant.is_logout(&method, &head.path),
@@ -132,7 +137,7 @@ async fn pass(
     let mut answered = match answered {
         Ok(answered) => answered,
         Err(unanswered) => {
-            scene.lose(attempt).await;
+            scene.lose(attempt, &unanswered).await;
             return Err(match unanswered {
                 Unanswered::Refused(refusal) => refusal,
                 // Judged anew: what cut it now speaks. If all is well again by now,
@@ -176,16 +181,6 @@ async fn enter(
             () = ticket.cut().fired() => {}
         }
     }
-}
-
-fn begin_attempt(
-    live: &Reader,
-    tenant: &Tenant,
-    route: &LoginRoute,
-    found: &Found,
-) -> Option<Attempt> {
-    let may_keep = route.may_keep_session(tenant.config.session_cookies.len());
-    may_keep.then(|| live.attempts().begin(found.sessions().copied().collect()))
 }
 
 /// Registered before it is judged, so that a suspension finds it either way. An
@@ -233,13 +228,8 @@ fn admit(
 fn stakes(named: &[Named]) -> Vec<Stake> {
     let mut stakes: Vec<Stake> = Vec::with_capacity(named.len());
     let by_proof = named.iter().map(|named| {
-        let session = match &named.proof {
-            Proof::Session { hash, .. } => Some(*hash),
-            Proof::Token { .. } | Proof::ApiKey | Proof::TrustedHeader | Proof::Basic { .. } => {
-                None
-            }
-        };
-        (&named.user, matches!(named.proof, Proof::ApiKey), session)
+        let by_api_key = matches!(named.proof, Proof::ApiKey);
+        (&named.user, by_api_key, named.session())
     });
     for (user, by_api_key, session) in by_proof {
         let known = stakes.iter_mut().find(|stake| stake.user == *user);

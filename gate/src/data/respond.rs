@@ -69,10 +69,6 @@ impl Asked {
         bare.collect::<Vec<_>>().join("/")
     }
 
-    pub(super) const fn target(&self) -> &Uri {
-        &self.uri
-    }
-
     pub(super) const fn peer(&self) -> IpAddr {
         self.peer
     }

@@ -59,11 +59,11 @@ impl Attempts {
     }
 
     /// The logins under way in any of these sessions, if there are some.
-    pub fn within<'a>(&self, sessions: impl Iterator<Item = &'a SessionHash>) -> Option<Unsettled> {
+    pub fn within(&self, sessions: impl Iterator<Item = SessionHash>) -> Option<Unsettled> {
         let mut unsettled = Vec::new();
         for session in sessions {
-            let shard = self.open.read(session);
-            let open = shard.get(session).into_iter().flatten();
+            let shard = self.open.read(&session);
+            let open = shard.get(&session).into_iter().flatten();
             unsettled.extend(open.map(|open| open.settled.clone()));
         }
         (!unsettled.is_empty()).then_some(Unsettled(unsettled))
@@ -109,14 +109,14 @@ mod tests {
         let first = attempts.begin(vec![SID, SID]);
         let second = attempts.begin(vec![SID]);
         let _elsewhere = attempts.begin(vec![OTHER]);
-        let waiting = attempts.within([SID].iter()).unwrap().settle();
+        let waiting = attempts.within([SID].into_iter()).unwrap().settle();
         tokio::pin!(waiting);
         assert!(waiting.as_mut().now_or_never().is_none());
         drop(first);
         assert!(waiting.as_mut().now_or_never().is_none());
         drop(second);
         waiting.await;
-        assert!(attempts.within([SID].iter()).is_none());
-        assert!(attempts.within([SID, OTHER].iter()).is_some());
+        assert!(attempts.within([SID].into_iter()).is_none());
+        assert!(attempts.within([SID, OTHER].into_iter()).is_some());
     }
 }
