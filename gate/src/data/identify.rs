@@ -118,6 +118,7 @@ pub(super) async fn identify(
         let user = tenant.user_key(&name).ok_or(HeadFault::OddTrustedHeader)?;
         found.name(live, user, Proof::TrustedHeader);
     }
+    tell_unlisted(tenant, live, &parts.headers, peer);
     if let Some(config) = &tenant.config.basic {
         take_basic(tenant, live, &parts.headers, config, &mut found)?;
     }
@@ -345,6 +346,22 @@ pub(super) fn listed_headers(tenant: &Tenant, peer: IpAddr) -> Vec<HeaderName> {
     let entries = tenant.config.trusted_headers.iter();
     let listed = entries.filter(|entry| entry.lists(peer));
     listed.map(|entry| entry.header.clone()).collect()
+}
+
+/// From anyone else they are dropped, which to the proxy that is not listed looks
+/// like nobody being signed in. Anyone can bring this about.
+fn tell_unlisted(tenant: &Tenant, live: &Reader, headers: &HeaderMap, peer: IpAddr) {
+    let entries = tenant.config.trusted_headers.iter();
+    let dropped = entries.filter(|entry| !entry.lists(peer) && headers.contains_key(&entry.header));
+    for entry in dropped {
+        let line = format!("{} {} from a stranger", tenant.id(), entry.header);
+        if let Some(kept_back) = live.repeats().due(line) {
+            tracing::warn!(
+                kept_back, tenant = %tenant.id(), header = %entry.header, %peer,
+                "a header that names users came from a peer that is not listed, and was dropped; if it is your proxy, add its address to tenants.trusted_headers.from"
+            );
+        }
+    }
 }
 
 /// Every one of them is judged, and may pass; that they are several is worth a
