@@ -352,3 +352,12 @@ async fn a_visitors_sealed_value_is_no_way_in_where_everybody_has_to_log_in() {
     assert_eq!(seen(&gate, "/", &minted).await, (200, "nobody".to_owned()));
     assert!(!app.take_one().headers.contains_key("cookie"));
 }
+
+#[tokio::test]
+async fn a_request_with_hundreds_of_sessions_in_its_target_is_refused() {
+    let app = app().await;
+    let gate = gate(&app, "");
+    let many = |count| format!("/?{}", "sid=x&".repeat(count));
+    assert_eq!(seen(&gate, &many(16), "").await.0, 200);
+    assert_eq!(seen(&gate, &many(17), "").await.0, 431);
+}

@@ -294,7 +294,10 @@ async fn a_login_that_the_app_does_not_answer_tells_nothing_of_the_user() {
     let app = crashing().await;
     let mut gate = Gate::start(&tenant("acme", app));
     gate.admin().suspend("bob", &json!({})).await;
-    for (name, cookie) in [("bob", "sid=x1"), ("alice", "sid=x2")] {
+    for (name, cookie) in [
+        ("bob", "sid=x1-0123456789abcdef"),
+        ("alice", "sid=x2-0123456789abcdef"),
+    ] {
         assert_eq!(login(name, cookie).send(gate.data).await.status, 502);
     }
     for _ in 0..2 {
@@ -307,13 +310,16 @@ async fn a_login_that_the_app_does_not_answer_tells_nothing_of_the_user() {
                 .await;
             (answer.status, answer.json()["code"].clone())
         };
-        let (bobs, alices) = (told("sid=x1").await, told("sid=x2").await);
+        let (bobs, alices) = (
+            told("sid=x1-0123456789abcdef").await,
+            told("sid=x2-0123456789abcdef").await,
+        );
         assert_eq!(bobs, alices);
         assert_eq!(bobs.0, 401);
         gate.restart();
     }
     gate.admin().restore("bob").await;
-    assert_eq!(get(&gate, "/", "sid=x1").await.0, 401);
+    assert_eq!(get(&gate, "/", "sid=x1-0123456789abcdef").await.0, 401);
 }
 
 #[tokio::test]
@@ -321,8 +327,14 @@ async fn logins_that_never_reach_the_app_leave_nothing_behind() {
     let closed = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let gate = Gate::start(&tenant("acme", closed.local_addr().unwrap()));
     drop(closed);
-    assert_eq!(login("bob", "sid=x1").send(gate.data).await.status, 502);
-    let (status, text) = get(&gate, "/", "sid=x1").await;
+    assert_eq!(
+        login("bob", "sid=x1-0123456789abcdef")
+            .send(gate.data)
+            .await
+            .status,
+        502
+    );
+    let (status, text) = get(&gate, "/", "sid=x1-0123456789abcdef").await;
     assert_eq!(
         status, 502,
         "the session was taken for one of somebody: {text}"

@@ -71,8 +71,31 @@ pub(super) struct Found {
     pub spoilt: Vec<String>,
     /// Sessions that the gate has seen no login for.
     pub unknown: Vec<SessionHash>,
-    /// Sessions in the target and in sealed cookies, by the index of their cookie.
-    pub elsewhere: Vec<(usize, SessionHash)>,
+    /// Sessions in the target and in sealed cookies.
+    pub elsewhere: Vec<Brought>,
+}
+
+/// A session that came with a request, whoever's it is.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Brought {
+    /// The index of its cookie.
+    pub cookie: usize,
+    pub hash: SessionHash,
+    /// So short that it may be everybody's (`none`, `undefined`).
+    pub guessable: bool,
+}
+
+impl Brought {
+    pub(super) fn of(tenant: &Tenant, cookie: usize, value: &[u8]) -> Self {
+        /// What is shorter keeps no secret.
+        const SECRET_BYTES_MIN: usize = 16;
+        let name = &tenant.config.sources.session_cookies[cookie];
+        Self {
+            cookie,
+            hash: sessions::hash(tenant.id(), name, value),
+            guessable: value.len() < SECRET_BYTES_MIN,
+        }
+    }
 }
 
 /// Looks up what the request carries. A credential that nobody knows names nobody:
@@ -146,7 +169,13 @@ fn take_session(
         (sessions::hash(tenant.id(), name, value), None)
     };
     if tenant.config.sources.is_sealed(cookie) {
-        found.elsewhere.push((cookie, hash));
+        // Only this gate can have written it.
+        let guessable = false;
+        found.elsewhere.push(Brought {
+            cookie,
+            hash,
+            guessable,
+        });
     }
     let kept = tenant.config.session_cookies[cookie].kept;
     let before = found.named.len();
@@ -169,16 +198,15 @@ fn take_url_sessions(
     now: Timestamp,
     found: &mut Found,
 ) -> Result<(), Refusal> {
-    let sources = &tenant.config.sources;
     for InTarget {
         cookie,
         value,
         in_path,
     } in in_target
     {
-        let name = &sources.session_cookies[cookie];
-        let hash = sessions::hash(tenant.id(), name, &value);
-        found.elsewhere.push((cookie, hash));
+        let brought = Brought::of(tenant, cookie, &value);
+        let hash = brought.hash;
+        found.elsewhere.push(brought);
         let kept = tenant.config.session_cookies[cookie].kept;
         let before = found.named.len();
         live.sessions().owners(&hash, |session| {

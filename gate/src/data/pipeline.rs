@@ -9,10 +9,11 @@ use std::sync::Arc;
 use bytes::Bytes;
 use http::request::Parts;
 use http::uri::Authority;
-use http::{Request, Response, StatusCode, header};
+use http::{Method, Request, Response, StatusCode, header};
 use hyper::body::{Body, Incoming};
 use portcullis_core::decide::{Question, decide};
 use portcullis_core::host::HostName;
+use portcullis_core::login::LoginRoute;
 use portcullis_core::path::CheckedPath;
 use portcullis_core::refusal::Refusal;
 use portcullis_core::request::{self, CheckedHead};
@@ -27,6 +28,7 @@ use super::settle::Scene;
 use super::{WorkerRef, leaving, login, severing};
 use crate::live::Reader;
 use crate::live::connections::{Stake, Ticket};
+use crate::live::sessions::SessionHash;
 use crate::live::tenants::Tenant;
 
 pub(super) async fn handle(
@@ -61,7 +63,11 @@ async fn answer(worker: WorkerRef, client: Client, request: Request<Incoming>) -
 
 /// Whether the request could be a login; that it is one is for [`login::read`].
 fn may_log_in(worker: &WorkerRef, request: &Request<Incoming>) -> bool {
-    if request.method().is_safe() {
+    // As in `LoginRoute::takes`: any other method may carry a body.
+    if matches!(
+        *request.method(),
+        Method::GET | Method::HEAD | Method::OPTIONS
+    ) {
         return false;
     }
     let host = request.uri().authority().map(Authority::as_str);
@@ -115,9 +121,7 @@ async fn pass(
     let needs_cookies = login.is_some() || tenant.config.taught_by.is_some();
     let route = login.as_ref().map(|login| login.route);
     let sent = exchange.prepare(&mut parts, &permitted, &found, route, needs_cookies);
-    // A route that gives out tokens leaves the sessions that came along alone.
-    let keeps = route.is_some_and(|route| route.session_token.is_none());
-    let _attempt = keeps.then(|| live.attempts().begin(found.sessions().collect()));
+    let _attempt = route.map(|route| live.attempts().begin(may_keep(route, &found)));
     let answered = exchange.send(&permitted, parts, login.as_ref(), body).await;
     let attempt = login.as_ref().zip(asked_first.attempt.as_ref());
     let attempt = attempt.map(|(login, attempt)| (login, attempt.standing.revision, &permitted));
@@ -180,6 +184,15 @@ async fn enter(
             () = unsettled.settle() => {}
             () = ticket.cut().fired() => {}
         }
+    }
+}
+
+/// The sessions that an accepted login may leave as they are, now its user's.
+fn may_keep(route: &LoginRoute, found: &Found) -> Vec<SessionHash> {
+    match route.session_token {
+        None => found.sessions().collect(),
+        // These leave a session with whoever has it already.
+        Some(_) => found.unknown.clone(),
     }
 }
 

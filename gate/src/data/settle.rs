@@ -18,7 +18,7 @@ use super::WorkerRef;
 use super::answer::Said;
 use super::body::Upload;
 use super::forward::Unanswered;
-use super::identify::{Named, Proof};
+use super::identify::{Brought, Named, Proof};
 use super::login::Login;
 use super::respond::Asked;
 use super::upstream;
@@ -35,9 +35,8 @@ pub(super) struct Scene<'a> {
     pub ticket: &'a Ticket,
     /// Host and cookies as the app got them.
     pub sent: &'a HeaderMap,
-    /// Sessions that did not come as cookies of the app's own making: in the target,
-    /// and sealed ones. By the index of their cookie.
-    pub elsewhere: &'a [(usize, SessionHash)],
+    /// Sessions that did not come as cookies of the app's own making.
+    pub elsewhere: &'a [Brought],
     /// Where the ledger stood when the request came: what the app sets or says
     /// after a later revocation may rest on what was before it.
     pub begun: Revision,
@@ -58,17 +57,6 @@ struct Lesson<'a> {
     place: Place,
     by_login: bool,
 }
-
-/// A session that came with the request and reached the app.
-struct Brought {
-    cookie: usize,
-    hash: SessionHash,
-    /// So short that it may be everybody's (`none`, `undefined`).
-    guessable: bool,
-}
-
-/// What is shorter keeps no secret.
-const SECRET_BYTES_MIN: usize = 16;
 
 /// The sessions that the sealed cookies of one answer are tied to, by their index.
 type Ties = Vec<(usize, SealId)>;
@@ -153,28 +141,53 @@ impl Scene<'_> {
             self.withhold(login, set, token, answer).await?;
             return Err(refusal);
         }
-        for cookie in set {
-            let hash = self.tied(cookie, ties)?;
-            let mut lesson = self.lesson(&login.name, judged_at, self.place(cookie), hash);
-            lesson.by_login = true;
-            self.learn(lesson).await?;
-        }
-        for kept in self.kept(login, set, false)? {
-            let place = self.place_of(kept.cookie);
-            let mut lesson = self.lesson(&login.name, judged_at, place, kept.hash);
-            lesson.by_login = true;
-            self.learn(lesson).await?;
-        }
-        if let GivenToken::Found(token) = token {
-            let mut lesson = self.of_token(&login.name, judged_at, token);
-            lesson.by_login = true;
-            self.learn(lesson).await?;
+        let kept = self.kept(login, set, false)?;
+        let learning = self.learn_login((login, judged_at), set, &kept, token, ties);
+        if let Err(refusal) = learning.await {
+            // The client has those already: they may not be nobody's.
+            let lessons = kept.iter().map(|kept| {
+                self.lesson(
+                    &login.name,
+                    judged_at,
+                    self.place_of(kept.cookie),
+                    kept.hash,
+                )
+            });
+            self.bury(lessons.collect(), End::Unanswered).await;
+            return Err(refusal);
         }
         if *token == GivenToken::Unclear {
             return Err(Refusal::CannotKnow("the token that the app gave out"));
         }
         // A suspension may have come while that was stored.
         still_welcome(self.worker, login, permitted)
+    }
+
+    async fn learn_login(
+        &self,
+        (login, judged_at): (&Login<'_>, Revision),
+        set: &[SetCookie],
+        kept: &[Brought],
+        token: &GivenToken,
+        ties: &mut Ties,
+    ) -> Result<(), Refusal> {
+        let mut lessons = Vec::new();
+        for cookie in set {
+            let hash = self.tied(cookie, ties)?;
+            lessons.push(self.lesson(&login.name, judged_at, self.place(cookie), hash));
+        }
+        for kept in kept {
+            let place = self.place_of(kept.cookie);
+            lessons.push(self.lesson(&login.name, judged_at, place, kept.hash));
+        }
+        if let GivenToken::Found(token) = token {
+            lessons.push(self.of_token(&login.name, judged_at, token));
+        }
+        for mut lesson in lessons {
+            lesson.by_login = true;
+            self.learn(lesson).await?;
+        }
+        Ok(())
     }
 
     /// Ends what a login made that the app accepted from a user who is out.
@@ -290,7 +303,9 @@ impl Scene<'_> {
             // It never got there: nobody was logged in.
             return;
         }
-        let kept = self.kept(login, &[], true).unwrap_or_default();
+        // What may be everybody's would be nobody's any more.
+        let mut kept = self.kept(login, &[], true).unwrap_or_default();
+        kept.retain(|kept| !kept.guessable);
         let lesson = |kept: &Brought| {
             self.lesson(
                 &login.name,
@@ -551,12 +566,14 @@ impl Scene<'_> {
         set: &[SetCookie],
         withheld: bool,
     ) -> Result<Vec<Brought>, Refusal> {
-        // A route that gives out tokens says nothing of the cookies that came along.
-        if login.route.session_token.is_some() {
-            return Ok(Vec::new());
-        }
         let sources = &self.tenant.config.sources;
         let mut kept = self.brought()?;
+        if login.route.session_token.is_some() {
+            // A token may be asked for by somebody else's page: whose the session is
+            // already, it stays.
+            let sessions = self.worker.live.sessions();
+            kept.retain(|brought| !sessions.is_known(&brought.hash));
+        }
         kept.retain(|brought| {
             let mut anew = set.iter().filter(|set| set.cookie == brought.cookie);
             let is_same = |set: &SetCookie| self.hash(set) == brought.hash;
@@ -575,12 +592,7 @@ impl Scene<'_> {
         let cookies = credentials(self.sent, sources)?.into_iter();
         let cookies = cookies.filter_map(|credential| match credential {
             Credential::Session { cookie, value } if !sources.is_sealed(cookie) => {
-                let name = &sources.session_cookies[cookie];
-                Some(Brought {
-                    cookie,
-                    hash: sessions::hash(self.tenant.id(), name, &value),
-                    guessable: value.len() < SECRET_BYTES_MIN,
-                })
+                Some(Brought::of(self.tenant, cookie, &value))
             }
             Credential::Session { .. } | Credential::Token { .. } | Credential::ApiKey { .. } => {
                 None
@@ -591,12 +603,8 @@ impl Scene<'_> {
             let mut judged = self.named.iter().zip(self.judged);
             judged.any(|(named, judged)| judged.dead && named.session() == Some(*hash))
         };
-        let elsewhere = self.elsewhere.iter().filter(|(_, hash)| !dead(hash));
-        let elsewhere = elsewhere.map(|(cookie, hash)| Brought {
-            cookie: *cookie,
-            hash: *hash,
-            guessable: true,
-        });
+        let elsewhere = self.elsewhere.iter().filter(|brought| !dead(&brought.hash));
+        let elsewhere = elsewhere.copied();
         Ok(cookies.chain(elsewhere).collect())
     }
 
