@@ -12,6 +12,7 @@ pub mod judges;
 pub mod keys;
 pub mod passwords;
 pub mod refusals;
+pub mod repeats;
 pub mod seals;
 pub mod sessions;
 mod sharded;
@@ -32,6 +33,7 @@ use self::contradictions::Contradictions;
 use self::doors::Doors;
 use self::passwords::Passwords;
 use self::refusals::Refusals;
+use self::repeats::Repeats;
 use self::seals::Seals;
 use self::sessions::{SessionStore, Sessions};
 use self::status::StatusTable;
@@ -48,6 +50,7 @@ struct Shared {
     refusals: Refusals,
     passwords: Passwords,
     contradictions: Contradictions,
+    repeats: Repeats,
     tenants: ArcSwap<Tenants>,
     blind: AtomicBool,
     /// The newest revision in force.
@@ -81,6 +84,7 @@ pub fn open(
         refusals: Refusals::new(refused),
         passwords: Passwords::default(),
         contradictions: Contradictions::default(),
+        repeats: Repeats::default(),
         tenants: ArcSwap::from_pointee(tenants),
         blind: AtomicBool::new(false),
         latest: AtomicU64::new(0),
@@ -138,6 +142,10 @@ impl Reader {
 
     pub fn contradictions(&self) -> &Contradictions {
         &self.0.contradictions
+    }
+
+    pub fn repeats(&self) -> &Repeats {
+        &self.0.repeats
     }
 }
 

@@ -77,6 +77,9 @@ pub const STATUS_CACHE_ENTRIES_MAX: u64 = 200_000;
 /// Sessions that a gate remembers, ended ones included: the cookie of a forgotten
 /// session could not be told from a stranger's.
 pub const SESSIONS_MAX: usize = 2_000_000;
+/// The ended sessions of one user are at most this part of the room that is left, so
+/// a fifth of all where nobody else has any.
+pub const SESSIONS_ENDED_PART: usize = 4;
 /// Sessions of one user that are alive; with one more, the least recently used ends.
 pub const SESSIONS_PER_USER_MAX: usize = 1_000;
 /// A session that nobody used for so long is over. 400 days: no browser keeps a
@@ -111,6 +114,9 @@ pub const PASSWORDS_SEEN_MAX: u64 = 100_000;
 /// Pairs of users met on one request, and how long one is not told again.
 pub const CONTRADICTIONS_MAX: usize = 1_000;
 pub const CONTRADICTION_KEPT: Duration = Duration::from_secs(60);
+/// Lines of the log that a flood would repeat, and how long one is not told again.
+pub const LINES_KEPT_BACK_MAX: usize = 1_000;
+pub const LINE_KEPT_BACK: Duration = Duration::from_secs(60);
 /// Prepared refusals remembered, and for how long one keeps its error id.
 pub const REFUSAL_CACHE_ENTRIES_MAX: u64 = 10_000;
 pub const REFUSAL_KEPT: Duration = Duration::from_secs(60);
