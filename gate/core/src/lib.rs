@@ -22,6 +22,7 @@ pub mod plan;
 pub mod policy;
 pub mod refusal;
 pub mod request;
+pub mod share;
 pub mod standing;
 pub mod time;
 pub mod user;

@@ -22,7 +22,7 @@ use super::connection::Client;
 use super::forward::{self, Exchange, Unanswered};
 use super::identify::{Found, Named, Proof, identify, learn_passwords};
 use super::respond::{self, Asked};
-use super::settle::Scene;
+use super::settle::{self, Scene};
 use super::{WorkerRef, login, severing};
 use crate::live::Reader;
 use crate::live::connections::{Stake, Ticket};
@@ -101,6 +101,12 @@ async fn pass(
     let asked_first = question();
     let permitted = decide(&asked_first, (worker.clock)())?;
     found.touch((worker.clock)());
+    if let Some(login) = &login {
+        // Asked before the app is: one that keeps the visitor's session would make
+        // it the user's, and the gate could not learn that.
+        let room = live.sessions().room_for(&login.name);
+        room.map_err(|error| settle::not_learnt(worker, &tenant, &error))?;
+    }
 
     let exchange = Exchange {
         worker,

@@ -22,7 +22,9 @@ use super::respond::Asked;
 use super::upstream;
 use crate::live::connections::Ticket;
 use crate::live::seals::SealId;
-use crate::live::sessions::{self, End, Learnt, Place, Session, SessionHash, TOKEN_PLACE};
+use crate::live::sessions::{
+    self, End, LearnError, Learnt, Place, Session, SessionHash, TOKEN_PLACE,
+};
 use crate::live::tenants::Tenant;
 
 /// The request that an answer belongs to.
@@ -145,7 +147,11 @@ impl Scene<'_> {
             let hash = self.tied(cookie, ties)?;
             let mut lesson = self.lesson(&login.name, judged_at, cookie, hash);
             lesson.by_login = true;
-            self.learn(lesson).await?;
+            if let Err(refusal) = self.learn(lesson).await {
+                // The client has those already: they may not be nobody's.
+                self.bury(&login.name, judged_at, &kept).await;
+                return Err(refusal);
+            }
         }
         match token {
             GivenToken::Unasked | GivenToken::Absent => Ok(()),
@@ -507,14 +513,28 @@ impl Scene<'_> {
             .standing(&live.resolve(lesson.user.clone()))
             .sessions_revoked_at;
         let learning = live.sessions().learn(learnt, lesson.by_login, dead_before);
-        let displaced = learning.await.map_err(|error| {
-            tracing::error!(tenant = %self.tenant.id(), %error, "a login could not be learnt and is refused");
-            Refusal::CannotKnow("the session could not be stored")
-        })?;
+        let displaced = learning
+            .await
+            .map_err(|error| not_learnt(self.worker, self.tenant, &error))?;
         self.cut(&displaced);
         live.adopt(&hash, &live.resolve(user));
         Ok(())
     }
+}
+
+/// A session has no room, or the store fails. Logged once a minute: whoever tries
+/// on fills no log.
+pub(super) fn not_learnt(worker: &WorkerRef, tenant: &Tenant, error: &LearnError) -> Refusal {
+    let whose = match error {
+        LearnError::Full(_) => "all",
+        LearnError::Store(_) => "the store",
+        LearnError::Share { user, .. } => user,
+    };
+    let line = format!("{} sessions of {whose}", tenant.id());
+    if let Some(kept_back) = worker.live.repeats().due(line) {
+        tracing::error!(tenant = %tenant.id(), %error, kept_back, "a session could not be learnt; its answer is refused");
+    }
+    Refusal::CannotKnow("the session could not be stored")
 }
 
 /// Judges the user again: a suspension may have come while the app checked the

@@ -17,6 +17,7 @@ use futures_util::future::BoxFuture;
 use moka::sync::Cache;
 use portcullis_core::ids::{Revision, TenantId, UserKey};
 use portcullis_core::limits;
+use portcullis_core::share;
 use portcullis_core::standing::Standing;
 use portcullis_core::time::Timestamp;
 
@@ -158,6 +159,12 @@ pub fn id_of(hash: &SessionHash) -> String {
 pub enum LearnError {
     #[error("the gate holds {0} sessions and takes no more; raise sessions.max")]
     Full(usize),
+    #[error(
+        "{user} has {ended} sessions that are over, more than the room that is left allows; \
+         let the client keep its session instead of logging in anew, shorten the cookie's kept, \
+         or raise sessions.max"
+    )]
+    Share { user: String, ended: usize },
     #[error("the session could not be stored: {0}")]
     Store(String),
 }
@@ -259,6 +266,27 @@ impl Sessions {
         self.births.get(hash)
     }
 
+    /// Whether there is room for one more session of `user`. What has ended can't be
+    /// forgotten for new ones, so who ends many is the one who has to stop: others
+    /// find room.
+    ///
+    /// # Errors
+    /// Where there is none.
+    pub fn room_for(&self, user: &UserKey) -> Result<(), LearnError> {
+        let free = self.bounds.all.saturating_sub(self.count());
+        if free == 0 {
+            return Err(LearnError::Full(self.bounds.all));
+        }
+        let ended = self.by_user.ended(user);
+        if share::may_take(ended, free, limits::SESSIONS_ENDED_PART) {
+            return Ok(());
+        }
+        Err(LearnError::Share {
+            user: user.user().to_owned(),
+            ended,
+        })
+    }
+
     /// Learns a session; when this returns, it is durable. Learning it again for
     /// the same user changes nothing, so that a session revoked meanwhile can't
     /// be refreshed by an app that sets the same cookie over and over. `by_login`:
@@ -278,15 +306,13 @@ impl Sessions {
                 return Ok(Vec::new());
             }
         }
-        if self.count() >= self.bounds.all {
-            return Err(LearnError::Full(self.bounds.all));
-        }
+        self.room_for(&learnt.user)?;
         // In force before durable: should the store fail, the answer that carries
         // the cookie is withheld, and an entry too many lets nobody in.
         let session = self.insert(learnt);
         let mut changes = vec![Change::Learnt(Arc::clone(&session))];
         let most = self.bounds.per_user;
-        let displaced = self.by_user.over(&session.user, most, dead_before);
+        let displaced = self.by_user.displace(&session.user, most, dead_before);
         for over in &displaced {
             over.ended.store(End::Displaced.code(), Ordering::Release);
             changes.push(Change::Ended(Arc::clone(over), End::Displaced));
@@ -323,10 +349,13 @@ impl Sessions {
             ended: AtomicU8::new(learnt.ended.map_or(0, End::code)),
         });
         let before = self.table.put(Arc::clone(&session));
-        if before.is_none() {
-            self.count.fetch_add(1, Ordering::Relaxed);
+        match before {
+            None => {
+                self.count.fetch_add(1, Ordering::Relaxed);
+            }
+            Some(before) => self.by_user.forget(&before),
         }
-        self.by_user.replace(before.as_ref(), &session);
+        self.by_user.add(&session);
         session
     }
 
@@ -362,7 +391,7 @@ impl Sessions {
                 .ended
                 .compare_exchange(0, why.code(), Ordering::AcqRel, Ordering::Acquire);
         if alive.is_ok() {
-            self.by_user.remove(session);
+            self.by_user.end(session);
         }
         alive.is_ok()
     }
@@ -391,7 +420,7 @@ impl Sessions {
     pub fn forget(&self, session: &Arc<Session>) {
         if self.table.remove(session) {
             self.count.fetch_sub(1, Ordering::Relaxed);
-            self.by_user.remove(session);
+            self.by_user.forget(session);
         }
     }
 

@@ -150,3 +150,77 @@ async fn a_session_at_rest_for_too_long_has_expired() {
     // A clock that was set back is no reason.
     assert!(!session.has_expired(Timestamp(0), kept));
 }
+
+/// Logs in and out again.
+async fn come_and_go(sessions: &Sessions, mark: u8, name: &str) -> Result<(), LearnError> {
+    let learnt = learnt(mark, name, 1, 0);
+    sessions.learn(learnt, true, Revision(0)).await?;
+    sessions.end(&found(sessions, mark), End::LoggedOut).await
+}
+
+#[tokio::test]
+async fn who_ends_session_after_session_leaves_room_for_others_and_stays_out_of_all_of_them() {
+    let sessions = table(100, 9);
+    let mut ended = 0;
+    let refused = loop {
+        match come_and_go(&sessions, ended, "bob").await {
+            Ok(()) => ended += 1,
+            Err(refused) => break refused,
+        }
+    };
+    let share = LearnError::Share {
+        user: "bob".into(),
+        ended: usize::from(ended),
+    };
+    assert_eq!((refused, ended), (share, 20), "a fifth");
+    assert!(sessions.room_for(&key("bob")).is_err());
+    for mark in 0..ended {
+        assert_eq!(found(&sessions, mark)[0].ended(), Some(End::LoggedOut));
+    }
+    for mark in 100..110 {
+        come_and_go(&sessions, mark, "alice").await.unwrap();
+    }
+    // One that is forgotten, long after its last use, gives its room back.
+    sessions.forget(&found(&sessions, 0)[0]);
+    sessions.forget(&found(&sessions, 1)[0]);
+    sessions.forget(&found(&sessions, 2)[0]);
+    sessions.room_for(&key("bob")).unwrap();
+}
+
+#[tokio::test]
+async fn what_is_over_is_counted_however_it_ended() {
+    let sessions = table(100, 2);
+    // Three that are displaced, and two that a revocation kills.
+    for (mark, learnt_at) in [(1, 1), (2, 1), (3, 5), (4, 5), (5, 5)] {
+        learn(&sessions, learnt(mark, "bob", learnt_at, mark.into()), true).await;
+    }
+    assert_eq!(sessions.by_user.ended(&key("bob")), 3);
+    let last = learnt(6, "bob", 6, 6);
+    sessions.learn(last, true, Revision(6)).await.unwrap();
+    assert_eq!(sessions.by_user.ended(&key("bob")), 5);
+    // Ended once more, come alive by its password, read from the store, forgotten.
+    sessions
+        .end(&found(&sessions, 6), End::LoggedOut)
+        .await
+        .unwrap();
+    sessions
+        .end(&found(&sessions, 6), End::LoggedOut)
+        .await
+        .unwrap();
+    assert_eq!(sessions.by_user.ended(&key("bob")), 6);
+    learn(&sessions, learnt(6, "bob", 6, 7), true).await;
+    assert_eq!(sessions.by_user.ended(&key("bob")), 5);
+    let ended = Some(End::Expired);
+    sessions.insert(Learnt {
+        ended,
+        ..learnt(7, "bob", 6, 8)
+    });
+    assert_eq!(sessions.by_user.ended(&key("bob")), 6);
+    for mark in 1..=7 {
+        sessions.forget(&found(&sessions, mark)[0]);
+    }
+    assert_eq!(
+        (sessions.by_user.ended(&key("bob")), sessions.count()),
+        (0, 0)
+    );
+}
