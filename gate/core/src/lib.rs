@@ -25,5 +25,6 @@ pub mod request;
 pub mod share;
 pub mod standing;
 pub mod time;
+pub mod turns;
 pub mod user;
 pub mod websocket;

@@ -2,15 +2,36 @@
 //! left. So there is no fixed bound to be right for everybody: who is alone has much,
 //! many that are greedy have less each, and whoever has little finds room always.
 
+use std::net::{IpAddr, Ipv6Addr};
+
 /// Whether one who holds `held` may take one more, where `free` places are left and
 /// nobody is to have more than a `part`th of those.
 pub const fn may_take(held: usize, free: usize, part: usize) -> bool {
     held < free.div_ceil(part)
 }
 
+/// Who counts as one among those that are known by their address alone: networks give
+/// an IPv6 client 64 bits to choose from (RFC 6177).
+pub fn site(address: IpAddr) -> IpAddr {
+    match address.to_canonical() {
+        IpAddr::V4(address) => address.into(),
+        IpAddr::V6(address) => Ipv6Addr::from_bits(address.to_bits() >> 64 << 64).into(),
+    }
+}
+
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used)]
     use super::*;
+
+    #[test]
+    fn addresses_that_one_client_may_choose_from_are_one() {
+        let site_of = |text: &str| site(text.parse().unwrap());
+        assert_eq!(site_of("2001:db8::1"), site_of("2001:db8::ffff:0:0:9"));
+        assert_ne!(site_of("2001:db8::1"), site_of("2001:db8:0:1::1"));
+        assert_ne!(site_of("10.0.0.1"), site_of("10.0.0.2"));
+        assert_eq!(site_of("::ffff:10.0.0.1"), site_of("10.0.0.1"));
+    }
 
     /// `greedy` of them take in turn until nobody may; what each has then, and what
     /// is left.

@@ -97,7 +97,7 @@ pub(super) async fn identify(
             }
             Credential::Token { source, text } => {
                 if !take_given_token(tenant, live, (source, &text), now, &mut found)? {
-                    take_token(tenant, live, (source, &text), now, &mut found).await?;
+                    take_token(tenant, live, (source, &text), (peer, now), &mut found).await?;
                 }
             }
             Credential::ApiKey { source, value } => {
@@ -243,14 +243,14 @@ async fn take_token(
     tenant: &Tenant,
     live: &Reader,
     (source, text): (usize, &str),
-    now: Timestamp,
+    (peer, now): (IpAddr, Timestamp),
     found: &mut Found,
 ) -> Result<(), Refusal> {
     let cookie = match &tenant.config.sources.tokens[source] {
         TokenPlace::Bearer | TokenPlace::Header { .. } | TokenPlace::Query(_) => None,
         TokenPlace::Cookie(name) => Some(name.clone()),
     };
-    let judged = tenant.judges[source].judge(text, now).await;
+    let judged = tenant.judges[source].judge(text, peer, now).await;
     let known = match (judged, &cookie) {
         (Ok(known), _) => known,
         (Err(Untaken::Unknowable(what)), _) => return Err(Refusal::CannotKnow(what)),
