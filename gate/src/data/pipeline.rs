@@ -23,6 +23,7 @@ use super::forward::{self, Exchange, Unanswered};
 use super::identify::{Found, Named, Proof, identify, learn_passwords};
 use super::respond::{self, Asked};
 use super::settle::{self, Scene};
+use super::upstream::Account;
 use super::{WorkerRef, login, severing};
 use crate::live::Reader;
 use crate::live::connections::{Stake, Ticket};
@@ -114,6 +115,7 @@ async fn pass(
         client,
         head: &head,
         ticket: &ticket,
+        account: Account::of(named.first().map(|named| &named.user), peer),
     };
     let needs_cookies = login.is_some() || tenant.config.taught_by.is_some();
     let route = login.as_ref().map(|login| login.route);

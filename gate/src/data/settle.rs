@@ -19,7 +19,7 @@ use super::body::Upload;
 use super::identify::{Named, Proof};
 use super::login::Login;
 use super::respond::Asked;
-use super::upstream;
+use super::upstream::{self, Account};
 use crate::live::connections::Ticket;
 use crate::live::seals::SealId;
 use crate::live::sessions::{
@@ -140,7 +140,16 @@ impl Scene<'_> {
             let cookies = cookies_to_end(answer, self.sent, !kept.is_empty());
             // Older than any revocation: it may not come alive with the user.
             self.bury(&login.name, Revision(0), &kept).await;
-            end_session(self.worker, self.tenant, self.sent, cookies, token).await;
+            let account = Account::of(Some(&login.name), self.asked.peer());
+            end_session(
+                self.worker,
+                self.tenant,
+                self.sent,
+                cookies,
+                token,
+                &account,
+            )
+            .await;
             return Err(refusal);
         }
         for cookie in set.iter().chain(&kept) {
@@ -584,6 +593,7 @@ async fn end_session(
     sent: &HeaderMap,
     cookies: Vec<u8>,
     token: &GivenToken,
+    account: &Account,
 ) {
     let Some(logout) = &tenant.config.logout else {
         return;
@@ -608,7 +618,7 @@ async fn end_session(
     request
         .headers_mut()
         .insert(header::CONTENT_LENGTH, HeaderValue::from_static("0"));
-    let sending = upstream::send(worker, &tenant.upstream, request);
+    let sending = upstream::send(worker, &tenant.upstream, account, request);
     match tokio::time::timeout(limits::UPSTREAM_CONNECT_WAIT, sending).await {
         Ok(Ok((answer, _))) if answer.status().as_u16() < 400 => {}
         Ok(Ok((answer, _))) => {
