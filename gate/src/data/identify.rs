@@ -347,6 +347,21 @@ fn tell_contradictions(live: &Reader, named: &[Named]) {
 }
 
 impl Found {
+    /// Whether it names somebody by something else than a session cookie, and came
+    /// with none.
+    pub(super) fn is_beside(&self) -> bool {
+        let by_cookie = |named: &Named| {
+            matches!(
+                named.proof,
+                Proof::Session {
+                    cookie: Some(_),
+                    ..
+                }
+            )
+        };
+        !self.named.is_empty() && self.unknown.is_empty() && !self.named.iter().any(by_cookie)
+    }
+
     /// Notes the use of the sessions, which was permitted.
     pub(super) fn touch(&self, now: Timestamp) {
         for named in &self.named {
@@ -440,6 +455,16 @@ impl Named {
             carrier,
             standing,
             dead,
+        }
+    }
+
+    /// The name that the sessions of its user are learnt under.
+    pub(super) fn login_name(&self) -> &UserKey {
+        match &self.proof {
+            Proof::Session { session, .. } => &session.user,
+            Proof::Token { .. } | Proof::ApiKey | Proof::TrustedHeader | Proof::Basic { .. } => {
+                &self.user
+            }
         }
     }
 

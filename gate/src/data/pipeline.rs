@@ -132,6 +132,7 @@ async fn pass(
         begun,
         at_login,
         at_logout: tenant.is_logout(&method, &head.path),
+        beside: login.is_none() && found.is_beside(),
         named,
         judged: &asked_first.identities,
     };

@@ -7,7 +7,9 @@ use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, header};
 use http_body_util::Full;
 use hyper::body::Incoming;
 use portcullis_core::decide::{Carrier, Identity, Permitted, Question, decide};
-use portcullis_core::identify::{Credential, SetCookie, credentials, set_cookies};
+use portcullis_core::identify::{
+    Credential, SetCookie, credentials, set_cookies, without_set_cookies,
+};
 use portcullis_core::ids::{Revision, UserKey};
 use portcullis_core::limits;
 use portcullis_core::login::GivenToken;
@@ -40,6 +42,9 @@ pub(super) struct Scene<'a> {
     pub begun: Revision,
     pub at_login: bool,
     pub at_logout: bool,
+    /// Whoever sent it is known by something else than a session, and came with none:
+    /// perhaps a program that keeps no cookies.
+    pub beside: bool,
     pub named: &'a [Named],
     pub judged: &'a [Identity],
 }
@@ -70,8 +75,12 @@ impl Scene<'_> {
         response: &mut Response<Incoming>,
     ) -> Result<(), Refusal> {
         let all = set_cookies(response.headers(), &self.tenant.config.sources);
-        let (gone, set): (Vec<SetCookie>, Vec<SetCookie>) =
+        let (gone, mut set): (Vec<SetCookie>, Vec<SetCookie>) =
             all.into_iter().partition(|cookie| cookie.expires);
+        if self.beside && set.iter().any(|cookie| !self.has_room_for(cookie)) {
+            without_set_cookies(response.headers_mut(), &self.tenant.config.sources);
+            set.clear();
+        }
         if let Some(header) = &self.tenant.config.taught_by {
             self.be_taught(header, &set, response.headers_mut()).await?;
         }
@@ -108,6 +117,30 @@ impl Scene<'_> {
         }
         self.seal(response.headers_mut(), &ties);
         Ok(())
+    }
+
+    /// Whether one more session may be given out beside what the request is known by.
+    /// To forget an older one would make it nobody's, so the new one stays here.
+    fn has_room_for(&self, cookie: &SetCookie) -> bool {
+        let live = &self.worker.live;
+        let sessions = live.sessions();
+        let has_room = self.named.iter().all(|named| {
+            let user = named.login_name();
+            let lesson = self.lesson(user, Revision(0), cookie, self.hash(cookie));
+            let dead_before = live
+                .standing(&live.resolve(user.clone()))
+                .sessions_revoked_at;
+            sessions.is_owned(&lesson.hash, user)
+                || sessions.has_room_beside(&self.learnt(&lesson), dead_before)
+        });
+        let line = || format!("{} sessions beside", self.tenant.id());
+        if !has_room && let Some(kept_back) = live.repeats().due(line()) {
+            tracing::info!(
+                tenant = %self.tenant.id(), peer = %self.asked.peer(), kept_back,
+                "the app gives a session to each call of a client that never comes with one; it is left out of the answers"
+            );
+        }
+        has_room
     }
 
     /// A session for a stranger who sent something in: perhaps a login.
@@ -216,13 +249,7 @@ impl Scene<'_> {
             ties.extend(seals.map(|id| (cookie.cookie, id)));
             let hash = self.tied(cookie, ties)?;
             for owner in owners {
-                let user = match &owner.proof {
-                    Proof::Session { session, .. } => &session.user,
-                    Proof::Token { .. }
-                    | Proof::ApiKey
-                    | Proof::TrustedHeader
-                    | Proof::Basic { .. } => &owner.user,
-                };
+                let user = owner.login_name();
                 let since = owner.known_since(&self.worker.live);
                 self.learn(self.lesson(user, since, cookie, hash)).await?;
             }
@@ -521,10 +548,14 @@ impl Scene<'_> {
         let dead_before = live
             .standing(&live.resolve(lesson.user.clone()))
             .sessions_revoked_at;
-        let learning = live.sessions().learn(learnt, lesson.by_login, dead_before);
-        let displaced = learning
-            .await
-            .map_err(|error| not_learnt(self.worker, self.tenant, &error))?;
+        let sessions = live.sessions();
+        let learning = if self.beside {
+            sessions.learn_beside(learnt, dead_before).await
+        } else {
+            let by_login = lesson.by_login;
+            sessions.learn(learnt, by_login, dead_before).await
+        };
+        let displaced = learning.map_err(|error| not_learnt(self.worker, self.tenant, &error))?;
         self.cut(&displaced);
         live.adopt(&hash, &live.resolve(user));
         Ok(())

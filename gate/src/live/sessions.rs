@@ -9,7 +9,7 @@ mod table;
 
 use std::net::IpAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU8, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use aws_lc_rs::digest;
@@ -116,6 +116,9 @@ pub struct Session {
     pub agent: Option<Arc<str>>,
     last_seen: AtomicU64,
     ended: AtomicU8,
+    /// Given out beside another credential, and nobody has come with it yet. Not
+    /// stored: after a restart it counts as any other.
+    untried: AtomicBool,
 }
 
 impl Session {
@@ -126,9 +129,16 @@ impl Session {
     /// Notes a use. In memory alone: no request waits for a disk to say so.
     pub fn touch(&self, now: Timestamp) {
         const OFTEN_ENOUGH: u64 = 1_000;
+        if self.is_untried() {
+            self.untried.store(false, Ordering::Relaxed);
+        }
         if now.0.saturating_sub(self.last_seen().0) >= OFTEN_ENOUGH {
             self.last_seen.fetch_max(now.0, Ordering::Relaxed);
         }
+    }
+
+    fn is_untried(&self) -> bool {
+        self.untried.load(Ordering::Relaxed)
     }
 
     pub fn ended(&self) -> Option<End> {
@@ -310,15 +320,50 @@ impl Sessions {
         // In force before durable: should the store fail, the answer that carries
         // the cookie is withheld, and an entry too many lets nobody in.
         let session = self.insert(learnt);
-        let mut changes = vec![Change::Learnt(Arc::clone(&session))];
         let most = self.bounds.per_user;
         let displaced = self.by_user.displace(&session.user, most, dead_before);
+        self.keep(session, displaced).await
+    }
+
+    async fn keep(
+        &self,
+        session: Arc<Session>,
+        displaced: Vec<Arc<Session>>,
+    ) -> Result<Vec<Arc<Session>>, LearnError> {
+        let mut changes = vec![Change::Learnt(session)];
         for over in &displaced {
             over.ended.store(End::Displaced.code(), Ordering::Release);
             changes.push(Change::Ended(Arc::clone(over), End::Displaced));
         }
         self.store.keep(changes).await?;
         Ok(displaced)
+    }
+
+    /// Whether the user may be given one more session beside another credential that
+    /// `learnt` tells of. A program that calls with a token or a key, and keeps no
+    /// cookies, is given one with each answer by many an app.
+    pub fn has_room_beside(&self, learnt: &Learnt, dead_before: Revision) -> bool {
+        let client = (learnt.address, learnt.agent.as_deref());
+        let (user, now) = (&learnt.user, learnt.first_seen);
+        self.by_user
+            .has_room_untried(user, client, now, dead_before)
+    }
+
+    /// Learns a session that was given out beside another credential; durable when
+    /// this returns. Until somebody comes with it, it takes the place of another such
+    /// one and of none that a login began. Returns those that had to end for it.
+    pub async fn learn_beside(
+        &self,
+        learnt: Learnt,
+        dead_before: Revision,
+    ) -> Result<Vec<Arc<Session>>, LearnError> {
+        if self.table.owned(&learnt.hash, &learnt.user).is_some() {
+            return Ok(Vec::new());
+        }
+        self.room_for(&learnt.user)?;
+        let session = self.put(learnt, true);
+        let displaced = self.by_user.displace_untried(&session, dead_before);
+        self.keep(session, displaced).await
     }
 
     /// Puts a session in whatever the bounds say, unless it is the user's already.
@@ -332,6 +377,10 @@ impl Sessions {
 
     /// Puts in a session that is durable already (at start).
     pub fn insert(&self, learnt: Learnt) -> Arc<Session> {
+        self.put(learnt, false)
+    }
+
+    fn put(&self, learnt: Learnt, untried: bool) -> Arc<Session> {
         let user = self.by_user.shared(&learnt.user);
         let session = Arc::new(Session {
             hash: learnt.hash,
@@ -347,6 +396,7 @@ impl Sessions {
                 .map(|agent| self.agents.share(agent.as_str(), |agent| Arc::from(agent))),
             last_seen: AtomicU64::new(learnt.last_seen.0),
             ended: AtomicU8::new(learnt.ended.map_or(0, End::code)),
+            untried: AtomicBool::new(untried),
         });
         let before = self.table.put(Arc::clone(&session));
         match before {

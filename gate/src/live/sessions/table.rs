@@ -3,10 +3,13 @@
 use std::borrow::Borrow;
 use std::collections::HashMap;
 use std::hash::Hash;
+use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use hashbrown::HashTable;
 use portcullis_core::ids::{Revision, UserKey};
+use portcullis_core::limits;
+use portcullis_core::time::Timestamp;
 
 use super::{Session, SessionHash};
 use crate::live::sharded::Sharded;
@@ -121,7 +124,24 @@ struct Theirs {
     over: usize,
 }
 
+/// Where a session was given out to, and to what.
+type Client<'a> = (Option<IpAddr>, Option<&'a str>);
+
+fn is_of(session: &Session, client: Client<'_>) -> bool {
+    (session.address, session.agent.as_deref()) == client
+}
+
+/// Whether it has waited long enough for somebody to come with it.
+fn may_go(session: &Session, now: Timestamp) -> bool {
+    session.has_expired(now, limits::SESSION_UNTRIED_KEPT)
+}
+
 impl Theirs {
+    fn untried(&self, dead_before: Revision) -> impl Iterator<Item = &Arc<Session>> {
+        let alive = self.alive.iter();
+        alive.filter(move |session| session.is_untried() && session.learnt_at >= dead_before)
+    }
+
     /// Takes it off the list; `false`: it was not there, and so counts as over.
     fn take_off(&mut self, session: &Arc<Session>) -> bool {
         let before = self.alive.len();
@@ -204,8 +224,76 @@ impl ByUser {
         let alive = &mut theirs.alive;
         alive.retain(|session| session.learnt_at >= dead_before);
         alive.sort_by_key(|session| std::cmp::Reverse(session.last_seen()));
-        let displaced = alive.split_off(most.min(alive.len()));
+        let mut counted = 0;
+        let (kept, displaced) = alive.drain(..).partition(|session| {
+            counted += usize::from(!session.is_untried());
+            session.is_untried() || counted <= most
+        });
+        *alive = kept;
         theirs.over += before - theirs.alive.len();
+        displaced
+    }
+
+    /// Whether one more that nobody has come with yet has room, or may have another's.
+    pub(super) fn has_room_untried(
+        &self,
+        user: &UserKey,
+        client: Client<'_>,
+        now: Timestamp,
+        dead_before: Revision,
+    ) -> bool {
+        let shard = self.0.read(user);
+        let Some(theirs) = shard.get(user) else {
+            return true;
+        };
+        let untried = || theirs.untried(dead_before);
+        let has_room = |most, some: &mut dyn Iterator<Item = &Arc<Session>>| {
+            let (mut count, mut oldest) = (0, None::<&Arc<Session>>);
+            for session in some {
+                count += 1;
+                oldest = oldest
+                    .filter(|other| other.first_seen <= session.first_seen)
+                    .or(Some(session));
+            }
+            count < most || oldest.is_some_and(|oldest| may_go(oldest, now))
+        };
+        let mut of_client = untried().filter(|session| is_of(session, client));
+        has_room(limits::SESSIONS_UNTRIED_PER_CLIENT_MAX, &mut of_client)
+            && has_room(limits::SESSIONS_UNTRIED_PER_USER_MAX, &mut untried())
+    }
+
+    /// Takes off the list, and returns, those whose room `fresh` took: the oldest of
+    /// its client's, and the oldest of all its user's.
+    pub(super) fn displace_untried(
+        &self,
+        fresh: &Arc<Session>,
+        dead_before: Revision,
+    ) -> Vec<Arc<Session>> {
+        let client = (fresh.address, fresh.agent.as_deref());
+        let mut displaced = Vec::new();
+        let mut shard = self.0.write(&fresh.user);
+        let Some(theirs) = shard.get_mut(&fresh.user) else {
+            return displaced;
+        };
+        for (most, any) in [
+            (limits::SESSIONS_UNTRIED_PER_CLIENT_MAX, false),
+            (limits::SESSIONS_UNTRIED_PER_USER_MAX, true),
+        ] {
+            let counts = |session: &&Arc<Session>| any || is_of(session, client);
+            let count = theirs.untried(dead_before).filter(counts).count();
+            let oldest = theirs
+                .untried(dead_before)
+                .filter(counts)
+                .min_by_key(|session| session.first_seen)
+                .filter(|oldest| count > most && may_go(oldest, fresh.first_seen))
+                .cloned();
+            if let Some(oldest) = oldest
+                && theirs.take_off(&oldest)
+            {
+                theirs.over += 1;
+                displaced.push(oldest);
+            }
+        }
         displaced
     }
 }
