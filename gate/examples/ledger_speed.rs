@@ -46,6 +46,7 @@ async fn append(store: Arc<SqliteStore>, writer: usize, each: usize) -> Result<(
             approver: None,
             ticket: None,
             comment: None,
+            batch: None,
             event: Event::SessionsRevoked,
         };
         store

@@ -21,6 +21,8 @@ pub enum IdError {
     Reason,
     #[error("a hold name is 1 to 64 of a-z, 0-9, '-', '_' and '.'")]
     Hold,
+    #[error("a batch id is 1 to 64 of A-Z, a-z, 0-9, '-' and '_', as a bulk call answered it")]
+    Batch,
     #[error(transparent)]
     Name(#[from] NameError),
 }
@@ -97,6 +99,22 @@ impl ReasonKey {
             Ok(Self(text.into()))
         } else {
             Err(IdError::Reason)
+        }
+    }
+}
+
+text_id! {
+    /// What the changes of one bulk call have in common, and are undone by.
+    BatchId
+}
+
+impl BatchId {
+    pub fn parse(text: &str) -> Result<Self, IdError> {
+        let fits = |b: u8| b.is_ascii_alphanumeric() || b"-_".contains(&b);
+        if (1..=64).contains(&text.len()) && text.bytes().all(fits) {
+            Ok(Self(text.into()))
+        } else {
+            Err(IdError::Batch)
         }
     }
 }

@@ -4,7 +4,7 @@
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use crate::ids::{HoldName, Revision, TenantId, UserId};
+use crate::ids::{BatchId, HoldName, Revision, TenantId, UserId};
 use crate::time::Timestamp;
 use crate::user::{Hold, Profile, Source, User};
 
@@ -108,6 +108,13 @@ pub enum Event {
     TokenRevoked {
         token_id: String,
     },
+    /// The token has a new secret; the old one is dead.
+    TokenRotated {
+        token_id: String,
+        expires_at: Option<Timestamp>,
+    },
+    /// Everything that is held about the user was handed out.
+    Exported,
     /// The gate refused a suspended user; kept for the audit, changes nothing.
     Refused {
         error_id: String,
@@ -130,6 +137,8 @@ impl Event {
             Self::Deleted => "deleted",
             Self::TokenCreated { .. } => "token_created",
             Self::TokenRevoked { .. } => "token_revoked",
+            Self::TokenRotated { .. } => "token_rotated",
+            Self::Exported => "exported",
             Self::Refused { .. } => "refused",
         }
     }
@@ -145,7 +154,11 @@ impl Event {
             | Self::SessionRevoked { .. }
             | Self::ProfileChanged { .. }
             | Self::Deleted => true,
-            Self::TokenCreated { .. } | Self::TokenRevoked { .. } | Self::Refused { .. } => false,
+            Self::TokenCreated { .. }
+            | Self::TokenRevoked { .. }
+            | Self::TokenRotated { .. }
+            | Self::Exported
+            | Self::Refused { .. } => false,
         }
     }
 }
@@ -165,6 +178,9 @@ pub struct Draft {
     pub ticket: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub comment: Option<String>,
+    /// The bulk call that the change is part of.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub batch: Option<BatchId>,
     pub event: Event,
 }
 
@@ -225,6 +241,8 @@ pub fn apply(user: &User, entry: &Entry) -> User {
         Event::SessionRevoked { .. }
         | Event::TokenCreated { .. }
         | Event::TokenRevoked { .. }
+        | Event::TokenRotated { .. }
+        | Event::Exported
         | Event::Refused { .. } => {}
     }
     next
@@ -260,12 +278,13 @@ fn revoke_sessions(user: &mut User, entry: &Entry) {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
-    use crate::user::{Kind, Status};
+    use crate::user::{Access, Kind, Status};
 
     fn hold(name: &str, kind: Kind) -> Hold {
         Hold {
             name: HoldName::parse(name).unwrap(),
             kind,
+            access: Access::None,
             reason: None,
             reason_text: None,
             source: Source::Api,
@@ -292,6 +311,7 @@ mod tests {
             approver: None,
             ticket: None,
             comment: None,
+            batch: None,
             event,
         };
         Entry {

@@ -147,7 +147,7 @@ mod tests {
     use super::*;
     use crate::ids::{Revision, TenantId, UserId};
     use crate::ledger::{Draft, Entry, apply};
-    use crate::user::{Kind, Source, Status};
+    use crate::user::{Access, Kind, Source, Status};
 
     const NOW: Timestamp = Timestamp(100);
 
@@ -155,6 +155,7 @@ mod tests {
         Hold {
             name: HoldName::parse(name).unwrap(),
             kind: Kind::Temporary,
+            access: Access::None,
             reason: None,
             reason_text: None,
             source: Source::Api,
@@ -184,6 +185,7 @@ mod tests {
             approver: None,
             ticket: None,
             comment: None,
+            batch: None,
             event,
         };
         apply(

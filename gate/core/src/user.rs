@@ -41,6 +41,27 @@ impl Kind {
     }
 }
 
+/// What a suspended user may still do.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Access {
+    /// Nothing.
+    #[default]
+    None,
+    /// Look, and log out: the safe methods of RFC 9110, section 9.2.1, and the
+    /// tenant's logout.
+    ReadOnly,
+}
+
+impl Access {
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::None => "none",
+            Self::ReadOnly => "read-only",
+        }
+    }
+}
+
 /// Where a change came from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -69,6 +90,9 @@ impl Source {
 pub struct Hold {
     pub name: HoldName,
     pub kind: Kind,
+    /// What the user may still do while the hold is in force.
+    #[serde(default)]
+    pub access: Access,
     /// Key that the policy maps to words.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<ReasonKey>,
@@ -108,6 +132,7 @@ impl Hold {
     pub fn same_effect(&self, other: &Self) -> bool {
         self.name == other.name
             && self.kind == other.kind
+            && self.access == other.access
             && self.reason == other.reason
             && self.reason_text == other.reason_text
             && self.approver == other.approver

@@ -90,18 +90,10 @@ impl Effects {
         let cuts = is_out(&new, now) || new.sessions_revoked_at > old.sessions_revoked_at;
         let names = names(key, before);
         let connections = self.live.connections();
-        let one = match event {
-            Event::SessionRevoked { session } => Some(session.0),
-            Event::HoldPlaced { .. }
-            | Event::HoldStarted { .. }
-            | Event::HoldsLifted { .. }
-            | Event::HoldEnded { .. }
-            | Event::SessionsRevoked
-            | Event::ProfileChanged { .. }
-            | Event::Deleted
-            | Event::TokenCreated { .. }
-            | Event::TokenRevoked { .. }
-            | Event::Refused { .. } => None,
+        let one = if let Event::SessionRevoked { session } = event {
+            Some(session.0)
+        } else {
+            None
         };
         let ends = one.is_some_and(|hash| self.live.sessions().is_alive(&hash));
         Effect {

@@ -3,11 +3,11 @@
 
 use std::sync::Arc;
 
-use portcullis_core::ids::{HoldName, ReasonKey, Revision, TenantId, UserId, UserKey};
+use portcullis_core::ids::{BatchId, HoldName, ReasonKey, Revision, TenantId, UserId, UserKey};
 use portcullis_core::ledger::{Draft, Entry, Event, Role, SessionName, apply};
 use portcullis_core::plan::{self, Plan, PlanError};
 use portcullis_core::time::Timestamp;
-use portcullis_core::user::{Hold, Kind, Profile, Source, User};
+use portcullis_core::user::{Access, Hold, Kind, Profile, Source, User};
 
 use super::apply::{Effect, Effects};
 use super::ledger::{AppendError, Expect, IdempotencyKey, Ledger, ReadError};
@@ -35,6 +35,8 @@ pub struct Note {
     pub approver: Option<String>,
     pub ticket: Option<String>,
     pub comment: Option<String>,
+    /// The bulk call that the ask is part of.
+    pub batch: Option<BatchId>,
 }
 
 /// How the ask is to be taken.
@@ -52,6 +54,7 @@ pub struct Terms {
 pub struct Suspend {
     pub hold: HoldName,
     pub kind: Kind,
+    pub access: Access,
     pub reason: Option<ReasonKey>,
     pub reason_text: Option<String>,
     /// `None`: now.
@@ -59,6 +62,23 @@ pub struct Suspend {
     pub ends_at: Option<Timestamp>,
     pub revoke_sessions: bool,
     pub disable_api_keys: bool,
+}
+
+impl Default for Suspend {
+    /// Who asks for nothing special lets nobody in by oversight.
+    fn default() -> Self {
+        Self {
+            hold: HoldName::admin(),
+            kind: Kind::Permanent,
+            access: Access::None,
+            reason: None,
+            reason_text: None,
+            starts_at: None,
+            ends_at: None,
+            revoke_sessions: true,
+            disable_api_keys: true,
+        }
+    }
 }
 
 #[derive(Clone, Debug)]
@@ -146,6 +166,7 @@ impl Commander {
         let hold = Hold {
             name: ask.hold.clone(),
             kind: ask.kind,
+            access: ask.access,
             reason: ask.reason.clone(),
             reason_text: ask.reason_text.clone(),
             source: by.source,
@@ -285,6 +306,7 @@ impl Commander {
             approver: note.approver.clone(),
             ticket: note.ticket.clone(),
             comment: note.comment.clone(),
+            batch: note.batch.clone(),
             event,
         }
     }

@@ -49,6 +49,7 @@ pub async fn run(
             approver: None,
             ticket: None,
             comment: None,
+            batch: None,
             event: Event::Refused {
                 error_id: record.error_id.clone(),
                 code: record.code,

@@ -182,6 +182,7 @@ fn draft(row: &TokenRow, actor: &str, source: Source, now: Timestamp, event: Eve
         approver: None,
         ticket: None,
         comment: None,
+        batch: None,
         event,
     }
 }

@@ -15,7 +15,7 @@ const PARAMETERS: [&str; 8] = [
 ];
 
 /// As [`portcullis_core::ledger::Event::action`] names them.
-const ACTIONS: [&str; 11] = [
+const ACTIONS: [&str; 13] = [
     "hold_placed",
     "hold_started",
     "holds_lifted",
@@ -26,6 +26,8 @@ const ACTIONS: [&str; 11] = [
     "deleted",
     "token_created",
     "token_revoked",
+    "token_rotated",
+    "exported",
     "refused",
 ];
 

@@ -1,8 +1,8 @@
 //! `PUT /api/v1/users/{id}`: Circularo's status, and the user's attributes.
 
-use portcullis_core::ids::{HoldName, UserId};
+use portcullis_core::ids::UserId;
 use portcullis_core::names::NameRule;
-use portcullis_core::user::{Kind, Profile, Source};
+use portcullis_core::user::{Profile, Source};
 use serde::{Deserialize, Deserializer};
 
 use super::access::Call;
@@ -114,16 +114,7 @@ async fn set_status(
     let note = Note::default();
     match status {
         NewStatus::Suspended => {
-            let wanted = Suspend {
-                hold: HoldName::admin(),
-                kind: Kind::Permanent,
-                reason: None,
-                reason_text: None,
-                starts_at: None,
-                ends_at: None,
-                revoke_sessions: true,
-                disable_api_keys: true,
-            };
+            let wanted = Suspend::default();
             commander.suspend(by, key, &wanted, &note, terms).await
         }
         // Active means active: no hold may stay.

@@ -1,7 +1,7 @@
 //! The same users in the dialect of ReachFive: its paths, its field names and
 //! its profile.
 
-use portcullis_core::ids::{HoldName, UserKey};
+use portcullis_core::ids::UserKey;
 use portcullis_core::time::Timestamp;
 use portcullis_core::user::{Source, Status, User};
 use serde::{Deserialize, Serialize};
@@ -88,14 +88,9 @@ pub(super) async fn suspend(ask: Ask) -> Result<Answer, Problem> {
         .suspension_reason
         .map(|key| body::reason_key("suspension_reason", &key));
     let wanted = Suspend {
-        hold: HoldName::admin(),
         kind: suspension::kind(None, fields.allow_password_reset)?,
         reason: reason.transpose()?,
-        reason_text: None,
-        starts_at: None,
-        ends_at: None,
-        revoke_sessions: true,
-        disable_api_keys: true,
+        ..Suspend::default()
     };
     let terms = ask.terms("suspend", false)?;
     let commander = &ask.api.state.commander;

@@ -3,7 +3,7 @@
 use portcullis_core::ids::{HoldName, ReasonKey, Revision};
 use portcullis_core::ledger::Event;
 use portcullis_core::time::Timestamp;
-use portcullis_core::user::Kind;
+use portcullis_core::user::{Access, Kind};
 use serde::Deserialize;
 
 use super::ask::{Answer, Ask};
@@ -20,6 +20,7 @@ struct SuspendFields {
     suspension_reason: Option<String>,
     kind: Option<Kind>,
     allow_password_reset: Option<bool>,
+    access: Option<Access>,
     revoke_sessions: Option<bool>,
     disable_api_keys: Option<bool>,
     starts_at: Option<String>,
@@ -60,15 +61,19 @@ pub(super) async fn suspend(ask: Ask) -> Result<Answer, Problem> {
         text.map(|text| times::moment(field, &text, now))
             .transpose()
     };
+    let access = fields.access.unwrap_or_default();
+    // Who may go on looking keeps what they look with, unless the caller says otherwise.
+    let keeps = access == Access::ReadOnly;
     let wanted = Suspend {
         hold: body::hold_name(fields.hold.as_deref())?.unwrap_or_else(HoldName::admin),
         kind,
+        access,
         reason,
         reason_text,
         starts_at: moment("starts_at", fields.starts_at)?,
         ends_at: moment("ends_at", fields.ends_at)?,
-        revoke_sessions: fields.revoke_sessions.unwrap_or(true),
-        disable_api_keys: fields.disable_api_keys.unwrap_or(true),
+        revoke_sessions: fields.revoke_sessions.unwrap_or(!keeps),
+        disable_api_keys: fields.disable_api_keys.unwrap_or(!keeps),
     };
     let note = note(fields.approver, fields.ticket, fields.comment)?;
     let terms = ask.terms("suspend", fields.dry_run.unwrap_or(false))?;
@@ -127,22 +132,10 @@ async fn lifted(ask: &Ask, done: &Done) -> Result<Option<Vec<String>>, Problem> 
     let before = Revision(done.receipt.revision.0.saturating_sub(1));
     let entries = ask.api.state.commander.store().read(before, 1).await?;
     let event = entries.into_iter().next().map(|entry| entry.draft.event);
-    Ok(match event {
-        Some(Event::HoldsLifted { holds, .. }) => Some(names(holds.iter())),
-        Some(
-            Event::HoldPlaced { .. }
-            | Event::HoldStarted { .. }
-            | Event::HoldEnded { .. }
-            | Event::SessionsRevoked
-            | Event::SessionRevoked { .. }
-            | Event::ProfileChanged { .. }
-            | Event::Deleted
-            | Event::TokenCreated { .. }
-            | Event::TokenRevoked { .. }
-            | Event::Refused { .. },
-        )
-        | None => None,
-    })
+    let Some(Event::HoldsLifted { holds, .. }) = event else {
+        return Ok(None);
+    };
+    Ok(Some(names(holds.iter())))
 }
 
 fn names<'a>(holds: impl Iterator<Item = &'a HoldName>) -> Vec<String> {
@@ -200,5 +193,6 @@ pub(super) fn note(
         approver: body::text("approver", approver)?,
         ticket: body::text("ticket", ticket)?,
         comment: body::text("comment", comment)?,
+        batch: None,
     })
 }

@@ -49,6 +49,7 @@ struct SuspensionView {
 struct HoldView {
     name: String,
     kind: &'static str,
+    access: &'static str,
     reason: Option<String>,
     reason_text: Option<String>,
     source: &'static str,
@@ -118,6 +119,7 @@ impl HoldView {
         Self {
             name: hold.name.clone().into(),
             kind: hold.kind.as_str(),
+            access: hold.access.as_str(),
             reason: hold.reason.clone().map(String::from),
             reason_text: hold.reason_text.clone(),
             source: hold.source.as_str(),
@@ -219,6 +221,7 @@ pub(super) struct EntryView {
     approver: Option<String>,
     ticket: Option<String>,
     comment: Option<String>,
+    batch: Option<String>,
     detail: Value,
 }
 
@@ -236,6 +239,7 @@ impl EntryView {
             approver: draft.approver,
             ticket: draft.ticket,
             comment: draft.comment,
+            batch: draft.batch.map(String::from),
             detail: detail(&draft.event),
         }
     }
@@ -251,7 +255,7 @@ fn detail(event: &Event) -> Value {
             restores_api_keys,
         } => json!({ "holds": holds, "restore_api_keys": restores_api_keys }),
         Event::ProfileChanged { profile } => json!({ "profile": profile_view(profile) }),
-        Event::SessionsRevoked | Event::Deleted => json!({}),
+        Event::SessionsRevoked | Event::Deleted | Event::Exported => json!({}),
         Event::SessionRevoked { session } => json!({ "session": id_of(&session.0) }),
         Event::TokenCreated {
             token_id,
@@ -260,6 +264,10 @@ fn detail(event: &Event) -> Value {
         } => {
             json!({ "token_id": token_id, "role": role, "expires_at": expires_at.map(times::text) })
         }
+        Event::TokenRotated {
+            token_id,
+            expires_at,
+        } => json!({ "token_id": token_id, "expires_at": expires_at.map(times::text) }),
         Event::TokenRevoked { token_id } => json!({ "token_id": token_id }),
         Event::Refused {
             error_id,

@@ -10,7 +10,7 @@ use futures_util::future::join_all;
 use portcullis_core::ids::{HoldName, Revision, TenantId, UserId, UserKey};
 use portcullis_core::ledger::{Draft, Entry, Event};
 use portcullis_core::time::Timestamp;
-use portcullis_core::user::{Hold, Kind, Profile, Source};
+use portcullis_core::user::{Access, Hold, Kind, Profile, Source};
 
 use super::{AppendError, Expect, IdempotencyKey, Ledger, ReadError};
 
@@ -63,6 +63,7 @@ pub(crate) fn draft(user: &str, event: Event) -> Draft {
         approver: None,
         ticket: None,
         comment: None,
+        batch: None,
         event,
     }
 }
@@ -71,6 +72,7 @@ pub(crate) fn hold(name: &str) -> Hold {
     Hold {
         name: HoldName::parse(name).unwrap(),
         kind: Kind::Permanent,
+        access: Access::None,
         reason: None,
         reason_text: None,
         source: Source::Api,
