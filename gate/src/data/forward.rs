@@ -27,7 +27,7 @@ use super::body::{Answer, Upload, UploadState};
 use super::connection::Client;
 use super::identify::{Found, Proof, listed_headers};
 use super::login::Login;
-use super::upstream::{self, Borrowed};
+use super::upstream::{self, Account, Borrowed};
 use super::{severing, tunnel};
 use crate::config::{UnknownSessions, UpstreamProtocol};
 use crate::live::connections::Ticket;
@@ -42,6 +42,7 @@ pub(super) struct Exchange<'a> {
     pub client: &'a Client,
     pub head: &'a CheckedHead,
     pub ticket: &'a Rc<Ticket>,
+    pub account: Account,
 }
 
 /// The app's answer, its body still to come.
@@ -280,13 +281,14 @@ impl Exchange<'_> {
         };
         let request = outgoing(parts, upload);
         let cut = self.ticket.cut();
+        let sending = upstream::send(self.worker, &self.tenant.upstream, &self.account, request);
         let answer = tokio::select! {
             biased;
             () = cut.fired() => {
                 cut.obey();
                 return Err(Unanswered::Cut);
             }
-            answer = upstream::send(self.worker, &self.tenant.upstream, request) => answer,
+            answer = sending => answer,
             () = self.too_slow(&state, is_call) => Err(Refusal::UpstreamSlow),
         };
         let (mut response, connection) =

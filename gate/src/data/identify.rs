@@ -124,7 +124,7 @@ pub(super) async fn identify(
             }
             Credential::Token { source, text } => {
                 if !take_given_token(tenant, live, (source, &text), now, &mut found)? {
-                    take_token(tenant, live, (source, &text), now, &mut found).await?;
+                    take_token(tenant, live, (source, &text), (peer, now), &mut found).await?;
                 }
             }
             Credential::ApiKey { source, value } => {
@@ -293,14 +293,14 @@ async fn take_token(
     tenant: &Tenant,
     live: &Reader,
     (source, text): (usize, &str),
-    now: Timestamp,
+    (peer, now): (IpAddr, Timestamp),
     found: &mut Found,
 ) -> Result<(), Refusal> {
     let cookie = match &tenant.config.sources.tokens[source] {
         TokenPlace::Bearer | TokenPlace::Header { .. } | TokenPlace::Query(_) => None,
         TokenPlace::Cookie(name) => Some(name.clone()),
     };
-    let judged = tenant.judges[source].judge(text, now).await;
+    let judged = tenant.judges[source].judge(text, peer, now).await;
     let known = match (judged, &cookie) {
         (Ok(known), _) => known,
         (Err(Untaken::Unknowable(what)), _) => return Err(Refusal::CannotKnow(what)),
@@ -419,6 +419,21 @@ impl Found {
         known.chain(self.unknown.iter().copied())
     }
 
+    /// Whether it names somebody by something else than a session cookie, and came
+    /// with none.
+    pub(super) fn is_beside(&self) -> bool {
+        let by_cookie = |named: &Named| {
+            matches!(
+                named.proof,
+                Proof::Session {
+                    cookie: Some(_),
+                    ..
+                }
+            )
+        };
+        !self.named.is_empty() && self.unknown.is_empty() && !self.named.iter().any(by_cookie)
+    }
+
     /// Notes the use of the sessions, which was permitted.
     pub(super) fn touch(&self, now: Timestamp) {
         for named in &self.named {
@@ -525,6 +540,16 @@ impl Named {
             Proof::Session { hash, .. } => Some(*hash),
             Proof::Token { .. } | Proof::ApiKey | Proof::TrustedHeader | Proof::Basic { .. } => {
                 None
+            }
+        }
+    }
+
+    /// The name that the sessions of its user are learnt under.
+    pub(super) fn login_name(&self) -> &UserKey {
+        match &self.proof {
+            Proof::Session { session, .. } => &session.user,
+            Proof::Token { .. } | Proof::ApiKey | Proof::TrustedHeader | Proof::Basic { .. } => {
+                &self.user
             }
         }
     }

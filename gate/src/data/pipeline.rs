@@ -24,7 +24,8 @@ use super::connection::Client;
 use super::forward::{self, Exchange, Unanswered};
 use super::identify::{Found, Named, Proof, identify, learn_passwords};
 use super::respond::{self, Asked};
-use super::settle::Scene;
+use super::settle::{self, Scene};
+use super::upstream::Account;
 use super::{WorkerRef, leaving, login, severing};
 use crate::live::Reader;
 use crate::live::connections::{Stake, Ticket};
@@ -110,6 +111,12 @@ async fn pass(
     let asked_first = question();
     let permitted = decide(&asked_first, (worker.clock)())?;
     found.touch((worker.clock)());
+    if let Some(login) = &login {
+        // Asked before the app is: one that keeps the visitor's session would make
+        // it the user's, and the gate could not learn that.
+        let room = live.sessions().room_for(&login.name);
+        room.map_err(|error| settle::not_learnt(worker, &tenant, &error))?;
+    }
 
     let exchange = Exchange {
         worker,
@@ -117,6 +124,7 @@ async fn pass(
         client,
         head: &head,
         ticket: &ticket,
+        account: Account::of(named.first().map(|named| &named.user), peer),
     };
     let needs_cookies = login.is_some() || tenant.config.taught_by.is_some();
     let route = login.as_ref().map(|login| login.route);
@@ -135,6 +143,7 @@ async fn pass(
         begun,
         at_login,
         at_logout: tenant.is_logout(&method, &head.path),
+        beside: login.is_none() && found.is_beside(),
         named,
         judged: &asked_first.identities,
     };

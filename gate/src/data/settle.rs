@@ -7,7 +7,9 @@ use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, header};
 use http_body_util::Full;
 use hyper::body::Incoming;
 use portcullis_core::decide::{Carrier, Identity, Permitted, Question, decide};
-use portcullis_core::identify::{Credential, SetCookie, credentials, set_cookies};
+use portcullis_core::identify::{
+    Credential, SetCookie, credentials, set_cookies, without_set_cookies,
+};
 use portcullis_core::ids::{Revision, UserKey};
 use portcullis_core::limits;
 use portcullis_core::login::GivenToken;
@@ -21,10 +23,12 @@ use super::forward::Unanswered;
 use super::identify::{Brought, Named, Proof};
 use super::login::Login;
 use super::respond::Asked;
-use super::upstream;
+use super::upstream::{self, Account};
 use crate::live::connections::Ticket;
 use crate::live::seals::SealId;
-use crate::live::sessions::{self, End, Learnt, Place, Session, SessionHash, TOKEN_PLACE};
+use crate::live::sessions::{
+    self, End, LearnError, Learnt, Place, Session, SessionHash, TOKEN_PLACE,
+};
 use crate::live::tenants::Tenant;
 
 /// The request that an answer belongs to.
@@ -42,6 +46,9 @@ pub(super) struct Scene<'a> {
     pub begun: Revision,
     pub at_login: bool,
     pub at_logout: bool,
+    /// Whoever sent it is known by something else than a session, and came with none:
+    /// perhaps a program that keeps no cookies.
+    pub beside: bool,
     pub named: &'a [Named],
     pub judged: &'a [Identity],
 }
@@ -72,8 +79,12 @@ impl Scene<'_> {
         response: &mut Response<Incoming>,
     ) -> Result<(), Refusal> {
         let all = set_cookies(response.headers(), &self.tenant.config.sources);
-        let (gone, set): (Vec<SetCookie>, Vec<SetCookie>) =
+        let (gone, mut set): (Vec<SetCookie>, Vec<SetCookie>) =
             all.into_iter().partition(|cookie| cookie.expires);
+        if self.beside && set.iter().any(|cookie| !self.has_room_for(cookie)) {
+            without_set_cookies(response.headers_mut(), &self.tenant.config.sources);
+            set.clear();
+        }
         if let Some(header) = &self.tenant.config.taught_by {
             self.be_taught(header, &set, response.headers_mut()).await?;
         }
@@ -110,6 +121,30 @@ impl Scene<'_> {
         }
         self.seal(response.headers_mut(), &ties);
         Ok(())
+    }
+
+    /// Whether one more session may be given out beside what the request is known by.
+    /// To forget an older one would make it nobody's, so the new one stays here.
+    fn has_room_for(&self, cookie: &SetCookie) -> bool {
+        let live = &self.worker.live;
+        let sessions = live.sessions();
+        let has_room = self.named.iter().all(|named| {
+            let user = named.login_name();
+            let lesson = self.lesson(user, Revision(0), self.place(cookie), self.hash(cookie));
+            let dead_before = live
+                .standing(&live.resolve(user.clone()))
+                .sessions_revoked_at;
+            sessions.is_owned(&lesson.hash, user)
+                || sessions.has_room_beside(&self.learnt(&lesson), dead_before)
+        });
+        let line = || format!("{} sessions beside", self.tenant.id());
+        if !has_room && let Some(kept_back) = live.repeats().due(line()) {
+            tracing::info!(
+                tenant = %self.tenant.id(), peer = %self.asked.peer(), kept_back,
+                "the app gives a session to each call of a client that never comes with one; it is left out of the answers"
+            );
+        }
+        has_room
     }
 
     /// A session for a stranger who sent something in: perhaps a login.
@@ -217,7 +252,16 @@ impl Scene<'_> {
         let lessons = kept.chain(token_given).collect();
         // It may not come alive with the user.
         self.bury(lessons, End::Revoked).await;
-        end_session(self.worker, self.tenant, self.sent, cookies, token).await;
+        let account = Account::of(Some(&login.name), self.asked.peer());
+        end_session(
+            self.worker,
+            self.tenant,
+            self.sent,
+            cookies,
+            token,
+            &account,
+        )
+        .await;
         Ok(())
     }
 
@@ -274,13 +318,7 @@ impl Scene<'_> {
             ties.extend(seals.map(|id| (cookie.cookie, id)));
             let hash = self.tied(cookie, ties)?;
             for (owner, judged) in owners {
-                let user = match &owner.proof {
-                    Proof::Session { session, .. } => &session.user,
-                    Proof::Token { .. }
-                    | Proof::ApiKey
-                    | Proof::TrustedHeader
-                    | Proof::Basic { .. } => &owner.user,
-                };
+                let user = owner.login_name();
                 let since = owner.known_since(judged);
                 let lesson = self.lesson(user, since, self.place(cookie), hash);
                 self.learn(lesson).await?;
@@ -630,11 +668,14 @@ impl Scene<'_> {
         let learnt = self.learnt(&lesson);
         let user = learnt.user.clone();
         let dead_before = live.standing(&user).sessions_revoked_at;
-        let learning = live.sessions().learn(learnt, lesson.by_login, dead_before);
-        let displaced = learning.await.map_err(|error| {
-            tracing::error!(tenant = %self.tenant.id(), %error, "a login could not be learnt and is refused");
-            Refusal::CannotKnow("the session could not be stored")
-        })?;
+        let sessions = live.sessions();
+        let learning = if self.beside {
+            sessions.learn_beside(learnt, dead_before).await
+        } else {
+            let by_login = lesson.by_login;
+            sessions.learn(learnt, by_login, dead_before).await
+        };
+        let displaced = learning.map_err(|error| not_learnt(self.worker, self.tenant, &error))?;
         self.cut(&displaced);
         live.adopt(&hash, &user);
         // What was opened before is on the table only now: a cut may have passed it by.
@@ -645,6 +686,21 @@ impl Scene<'_> {
         }
         Ok(())
     }
+}
+
+/// A session has no room, or the store fails. Logged once a minute: whoever tries
+/// on fills no log.
+pub(super) fn not_learnt(worker: &WorkerRef, tenant: &Tenant, error: &LearnError) -> Refusal {
+    let whose = match error {
+        LearnError::Full(_) => "all",
+        LearnError::Store(_) => "the store",
+        LearnError::Share { user, .. } => user,
+    };
+    let line = format!("{} sessions of {whose}", tenant.id());
+    if let Some(kept_back) = worker.live.repeats().due(line) {
+        tracing::error!(tenant = %tenant.id(), %error, kept_back, "a session could not be learnt; its answer is refused");
+    }
+    Refusal::CannotKnow("the session could not be stored")
 }
 
 /// Judges the user again: a suspension may have come while the app checked the
@@ -694,6 +750,7 @@ async fn end_session(
     sent: &HeaderMap,
     cookies: Vec<u8>,
     token: &GivenToken,
+    account: &Account,
 ) {
     let Some(logout) = &tenant.config.logout else {
         return;
@@ -718,7 +775,7 @@ async fn end_session(
     request
         .headers_mut()
         .insert(header::CONTENT_LENGTH, HeaderValue::from_static("0"));
-    let sending = upstream::send(worker, &tenant.upstream, request);
+    let sending = upstream::send(worker, &tenant.upstream, account, request);
     match tokio::time::timeout(limits::UPSTREAM_CONNECT_WAIT, sending).await {
         Ok(Ok((answer, _))) if answer.status().as_u16() < 400 => {}
         Ok(Ok((answer, _))) => {
