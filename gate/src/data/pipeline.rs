@@ -23,6 +23,7 @@ use super::body::Answer;
 use super::connection::Client;
 use super::forward::{self, Exchange, Unanswered};
 use super::identify::{Found, Named, Proof, identify, learn_passwords};
+use super::login::Login;
 use super::respond::{self, Asked};
 use super::settle::{self, Scene};
 use super::upstream::Account;
@@ -111,12 +112,7 @@ async fn pass(
     let asked_first = question();
     let permitted = decide(&asked_first, (worker.clock)())?;
     found.touch((worker.clock)());
-    if let Some(login) = &login {
-        // Asked before the app is: one that keeps the visitor's session would make
-        // it the user's, and the gate could not learn that.
-        let room = live.sessions().room_for(&login.name);
-        room.map_err(|error| settle::not_learnt(worker, &tenant, &error))?;
-    }
+    find_room(worker, &tenant, login.as_ref())?;
 
     let exchange = Exchange {
         worker,
@@ -203,6 +199,18 @@ fn may_keep(route: &LoginRoute, found: &Found) -> Vec<SessionHash> {
         // These leave a session with whoever has it already.
         Some(_) => found.unknown.clone(),
     }
+}
+
+/// Asked before the app is: one that keeps the visitor's session at a login would make
+/// it the user's, and the gate could not learn that.
+fn find_room(
+    worker: &WorkerRef,
+    tenant: &Tenant,
+    login: Option<&Login<'_>>,
+) -> Result<(), Refusal> {
+    let sessions = worker.live.sessions();
+    let room = login.map_or(Ok(()), |login| sessions.room_for(&login.name));
+    room.map_err(|error| settle::not_learnt(worker, tenant, &error))
 }
 
 /// Registered before it is judged, so that a suspension finds it either way. An
