@@ -159,9 +159,8 @@ async fn pass(
     };
     learn_passwords(live, named, answered.response_mut().status());
     let said = std::mem::replace(&mut answered.said, Said::NOTHING);
-    scene
-        .settle(attempt, &said, answered.response_mut())
-        .await?;
+    let settling = scene.settle(attempt, &said, answered.response_mut());
+    settling.await?;
     Ok(forward::relay(worker, answered, ticket))
 }
 

@@ -328,9 +328,9 @@ fn upstreams_are_plain_http_and_a_host_alone() {
     );
     assert_eq!(
         with("http://u@a.test"),
-        line(&format!(
+        line(
             "has a user name in it, and the gate does not sign in to upstreams; remove what stands before the '@'"
-        ))
+        )
     );
     assert_eq!(
         with("http://a.test:0"),
