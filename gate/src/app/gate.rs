@@ -98,7 +98,7 @@ impl Gate {
             tokens: Arc::clone(&tokens),
             live: reader.clone(),
             query_token: config.admin.query_token,
-            stopping: stopping.clone(),
+            stopping: stop.admin.subscribe(),
             ready: Arc::new(readiness(reader.clone(), store)),
         };
         spawn_admin(admin_listener, state, stop.admin.subscribe()).map_err(StartError::Runtime)?;

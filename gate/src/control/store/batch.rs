@@ -115,7 +115,7 @@ impl SqliteStore {
     ) -> Result<Vec<(Revision, Vec<Step>)>, ReadError> {
         self.readers.look(|reader| {
             let all = users.iter();
-            all.map(|user| Ok(steps(reader, batch, user)?)).collect()
+            all.map(|user| steps(reader, batch, user)).collect()
         })
     }
 }

@@ -229,63 +229,66 @@ async fn lines_of_json_are_taken_too_and_a_broken_one_changes_nobody() {
     gate.stop().await;
 }
 
+/// Bodies of bulk calls with the code and the field that they are refused by.
+const WRONG: [(&str, &str, &str); 12] = [
+    (r#"{}"#, "invalid_field", ""),
+    (
+        r#"{"action":"delete","users":["bob"]}"#,
+        "invalid_field",
+        "action",
+    ),
+    (r#"{"action":"suspend"}"#, "invalid_field", "users"),
+    (
+        r#"{"action":"suspend","users":[]}"#,
+        "invalid_field",
+        "users",
+    ),
+    (
+        r#"{"action":"suspend","users":["bob",7]}"#,
+        "invalid_field",
+        "users[1]",
+    ),
+    (
+        r#"{"action":"suspend","users":["bob"],"filter":"status==\"active\""}"#,
+        "invalid_field",
+        "filter",
+    ),
+    (
+        r#"{"action":"suspend","filter":""}"#,
+        "invalid_field",
+        "filter",
+    ),
+    (
+        r#"{"action":"suspend","users":["bob"],"batch":"a b"}"#,
+        "invalid_field",
+        "batch",
+    ),
+    (
+        r#"{"action":"suspend","users":["bob"],"restore_api_keys":true}"#,
+        "unknown_field",
+        "restore_api_keys",
+    ),
+    (
+        r#"{"action":"restore","users":["bob"],"kind":"permanent"}"#,
+        "unknown_field",
+        "kind",
+    ),
+    (
+        r#"{"action":"suspend","users":["bob"],"raison":"x"}"#,
+        "unknown_field",
+        "raison",
+    ),
+    (
+        r#"{"action":"suspend","users":["bob"],"ends_at":"soon"}"#,
+        "invalid_field",
+        "ends_at",
+    ),
+];
+
 #[tokio::test]
 async fn what_is_wrong_with_a_bulk_call_is_told_before_anything_is_done() {
     let gate = Gate::start(&["acme"]).await;
-    for (body, code, field) in [
-        (r#"{}"#, "invalid_field", ""),
-        (
-            r#"{"action":"delete","users":["bob"]}"#,
-            "invalid_field",
-            "action",
-        ),
-        (r#"{"action":"suspend"}"#, "invalid_field", "users"),
-        (
-            r#"{"action":"suspend","users":[]}"#,
-            "invalid_field",
-            "users",
-        ),
-        (
-            r#"{"action":"suspend","users":["bob",7]}"#,
-            "invalid_field",
-            "users[1]",
-        ),
-        (
-            r#"{"action":"suspend","users":["bob"],"filter":"status==\"active\""}"#,
-            "invalid_field",
-            "filter",
-        ),
-        (
-            r#"{"action":"suspend","filter":""}"#,
-            "invalid_field",
-            "filter",
-        ),
-        (
-            r#"{"action":"suspend","users":["bob"],"batch":"a b"}"#,
-            "invalid_field",
-            "batch",
-        ),
-        (
-            r#"{"action":"suspend","users":["bob"],"restore_api_keys":true}"#,
-            "unknown_field",
-            "restore_api_keys",
-        ),
-        (
-            r#"{"action":"restore","users":["bob"],"kind":"permanent"}"#,
-            "unknown_field",
-            "kind",
-        ),
-        (
-            r#"{"action":"suspend","users":["bob"],"raison":"x"}"#,
-            "unknown_field",
-            "raison",
-        ),
-        (
-            r#"{"action":"suspend","users":["bob"],"ends_at":"soon"}"#,
-            "invalid_field",
-            "ends_at",
-        ),
-    ] {
+    for (body, code, field) in WRONG {
         let reply = gate.root("POST /api/v1/bulk", body).await;
         assert_eq!(
             reply.problem(),
