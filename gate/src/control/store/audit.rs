@@ -22,6 +22,8 @@ pub struct AuditQuery {
     pub action: Option<String>,
     /// The bulk call that the entries are part of.
     pub batch: Option<BatchId>,
+    /// The ticket that the entries belong to, to the letter.
+    pub ticket: Option<String>,
     /// At or after.
     pub since: Option<Timestamp>,
     /// Before.
@@ -113,6 +115,7 @@ fn page(reader: &Connection, query: &AuditQuery) -> Result<AuditPage, Fault> {
         "batch = ?",
         query.batch.as_ref().map(|batch| text(batch.as_str())),
     );
+    require("ticket = ?", query.ticket.as_deref().map(text));
     require("at >= ?", query.since.map(|at| Number(at.0).value()));
     require("at < ?", query.until.map(|at| Number(at.0).value()));
     require("seq < ?", query.before.map(|seq| Number(seq.0).value()));

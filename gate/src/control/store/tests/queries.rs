@@ -242,7 +242,7 @@ async fn no_search_sorts_or_reads_more_than_its_range() {
 }
 
 #[tokio::test]
-async fn the_audit_is_found_by_user_actor_action_and_time_in_pages() {
+async fn the_audit_is_found_by_user_actor_action_ticket_and_time_in_pages() {
     let folder = Folder::fresh();
     let store = folder.store();
     for number in 0..10_u64 {
@@ -254,6 +254,7 @@ async fn the_audit_is_found_by_user_actor_action_and_time_in_pages() {
         } else {
             "hr".into()
         };
+        draft.ticket = (number % 4 == 3).then(|| format!("SEC-{number}"));
         store.append(draft, Expect::Any, None).await.unwrap();
     }
     place(&store, "bob", |_| {}).await;
@@ -306,6 +307,11 @@ async fn the_audit_is_found_by_user_actor_action_and_time_in_pages() {
         }),
         [11]
     );
+    let by_ticket = AuditQuery {
+        ticket: Some("SEC-3".into()),
+        ..all()
+    };
+    assert_eq!(find(by_ticket), [4]);
     let some_time = AuditQuery {
         since: Some(Timestamp(300)),
         until: Some(Timestamp(600)),
