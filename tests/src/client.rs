@@ -4,7 +4,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use std::convert::Infallible;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use bytes::Bytes;
 use futures_util::stream;
@@ -15,7 +15,7 @@ use hyper::body::{Frame, Incoming};
 use hyper::client::conn::{http1, http2};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use serde_json::Value;
-use tokio::net::TcpStream;
+use tokio::net::{TcpSocket, TcpStream};
 use tokio::sync::mpsc;
 
 use crate::patience::{LONG, within};
@@ -213,7 +213,20 @@ impl Wire {
     }
 
     pub async fn open(to: SocketAddr) -> Self {
-        let stream = TcpStream::connect(to).await.expect("a connection");
+        Self::over(TcpStream::connect(to).await.expect("a connection")).await
+    }
+
+    /// As a client at another address of this machine (`127.0.0.2`, say).
+    ///
+    /// # Panics
+    /// Where there is no connection.
+    pub async fn open_from(from: IpAddr, to: SocketAddr) -> Self {
+        let socket = TcpSocket::new_v4().expect("a socket");
+        socket.bind((from, 0).into()).expect("an address");
+        Self::over(socket.connect(to).await.expect("a connection")).await
+    }
+
+    async fn over(stream: TcpStream) -> Self {
         stream.set_nodelay(true).expect("no delay");
         let (sender, connection) = http1::handshake(TokioIo::new(stream))
             .await

@@ -35,7 +35,14 @@ pub struct Gate {
     data: DataWing,
     control: Runtime,
     upkeep: tokio::task::JoinHandle<()>,
-    stop: watch::Sender<bool>,
+    stop: Stops,
+}
+
+/// The words to stop, in the order in which they are said.
+#[derive(Default)]
+struct Stops {
+    admin: watch::Sender<bool>,
+    upkeep: watch::Sender<bool>,
 }
 
 impl Gate {
@@ -79,22 +86,22 @@ impl Gate {
         tokio::spawn(schedule::run(Arc::clone(&commander), changed));
         let ledger: Arc<dyn Ledger> = Arc::clone(&store) as Arc<dyn Ledger>;
         tokio::spawn(record::run(ledger, records, wall_clock));
-        let (stop, stopping) = watch::channel(false);
+        let stop = Stops::default();
         let upkeep = tokio::spawn(sessions::upkeep(
             Arc::clone(&store),
             reader.clone(),
             wall_clock,
-            stopping.clone(),
+            stop.upkeep.subscribe(),
         ));
         let state = AdminState {
             commander: Arc::clone(&commander),
             tokens: Arc::clone(&tokens),
             live: reader.clone(),
             query_token: config.admin.query_token,
-            stopping: stopping.clone(),
+            stopping: stop.admin.subscribe(),
             ready: Arc::new(readiness(reader.clone(), store)),
         };
-        spawn_admin(admin_listener, state, stopping).map_err(StartError::Runtime)?;
+        spawn_admin(admin_listener, state, stop.admin.subscribe()).map_err(StartError::Runtime)?;
         let data = data::start(
             &config.data,
             data_listener,
@@ -181,10 +188,12 @@ impl Gate {
         tracing::info!("stopping: no new connections, and what is under way may end");
     }
 
-    /// Drains the data wing, then ends the control wing; the ledger last.
+    /// Closes the admin listener, whose calls under way may end, and drains the data
+    /// wing; then ends the control wing, the ledger last.
     pub fn stop(self) {
+        self.stop.admin.send_replace(true);
         self.data.stop();
-        let _ = self.stop.send(true);
+        self.stop.upkeep.send_replace(true);
         const LAST_WORDS: Duration = Duration::from_secs(5);
         let upkeep = async { tokio::time::timeout(LAST_WORDS, self.upkeep).await };
         if !matches!(self.control.block_on(upkeep), Ok(Ok(()))) {

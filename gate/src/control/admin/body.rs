@@ -33,7 +33,7 @@ pub(super) async fn read_bulk(headers: &HeaderMap, body: Body) -> Result<(Form, 
     let bytes = tokio::time::timeout(limits::BULK_BODY_WAIT, gathered).await;
     let bytes = bytes.map_err(|_| {
         let status = StatusCode::REQUEST_TIMEOUT;
-        Problem::new(status, "slow-body", "the body did not come in time")
+        Problem::new(status, "slow_body", "the body did not come in time")
             .mend("send fewer users in one call; several calls may share a `batch`")
     })??;
     if bytes.is_empty() || is_a(headers, &["application/json"]) {
@@ -51,7 +51,7 @@ pub(super) async fn read_bulk(headers: &HeaderMap, body: Body) -> Result<(Form, 
 
 fn wrong_type(what: &str, mend: &str) -> Problem {
     let status = StatusCode::UNSUPPORTED_MEDIA_TYPE;
-    Problem::new(status, "wrong-content-type", what)
+    Problem::new(status, "wrong_content_type", what)
         .of("Content-Type")
         .mend(mend)
 }
@@ -69,14 +69,14 @@ async fn gather(headers: &HeaderMap, body: Body, limit: usize) -> Result<Bytes, 
         if cause.is_some_and(|cause| cause.is::<LengthLimitError>()) {
             too_large(limit)
         } else {
-            Problem::bad("broken-body", "the body broke off")
+            Problem::bad("broken_body", "the body broke off")
         }
     })
 }
 
 fn too_large(limit: usize) -> Problem {
     let what = format!("the body is larger than {limit} bytes");
-    Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "too-large", what)
+    Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "too_large", what)
 }
 
 fn is_a(headers: &HeaderMap, types: &[&str]) -> bool {
@@ -97,7 +97,7 @@ pub(super) fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, Problem> {
     whole.map_err(|error| malformed(&error))?;
     // An array would be taken for the fields in their order.
     if body.trim_ascii_start().first() != Some(&b'{') {
-        return Err(Problem::bad("not-an-object", "the body is no JSON object"));
+        return Err(Problem::bad("not_an_object", "the body is no JSON object"));
     }
     let mut reader = serde_json::Deserializer::from_slice(body);
     serde_path_to_error::deserialize(&mut reader).map_err(|error| wrong(&error))
@@ -109,7 +109,7 @@ fn malformed(error: &serde_json::Error) -> Problem {
     let place = format!(" at line {line} column {column}");
     let what = text.strip_suffix(&place).unwrap_or(&text);
     let what = format!("the body is not JSON: {what} (line {line}, column {column})");
-    Problem::bad("malformed-json", what)
+    Problem::bad("malformed_json", what)
 }
 
 /// Well-formed, but not what the call takes.
@@ -124,14 +124,14 @@ fn wrong(error: &serde_path_to_error::Error<serde_json::Error>) -> Problem {
     if let Some((name, expected)) = unknown.and_then(|rest| rest.split_once("`, ")) {
         let what = format!("unknown field `{name}`");
         let mend = format!("leave it out ({expected})");
-        return Problem::bad("unknown-field", what).of(name).mend(mend);
+        return Problem::bad("unknown_field", what).of(name).mend(mend);
     }
     if let Some(name) = what.strip_prefix("duplicate field `") {
         let name = name.trim_end_matches('`');
         return Problem::field(name, format!("`{name}` is there twice")).mend("give it once");
     }
     let path = error.path().to_string();
-    let problem = Problem::bad("invalid-field", what);
+    let problem = Problem::bad("invalid_field", what);
     if path == "." {
         problem
     } else {

@@ -66,14 +66,14 @@ fn from_header(headers: &HeaderMap) -> Result<Option<String>, Problem> {
 
 /// No credential: RFC 6750 §3.1 gives no error code then.
 fn missing(what: &str) -> Problem {
-    Problem::new(StatusCode::UNAUTHORIZED, "token-missing", what)
+    Problem::new(StatusCode::UNAUTHORIZED, "token_missing", what)
         .mend("send the header `Authorization: Bearer TOKEN`")
         .with(header::WWW_AUTHENTICATE, CHALLENGE)
 }
 
 fn invalid_request(what: &str) -> Problem {
     let challenge = format!("{CHALLENGE}, error=\"invalid_request\"");
-    Problem::bad("invalid-credentials", what)
+    Problem::bad("invalid_credentials", what)
         .mend("send one token, as `Authorization: Bearer TOKEN`")
         .with(header::WWW_AUTHENTICATE, challenge)
 }
@@ -82,7 +82,7 @@ fn invalid_request(what: &str) -> Problem {
 pub(super) fn invalid_token() -> Problem {
     let challenge = format!("{CHALLENGE}, error=\"invalid_token\"");
     let what = "the token is unknown, expired or revoked";
-    Problem::new(StatusCode::UNAUTHORIZED, "invalid-token", what)
+    Problem::new(StatusCode::UNAUTHORIZED, "invalid_token", what)
         .mend("use one that is in force (`portcullis token create` makes one)")
         .with(header::WWW_AUTHENTICATE, challenge)
 }
@@ -90,7 +90,7 @@ pub(super) fn invalid_token() -> Problem {
 pub(super) fn wrong_role(role: &str, call: Call) -> Problem {
     let challenge = format!("{CHALLENGE}, error=\"insufficient_scope\"");
     let what = format!("a token of the role {role} may not do this");
-    Problem::new(StatusCode::FORBIDDEN, "insufficient-role", what)
+    Problem::new(StatusCode::FORBIDDEN, "insufficient_role", what)
         .mend(format!(
             "use a token of the role {}",
             permitted(call).join(" or ")

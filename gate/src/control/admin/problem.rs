@@ -57,11 +57,11 @@ impl Problem {
 
     /// A field, parameter or header that holds what it can't hold.
     pub(super) fn field(field: impl Into<String>, what: impl Into<String>) -> Self {
-        Self::bad("invalid-field", what).of(field)
+        Self::bad("invalid_field", what).of(field)
     }
 
     pub(super) fn not_found(what: impl Into<String>) -> Self {
-        Self::new(StatusCode::NOT_FOUND, "not-found", what)
+        Self::new(StatusCode::NOT_FOUND, "not_found", what)
     }
 
     pub(super) fn conflict(code: &'static str, what: impl Into<String>) -> Self {
@@ -75,7 +75,7 @@ impl Problem {
 
     pub(super) fn wrong_method(method: &Method, path: &str) -> Self {
         let what = format!("{method} is nothing that can be done with {path}");
-        Self::new(StatusCode::METHOD_NOT_ALLOWED, "wrong-method", what)
+        Self::new(StatusCode::METHOD_NOT_ALLOWED, "wrong_method", what)
             .mend("use one of those that the header Allow lists")
     }
 
@@ -149,10 +149,10 @@ impl From<PlanError> for Problem {
         let what = error.to_string();
         match error {
             PlanError::Deleted => Self::deleted(),
-            PlanError::NoSuchHold(_) => Self::new(StatusCode::NOT_FOUND, "no-such-hold", what)
+            PlanError::NoSuchHold(_) => Self::new(StatusCode::NOT_FOUND, "no_such_hold", what)
                 .of("hold")
                 .mend("name one that the user's `holds` list, or none to lift all"),
-            PlanError::WouldLetIn(_) => Self::conflict("would-let-in", what).of("hold"),
+            PlanError::WouldLetIn(_) => Self::conflict("would_let_in", what).of("hold"),
             PlanError::EndsBeforeStart => {
                 Self::field("ends_at", what).mend("name a time after `starts_at`")
             }
@@ -170,16 +170,16 @@ impl From<AppendError> for Problem {
             AppendError::Conflict { .. } => Self::conflict("conflict", what),
             AppendError::KeyReused => {
                 let status = StatusCode::UNPROCESSABLE_ENTITY;
-                Self::new(status, "idempotency-key-reused", what).of("Idempotency-Key")
+                Self::new(status, "idempotency_key_reused", what).of("Idempotency-Key")
             }
-            AppendError::AliasTaken { .. } => Self::conflict("alias-taken", what),
-            AppendError::TokenTaken => Self::conflict("token-taken", what),
+            AppendError::AliasTaken { .. } => Self::conflict("alias_taken", what),
+            AppendError::TokenTaken => Self::conflict("token_taken", what),
             AppendError::TooLarge { .. } => {
-                Self::new(StatusCode::PAYLOAD_TOO_LARGE, "too-large", what)
+                Self::new(StatusCode::PAYLOAD_TOO_LARGE, "too_large", what)
             }
             AppendError::Nameless => Self::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", what),
             AppendError::Unavailable(_) => Self::unavailable("unavailable", what),
-            AppendError::Unknown => Self::unavailable("outcome-unknown", what),
+            AppendError::Unknown => Self::unavailable("outcome_unknown", what),
         }
     }
 }
@@ -198,10 +198,10 @@ impl From<CommandError> for Problem {
             CommandError::Append(error) => error.into(),
             CommandError::Read(error) => error.into(),
             CommandError::Stale { .. } => {
-                Self::new(StatusCode::PRECONDITION_FAILED, "stale-revision", what).of("If-Match")
+                Self::new(StatusCode::PRECONDITION_FAILED, "stale_revision", what).of("If-Match")
             }
             CommandError::Oneself => Self::conflict("oneself", what),
-            CommandError::NotInForce => Self::unavailable("not-in-force", what),
+            CommandError::NotInForce => Self::unavailable("not_in_force", what),
         }
     }
 }

@@ -147,7 +147,7 @@ fn not_here(action: &str, fields: &[(&str, bool)]) -> Result<(), Problem> {
     let found = fields.iter().find(|(_, given)| *given);
     found.map_or(Ok(()), |(field, _)| {
         let what = format!("`{field}` is no field of the action {action}");
-        Err(Problem::bad("unknown-field", what)
+        Err(Problem::bad("unknown_field", what)
             .of(*field)
             .mend("leave it out"))
     })
@@ -216,7 +216,7 @@ fn read_lines(bytes: &[u8]) -> Result<BulkFields, Problem> {
     for (at, line) in lines {
         let name = serde_json::from_slice(line).map_err(|_| {
             let what = format!("line {} is no text in double quotes", at + 1);
-            Problem::bad("malformed-json", what)
+            Problem::bad("malformed_json", what)
                 .of("users")
                 .mend("after the first line, write one user's id a line, like \"bob\"")
         })?;

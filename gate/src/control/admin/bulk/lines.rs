@@ -188,7 +188,7 @@ impl Tally {
         let problem = stopped.map(|stopped| match stopped {
             Stopped::Command(error) => Problem::from(error),
             Stopped::Stopping | Stopped::BrokenOff => {
-                Problem::unavailable("broken-off", stopped.to_string())
+                Problem::unavailable("broken_off", stopped.to_string())
                     .mend("repeat the call with the same Idempotency-Key to go on")
             }
         });

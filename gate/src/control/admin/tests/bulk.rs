@@ -90,7 +90,7 @@ async fn each_user_of_a_bulk_call_is_told_and_one_refused_stops_no_other() {
         (&json!("refused"), &json!("oneself"))
     );
     assert_eq!(oneself["flags"], json!(["self", "admin", "unknown"]));
-    assert_eq!(told.users[3]["code"], "invalid-field");
+    assert_eq!(told.users[3]["code"], "invalid_field");
     let again = &told.users[4];
     assert_eq!(
         (&again["user"], &again["asked"], &again["outcome"]),
@@ -158,7 +158,7 @@ async fn a_retry_with_the_same_key_goes_on_and_does_nothing_twice() {
     assert_eq!(gate.status("dave").await, "suspended");
     let other = json!({"action": "suspend", "users": ["bob"], "ticket": "T"}).to_string();
     let other = Told::of(&gate.root_with(key, "POST /api/v1/bulk", &other).await);
-    assert_eq!(other.line("bob")["code"], "idempotency-key-reused");
+    assert_eq!(other.line("bob")["code"], "idempotency_key_reused");
     gate.stop().await;
 }
 
@@ -220,7 +220,7 @@ async fn lines_of_json_are_taken_too_and_a_broken_one_changes_nobody() {
     ];
     let send = |body: &'static str| gate.send("POST /api/v1/bulk", &headers, body);
     let broken = send("{\"action\":\"suspend\"}\n\"bob\"\ndave\n").await;
-    assert_eq!(broken.problem(), (400, "malformed-json", "users"));
+    assert_eq!(broken.problem(), (400, "malformed_json", "users"));
     assert!(broken.text.contains("line 3"), "{}", broken.text);
     assert_eq!(gate.root("GET /api/v1/users/bob", "").await.status, 404);
     let told =
@@ -231,56 +231,56 @@ async fn lines_of_json_are_taken_too_and_a_broken_one_changes_nobody() {
 
 /// Bodies of bulk calls with the code and the field that they are refused by.
 const WRONG: [(&str, &str, &str); 12] = [
-    (r#"{}"#, "invalid-field", ""),
+    (r#"{}"#, "invalid_field", ""),
     (
         r#"{"action":"delete","users":["bob"]}"#,
-        "invalid-field",
+        "invalid_field",
         "action",
     ),
-    (r#"{"action":"suspend"}"#, "invalid-field", "users"),
+    (r#"{"action":"suspend"}"#, "invalid_field", "users"),
     (
         r#"{"action":"suspend","users":[]}"#,
-        "invalid-field",
+        "invalid_field",
         "users",
     ),
     (
         r#"{"action":"suspend","users":["bob",7]}"#,
-        "invalid-field",
+        "invalid_field",
         "users[1]",
     ),
     (
         r#"{"action":"suspend","users":["bob"],"filter":"status==\"active\""}"#,
-        "invalid-field",
+        "invalid_field",
         "filter",
     ),
     (
         r#"{"action":"suspend","filter":""}"#,
-        "invalid-field",
+        "invalid_field",
         "filter",
     ),
     (
         r#"{"action":"suspend","users":["bob"],"batch":"a b"}"#,
-        "invalid-field",
+        "invalid_field",
         "batch",
     ),
     (
         r#"{"action":"suspend","users":["bob"],"restore_api_keys":true}"#,
-        "unknown-field",
+        "unknown_field",
         "restore_api_keys",
     ),
     (
         r#"{"action":"restore","users":["bob"],"kind":"permanent"}"#,
-        "unknown-field",
+        "unknown_field",
         "kind",
     ),
     (
         r#"{"action":"suspend","users":["bob"],"raison":"x"}"#,
-        "unknown-field",
+        "unknown_field",
         "raison",
     ),
     (
         r#"{"action":"suspend","users":["bob"],"ends_at":"soon"}"#,
-        "invalid-field",
+        "invalid_field",
         "ends_at",
     ),
 ];
@@ -300,7 +300,7 @@ async fn what_is_wrong_with_a_bulk_call_is_told_before_anything_is_done() {
     let matched = gate
         .root_with(("if-match", "\"1\""), "POST /api/v1/bulk", "{}")
         .await;
-    assert_eq!(matched.problem(), (400, "invalid-field", "If-Match"));
+    assert_eq!(matched.problem(), (400, "invalid_field", "If-Match"));
     assert_eq!(
         gate.root("POST /api/v1/bulk/none/undo", "")
             .await

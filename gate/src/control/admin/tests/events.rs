@@ -176,7 +176,7 @@ async fn a_place_that_is_none_is_told() {
         let mut headers = vec![("authorization", bearer.as_str())];
         headers.extend(header);
         let reply = gate.send(&format!("GET {path}"), &headers, "").await;
-        assert_eq!(reply.problem(), (400, "invalid-field", field), "{path}");
+        assert_eq!(reply.problem(), (400, "invalid_field", field), "{path}");
     }
     gate.stop().await;
 }
