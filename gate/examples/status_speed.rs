@@ -62,8 +62,11 @@ fn main() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// Median and p99 in microseconds, of names never heard of and of suspended users.
-fn measure(users: usize) -> Result<((f64, f64), (f64, f64)), Box<dyn Error>> {
+/// Median and p99, in microseconds.
+type Times = (f64, f64);
+
+/// Of names never heard of and of suspended users.
+fn measure(users: usize) -> Result<(Times, Times), Box<dyn Error>> {
     let tenant = TenantId::parse("acme")?;
     let key = |n: usize| -> Result<UserKey, Box<dyn Error>> {
         Ok(UserKey::new(&tenant, &UserId::parse(&format!("user{n}"))?))
@@ -121,7 +124,7 @@ fn suspended() -> Result<User, Box<dyn Error>> {
     })
 }
 
-fn look(live: &Reader, keys: &[UserKey]) -> (f64, f64) {
+fn look(live: &Reader, keys: &[UserKey]) -> Times {
     let mut times: Vec<Duration> = keys
         .iter()
         .map(|key| {

@@ -158,7 +158,7 @@ async fn a_retry_with_the_same_key_goes_on_and_does_nothing_twice() {
     assert_eq!(gate.status("dave").await, "suspended");
     let other = json!({"action": "suspend", "users": ["bob"], "ticket": "T"}).to_string();
     let other = Told::of(&gate.root_with(key, "POST /api/v1/bulk", &other).await);
-    assert_eq!(other.line("bob")["code"], "idempotency-key-reused");
+    assert_eq!(other.line("bob")["code"], "idempotency_key_reused");
     gate.stop().await;
 }
 
