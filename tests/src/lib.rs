@@ -21,4 +21,5 @@ pub mod python;
 pub mod raw;
 pub mod signer;
 pub mod socket;
+pub mod transcript;
 pub mod verdaccio;
