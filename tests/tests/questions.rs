@@ -88,9 +88,9 @@ async fn open() -> (Desk, Stage) {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn each_question_is_answered_by_one_command_and_one_call() {
     let (mut desk, stage) = open().await;
-    suspend(&mut desk, &stage).await;
+    let bob = suspend(&mut desk, &stage).await;
     who_and_why(&mut desk).await;
-    what_was_seen(&mut desk).await;
+    what_was_seen(&mut desk, bob).await;
     what_else(&mut desk).await;
     still_logged_in(&mut desk).await;
     who_did_what(&mut desk).await;
@@ -99,11 +99,12 @@ async fn each_question_is_answered_by_one_command_and_one_call() {
     desk.sheet.check("questions.md");
 }
 
-async fn suspend(desk: &mut Desk, stage: &Stage) {
+async fn suspend(desk: &mut Desk, stage: &Stage) -> Browser {
     let data = desk.gate.data;
     let mut shared = Wire2::open(data).await;
     // Open until they are cut.
     let mut held = Vec::new();
+    let bob = Browser::signed_in(data, HOST, "bob").await;
     for (id, user) in ["bob", "dave"].into_iter().enumerate() {
         let browser = Browser::signed_in(data, HOST, user).await;
         held.push(Held::open(stage, &browser, user, Kind::Events, id, &mut shared).await);
@@ -133,6 +134,7 @@ async fn suspend(desk: &mut Desk, stage: &Stage) {
     for one in &held {
         one.end().await;
     }
+    bob
 }
 
 async fn who_and_why(desk: &mut Desk) {
@@ -142,9 +144,8 @@ async fn who_and_why(desk: &mut Desk) {
     desk.get("/api/v1/users/bob").await;
 }
 
-async fn what_was_seen(desk: &mut Desk) {
-    let mut bob = Browser::new(desk.gate.data, HOST);
-    let refused = bob.sign_in("bob", "demo").await;
+async fn what_was_seen(desk: &mut Desk, mut bob: Browser) {
+    let refused = bob.api("/me").await;
     assert_eq!(refused.status, 403, "{}", refused.text());
     let target = "/api/v1/audit?user=bob&action=refused";
     // A refusal waits for no disk: it is on record a moment later.
