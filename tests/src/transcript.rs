@@ -166,16 +166,13 @@ impl Mask {
             && bare
                 .bytes()
                 .all(|c| c.is_ascii_digit() || (b'a'..=b'f').contains(&c));
-        let is_error = bare.len() == 14
-            && bare
-                .bytes()
-                .all(|c| b"23456789abcdefghjkmnpqrstvwxyz".contains(&c))
-            && bare.bytes().any(|c| c.is_ascii_digit());
-        if is_hex || is_error {
+        if is_hex {
             return known.stand_in(bare) + rest;
         }
-        match bare.strip_prefix("tok_") {
-            Some(id) => format!("tok_{}{rest}", known.stand_in(id)),
+        let made = ["tok_", "bulk-"].into_iter();
+        let mut made = made.filter_map(|head| Some((head, bare.strip_prefix(head)?)));
+        match made.next() {
+            Some((head, id)) => format!("{head}{}{rest}", known.stand_in(id)),
             None => word.to_owned(),
         }
     }

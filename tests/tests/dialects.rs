@@ -116,6 +116,8 @@ async fn reachfive_suspends(talk: &mut Talk) {
         (refused.status, &error["error"]),
         (403, &json!("access_denied"))
     );
+    let id = error["error_id"].as_str().unwrap();
+    talk.sheet.hide(id, "f7gs2h4k6m8p3r");
     assert_eq!(error["error_description"], key);
     assert_eq!(error["error_message_key"], key);
     talk.sheet.answer(&refused);
