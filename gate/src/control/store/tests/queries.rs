@@ -241,6 +241,7 @@ async fn no_search_sorts_or_reads_more_than_its_range() {
     }
 }
 
+#[expect(clippy::too_many_lines, reason = "a table of searches")]
 #[tokio::test]
 async fn the_audit_is_found_by_user_actor_action_ticket_and_time_in_pages() {
     let folder = Folder::fresh();
