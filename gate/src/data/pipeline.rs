@@ -11,6 +11,7 @@ use http::uri::Authority;
 use http::{Request, Response, StatusCode, header};
 use hyper::body::{Body, Incoming};
 use portcullis_core::decide::{Question, decide};
+use portcullis_core::deed::Deed;
 use portcullis_core::host::HostName;
 use portcullis_core::path::CheckedPath;
 use portcullis_core::refusal::Refusal;
@@ -88,15 +89,21 @@ async fn pass(
     let named = &found.named;
     asked.remember_sessions(named);
     let at_login = tenant.is_login(&head.path);
+    let at_logout = tenant.is_logout(&method, &head.path);
+    let deed = match login.is_some() || at_logout {
+        true => Deed::Look,
+        false => Deed::of(&method, parts.uri.query(), &parts.headers, head.websocket),
+    };
     if !found.spoilt.is_empty() && !at_login {
         return Err(Refusal::SessionEnded);
     }
     // Registered before it is judged, so that a suspension finds it either way.
-    let ticket = register(live, &found)?;
+    let ticket = register(live, &found, deed)?;
     let question = || Question {
         identities: named.iter().map(|named| named.judged(live)).collect(),
         attempt: login.as_ref().map(|login| login.attempt(live)),
         at_login,
+        deed,
     };
     let asked_first = question();
     let permitted = decide(&asked_first, (worker.clock)())?;
@@ -123,7 +130,8 @@ async fn pass(
         sent: &sent,
         begun,
         at_login,
-        at_logout: tenant.is_logout(&method, &head.path),
+        at_logout,
+        deed,
         named,
         judged: &asked_first.identities,
     };
@@ -152,8 +160,8 @@ async fn pass(
 /// Registered before it is judged, so that a suspension finds it either way. An
 /// attempt proves nothing, and to cut it would tell a stranger who is out: it is
 /// judged when the app has answered.
-fn register(live: &Reader, found: &Found) -> Result<Rc<Ticket>, Refusal> {
-    let ticket = live.register(stakes(&found.named), &found.unknown);
+fn register(live: &Reader, found: &Found, deed: Deed) -> Result<Rc<Ticket>, Refusal> {
+    let ticket = live.register(stakes(&found.named), &found.unknown, deed);
     let ticket = ticket.ok_or(Refusal::Overloaded("requests under way"))?;
     let is_known = |hash| live.sessions().is_known(hash);
     if found.unknown.iter().any(is_known) {

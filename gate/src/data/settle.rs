@@ -7,6 +7,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, header};
 use http_body_util::Full;
 use hyper::body::Incoming;
 use portcullis_core::decide::{Carrier, Identity, Permitted, Question, decide};
+use portcullis_core::deed::Deed;
 use portcullis_core::identify::{Credential, SetCookie, credentials, set_cookies};
 use portcullis_core::ids::{Revision, UserKey};
 use portcullis_core::limits;
@@ -38,6 +39,7 @@ pub(super) struct Scene<'a> {
     pub begun: Revision,
     pub at_login: bool,
     pub at_logout: bool,
+    pub deed: Deed,
     pub named: &'a [Named],
     pub judged: &'a [Identity],
 }
@@ -435,6 +437,7 @@ impl Scene<'_> {
         let question = Question {
             identities: vec![taught],
             at_login: self.at_login,
+            deed: self.deed,
             ..Question::default()
         };
         let judged = decide(&question, (self.worker.clock)()).map(drop);

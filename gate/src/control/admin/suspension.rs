@@ -57,10 +57,17 @@ pub(super) async fn suspend(ask: Ask) -> Result<Answer, Problem> {
     let now = commander.now();
     let kind = kind(fields.kind, fields.allow_password_reset)?;
     let (reason, reason_text) = reasons(fields.reason, fields.suspension_reason)?;
-    let moment = |field, text: Option<String>| -> Result<Option<Timestamp>, Problem> {
-        text.map(|text| times::moment(field, &text, now))
+    let moment = |field, text: Option<String>, from| -> Result<Option<Timestamp>, Problem> {
+        text.map(|text| times::moment(field, &text, from))
             .transpose()
     };
+    let starts_at = moment("starts_at", fields.starts_at, now)?;
+    // A duration is how long the hold lasts, whenever it starts.
+    let ends_at = moment(
+        "ends_at",
+        fields.ends_at,
+        starts_at.max(Some(now)).unwrap_or(now),
+    )?;
     let access = fields.access.unwrap_or_default();
     // Who may go on looking keeps what they look with, unless the caller says otherwise.
     let keeps = access == Access::ReadOnly;
@@ -70,8 +77,8 @@ pub(super) async fn suspend(ask: Ask) -> Result<Answer, Problem> {
         access,
         reason,
         reason_text,
-        starts_at: moment("starts_at", fields.starts_at)?,
-        ends_at: moment("ends_at", fields.ends_at)?,
+        starts_at,
+        ends_at,
         revoke_sessions: fields.revoke_sessions.unwrap_or(!keeps),
         disable_api_keys: fields.disable_api_keys.unwrap_or(!keeps),
     };
