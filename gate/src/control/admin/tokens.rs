@@ -6,42 +6,78 @@
 use axum::http::StatusCode;
 use portcullis_core::ids::TenantId;
 use portcullis_core::ledger::Role;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use serde_json::json;
 
 use super::ask::{Answer, Ask};
 use super::problem::Problem;
+use super::schema::{Moment, RoleWord, TenantText, Time, Words};
 use super::{body, times};
 use crate::control::command::Caller;
 use crate::control::store::TokenRow;
 use crate::control::tokens::TokenAsk;
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-struct CreateFields {
+pub(super) struct CreateFields {
+    #[schemars(with = "RoleWord")]
     role: Role,
+    #[schemars(with = "Option<TenantText>")]
     tenant: Option<String>,
     /// A duration from now, or a time.
+    #[schemars(with = "Option<Moment>")]
     expires: Option<String>,
+    /// What the audit shows as the actor.
+    #[schemars(with = "Option<Words>")]
     name: Option<String>,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 struct TokenView {
     id: String,
+    #[schemars(with = "RoleWord")]
     role: &'static str,
     tenant: Option<String>,
     name: String,
+    #[schemars(with = "Time")]
     created_at: String,
+    #[schemars(with = "Option<Time>")]
     expires_at: Option<String>,
+    #[schemars(with = "Option<Time>")]
     revoked_at: Option<String>,
     in_force: bool,
 }
 
-pub(super) async fn create(ask: Ask) -> Result<Answer, Problem> {
-    ask.query.refuse_unknown(&["tenant"])?;
-    let fields: CreateFields = body::parse(&ask.body)?;
-    let tenant = tenant(&ask, fields.tenant)?;
+/// A token, with its secret: shown this once.
+#[derive(Debug, Serialize, JsonSchema)]
+pub(super) struct NewTokenView {
+    id: String,
+    token: String,
+    #[schemars(with = "RoleWord")]
+    role: &'static str,
+    tenant: Option<String>,
+    #[schemars(with = "Option<Time>")]
+    expires_at: Option<String>,
+}
+
+#[derive(Debug, Serialize, JsonSchema)]
+pub(super) struct TokenList {
+    tokens: Vec<TokenView>,
+}
+
+#[derive(Debug, Serialize, JsonSchema)]
+pub(super) struct RevokedToken {
+    id: String,
+    revoked: bool,
+    /// False: it was revoked before.
+    changed: bool,
+}
+
+pub(super) async fn create(
+    ask: Ask,
+    fields: CreateFields,
+) -> Result<Answer<NewTokenView>, Problem> {
+    let tenant = tenant(&ask, fields.role, fields.tenant)?;
     if ask.caller.tenant.is_some() && fields.role == Role::GlobalAdmin {
         let what = "a token of one tenant makes no token for all of them";
         return Err(
@@ -65,20 +101,25 @@ pub(super) async fn create(ask: Ask) -> Result<Answer, Problem> {
     let made = tokens
         .create(wanted, &ask.caller.actor, ask.caller.source, now)
         .await?;
-    let body = json!({
-        "id": made.row.id,
-        "token": made.secret,
-        "role": made.row.role.as_str(),
-        "tenant": made.row.tenant.map(String::from),
-        "expires_at": made.row.expires_at.map(times::text),
-    });
+    let body = NewTokenView {
+        id: made.row.id,
+        token: made.secret,
+        role: made.row.role.as_str(),
+        tenant: made.row.tenant.map(String::from),
+        expires_at: made.row.expires_at.map(times::text),
+    };
     Answer::new(StatusCode::CREATED, &body)
 }
 
 /// The tenant of the new token: of the body, or as for any other call.
-fn tenant(ask: &Ask, named: Option<String>) -> Result<Option<TenantId>, Problem> {
+fn tenant(ask: &Ask, role: Role, named: Option<String>) -> Result<Option<TenantId>, Problem> {
     let scope = ask.named_scope()?;
     let Some(named) = named else {
+        let scope = match (scope, role) {
+            // As for any other call: the only tenant need not be named.
+            (None, Role::TenantAdmin | Role::Support) => Some(ask.scope()?),
+            (scope, Role::GlobalAdmin | Role::Auditor | Role::TenantAdmin | Role::Support) => scope,
+        };
         return Ok(scope.map(|scope| scope.tenant));
     };
     let known = ask.tenants();
@@ -93,8 +134,7 @@ fn tenant(ask: &Ask, named: Option<String>) -> Result<Option<TenantId>, Problem>
     }
 }
 
-pub(super) async fn list(ask: Ask) -> Result<Answer, Problem> {
-    ask.query.refuse_unknown(&["tenant"])?;
+pub(super) async fn list(ask: Ask) -> Result<Answer<TokenList>, Problem> {
     let scope = ask.named_scope()?;
     let now = ask.api.state.commander.now();
     let view = |row: TokenRow| TokenView {
@@ -112,12 +152,11 @@ pub(super) async fn list(ask: Ask) -> Result<Answer, Problem> {
         let wanted = scope.as_ref().map(|scope| &scope.tenant);
         wanted.is_none() || row.tenant.as_ref() == wanted
     });
-    let tokens: Vec<TokenView> = rows.map(view).collect();
-    Answer::ok(&json!({ "tokens": tokens }))
+    let tokens = rows.map(view).collect();
+    Answer::ok(&TokenList { tokens })
 }
 
-pub(super) async fn revoke(ask: Ask) -> Result<Answer, Problem> {
-    ask.query.refuse_unknown(&["tenant"])?;
+pub(super) async fn revoke(ask: Ask) -> Result<Answer<RevokedToken>, Problem> {
     let scope = ask.named_scope()?;
     let tokens = &ask.api.state.tokens;
     let row = tokens.list().into_iter().find(|row| row.id == ask.id);
@@ -132,5 +171,9 @@ pub(super) async fn revoke(ask: Ask) -> Result<Answer, Problem> {
     let Caller { actor, source, .. } = &ask.caller;
     let now = ask.api.state.commander.now();
     let changed = tokens.revoke(&ask.id, actor, *source, now).await?;
-    Answer::ok(&json!({ "id": ask.id, "revoked": true, "changed": changed }))
+    Answer::ok(&RevokedToken {
+        id: ask.id,
+        revoked: true,
+        changed,
+    })
 }
