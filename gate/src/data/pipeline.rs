@@ -87,7 +87,7 @@ async fn pass(
 ) -> Result<Response<Answer>, Refusal> {
     let (mut parts, mut body) = request.into_parts();
     let (head, tenant) = admit(worker, &parts, !body.is_end_stream(), asked)?;
-    let (live, method) = (&worker.live, parts.method.clone());
+    let live = &worker.live;
     let begun = live.latest();
     let peer = client.address.ip();
     // Read first: a body may take its time, and whose the sessions are is looked up
@@ -96,12 +96,7 @@ async fn pass(
     let found = identify(&tenant, live, &parts, peer, (worker.clock)()).await?;
     let named = &found.named;
     asked.remember_sessions(named);
-    let at_login = tenant.is_login(&head.path);
-    let at_logout = tenant.is_logout(&method, &head.path);
-    let deed = match login.is_some() || at_logout {
-        true => Deed::Look,
-        false => Deed::of(&method, parts.uri.query(), &parts.headers, head.websocket),
-    };
+    let (at_login, at_logout, deed) = purpose(&tenant, &head, &parts, login.is_some());
     if !found.spoilt.is_empty() && !at_login {
         return Err(Refusal::SessionEnded);
     }
@@ -164,6 +159,23 @@ async fn pass(
         .settle(attempt, &said, answered.response_mut())
         .await?;
     Ok(forward::relay(worker, answered, ticket))
+}
+
+/// Whether the request is for a login or a logout, and what it is about.
+fn purpose(
+    tenant: &Tenant,
+    head: &CheckedHead,
+    parts: &Parts,
+    is_attempt: bool,
+) -> (bool, bool, Deed) {
+    let at_logout = tenant.is_logout(&parts.method, &head.path);
+    let deed = if is_attempt || at_logout {
+        Deed::Look
+    } else {
+        let query = parts.uri.query();
+        Deed::of(&parts.method, query, &parts.headers, head.websocket)
+    };
+    (tenant.is_login(&head.path), at_logout, deed)
 }
 
 /// Registered before it is judged, so that a suspension finds it either way. An
