@@ -7,6 +7,7 @@
 
 pub mod cookies;
 pub mod decide;
+pub mod deed;
 pub mod forward;
 pub mod grpc;
 pub mod host;

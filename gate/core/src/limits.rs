@@ -144,6 +144,11 @@ pub const ADMIN_CONNECTIONS_MAX: usize = 256;
 pub const ADMIN_ANSWERS_MAX: usize = 10_000;
 pub const ADMIN_ANSWERS_BYTES_MAX: usize = 32 * 1024 * 1024;
 pub const ADMIN_ANSWERS_KEPT: Duration = Duration::from_secs(24 * 3600);
+/// Of one user, those that wait included.
+pub const HOLDS_PER_USER_MAX: usize = 32;
+/// Timed holds that are recorded at the same time: so many share one flush of the
+/// disk, and what else is due waits for no more.
+pub const TIMED_HOLDS_AT_ONCE_MAX: usize = 256;
 pub const TEXT_FIELD_BYTES_MAX: usize = 2_000;
 pub const PAGE_ROWS_MAX: usize = 1_000;
 pub const PAGE_ROWS_DEFAULT: usize = 50;

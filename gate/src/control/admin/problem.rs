@@ -2,7 +2,7 @@
 
 use axum::http::{HeaderName, HeaderValue, Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use portcullis_core::plan::PlanError;
+use portcullis_core::plan::{PlanError, Weaker};
 use schemars::JsonSchema;
 use serde::Serialize;
 
@@ -141,7 +141,20 @@ impl From<PlanError> for Problem {
             PlanError::NoSuchHold(_) => Self::new(StatusCode::NOT_FOUND, "no_such_hold", what)
                 .of("hold")
                 .mend("name one that the user's `holds` list, or none to lift all"),
-            PlanError::WouldLetIn(_) => Self::conflict("would_let_in", what).of("hold"),
+            PlanError::WouldLetIn { how, .. } => {
+                let field = match how {
+                    Weaker::StartsLater => "starts_at",
+                    Weaker::EndsSooner => "ends_at",
+                    Weaker::LetsLook => "access",
+                    Weaker::FreesApiKeys => "disable_api_keys",
+                };
+                Self::conflict("would_let_in", what).of(field).mend(
+                    "to weaken it, place another hold beside it under another name, then restore this one",
+                )
+            }
+            PlanError::TooManyHolds => Self::conflict("too_many_holds", what)
+                .of("hold")
+                .mend("place one of those again under its name, or restore one first"),
             PlanError::EndsBeforeStart => {
                 Self::field("ends_at", what).mend("name a time after `starts_at`")
             }
