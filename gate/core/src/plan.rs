@@ -2,7 +2,8 @@
 //! that nothing is to be done. Pure: the caller appends what comes out.
 
 use crate::ids::HoldName;
-use crate::ledger::{Event, SessionName};
+use crate::ledger::{Event, Role, SessionName};
+use crate::lift::Lifting;
 use crate::time::Timestamp;
 use crate::user::{Hold, Profile, User};
 
@@ -29,6 +30,11 @@ pub enum PlanError {
         "the hold '{0}' is in force, and this would start it later or end it sooner; restore it first, or name another hold"
     )]
     WouldLetIn(HoldName),
+    #[error("the hold '{hold}' is lifted by {}; this role may neither lift nor replace it", roles(.lifted_by))]
+    MayNotLift {
+        hold: HoldName,
+        lifted_by: Vec<Role>,
+    },
 }
 
 /// Places `hold`, or finds that one of the same name and effect is there.
@@ -65,19 +71,16 @@ pub fn suspend(user: &User, hold: Hold, now: Timestamp) -> Result<Plan, PlanErro
     })
 }
 
-/// Lifts the hold named, or all.
-pub fn restore(
-    user: &User,
-    name: Option<&HoldName>,
-    restores_api_keys: bool,
-) -> Result<Plan, PlanError> {
+/// Lifts the hold named, or all that may be lifted.
+pub fn restore(user: &User, lifting: &Lifting<'_>) -> Result<Plan, PlanError> {
     still_there(user)?;
-    let holds: Vec<HoldName> = match name {
-        Some(name) if user.hold(name).is_some() => vec![name.clone()],
-        Some(name) => return Err(PlanError::NoSuchHold(name.clone())),
-        None => user.holds.iter().map(|hold| hold.name.clone()).collect(),
-    };
-    let gives_keys_back = restores_api_keys && user.api_keys_disabled;
+    let holds = lifting.of(user)?;
+    let restores_api_keys = lifting.restores_api_keys;
+    let kept_disabled = user
+        .holds
+        .iter()
+        .any(|hold| hold.disables_api_keys && !holds.contains(&hold.name));
+    let gives_keys_back = restores_api_keys && user.api_keys_disabled && !kept_disabled;
     Ok(if holds.is_empty() && !gives_keys_back {
         Plan::Nothing
     } else {
@@ -133,6 +136,12 @@ pub fn next_due(user: &User, now: Timestamp) -> Option<Timestamp> {
     starts.chain(ends).filter(|at| *at > now).min()
 }
 
+/// "global-admin or tenant-admin"
+fn roles(roles: &[Role]) -> String {
+    let names: Vec<&str> = roles.iter().map(|role| role.as_str()).collect();
+    names.join(" or ")
+}
+
 fn still_there(user: &User) -> Result<(), PlanError> {
     if user.deleted_at.is_some() {
         Err(PlanError::Deleted)
@@ -147,9 +156,27 @@ mod tests {
     use super::*;
     use crate::ids::{Revision, TenantId, UserId};
     use crate::ledger::{Draft, Entry, apply};
+    use crate::lift::LiftRules;
     use crate::user::{Access, Kind, Source, Status};
 
     const NOW: Timestamp = Timestamp(100);
+
+    /// As one who may lift everything.
+    fn restore(
+        user: &User,
+        hold: Option<&HoldName>,
+        restores_api_keys: bool,
+    ) -> Result<Plan, PlanError> {
+        let (role, rules) = (Role::GlobalAdmin, &LiftRules::default());
+        let lifting = Lifting {
+            hold,
+            whole: false,
+            restores_api_keys,
+            role,
+            rules,
+        };
+        super::restore(user, &lifting)
+    }
 
     fn hold(name: &str, starts_at: u64, ends_at: Option<u64>) -> Hold {
         Hold {
