@@ -19,6 +19,7 @@ mod scope;
 mod serve;
 mod sessions;
 mod suspension;
+mod throttle;
 mod times;
 mod tokens;
 mod users;
@@ -97,6 +98,10 @@ pub fn router(state: AdminState) -> Router {
         .route(
             "/api/v1/tokens/{id}",
             on(DELETE, Call::RevokeToken, tokens::revoke),
+        )
+        .route(
+            "/api/v1/tokens/{id}/rotate",
+            on(POST, Call::RotateToken, tokens::rotate),
         )
         .route("/api/v2/users", on(GET, Call::ListUsers, reachfive::list))
         .route(

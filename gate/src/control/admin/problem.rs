@@ -140,6 +140,9 @@ impl From<PlanError> for Problem {
                 .of("hold")
                 .mend("name one that the user's `holds` list, or none to lift all"),
             PlanError::WouldLetIn(_) => Self::conflict("would-let-in", what).of("hold"),
+            PlanError::MayNotLift { .. } => {
+                Self::new(StatusCode::FORBIDDEN, "may-not-lift", what).of("hold")
+            }
             PlanError::EndsBeforeStart => {
                 Self::field("ends_at", what).mend("name a time after `starts_at`")
             }
@@ -188,6 +191,8 @@ impl From<CommandError> for Problem {
                 Self::new(StatusCode::PRECONDITION_FAILED, "stale-revision", what).of("If-Match")
             }
             CommandError::Oneself => Self::conflict("oneself", what),
+            CommandError::LastAdministrator => Self::conflict("last-administrator", what)
+                .mend("make another administrator's token first, or have a global-admin revoke this one's"),
             CommandError::NotInForce => Self::unavailable("not-in-force", what),
         }
     }
@@ -199,7 +204,15 @@ impl From<TokenError> for Problem {
         match error {
             TokenError::Randomness => Self::unavailable("unavailable", what),
             TokenError::NeedsTenant(_) | TokenError::NeedsNoTenant => Self::field("tenant", what),
+            TokenError::UserOfAnother => Self::field("user_tenant", what)
+                .mend("leave it out: the token's tenant is the user's"),
+            TokenError::UserDeleted => Self::new(StatusCode::GONE, "deleted", what).of("user"),
             TokenError::ExpiresInThePast => Self::field("expires", what),
+            TokenError::NoSuchToken(_) => Self::not_found(what).mend("look at GET /api/v1/tokens"),
+            TokenError::Ended => Self::conflict("token-ended", what),
+            TokenError::Changed => Self::conflict("conflict", what),
+            TokenError::LastAdministrator => Self::conflict("last-administrator", what)
+                .mend("make another tenant-admin's token first, or ask a global-admin"),
             TokenError::Append(error) => error.into(),
             TokenError::Read(error) => error.into(),
         }

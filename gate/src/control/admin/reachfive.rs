@@ -106,6 +106,7 @@ pub(super) async fn unsuspend(ask: Ask) -> Result<Answer, Problem> {
     let NoFields {} = body::parse(&ask.body)?;
     let wanted = Restore {
         hold: None,
+        whole: true,
         restore_api_keys: true,
     };
     let terms = ask.terms("unsuspend", false)?;

@@ -1,6 +1,6 @@
 //! What is written beside the entries: users, names, sessions, tokens.
 
-use portcullis_core::ids::{HoldName, Revision};
+use portcullis_core::ids::{HoldName, Revision, UserId, UserKey};
 use portcullis_core::ledger::{Event, Role, SessionName};
 use portcullis_core::time::Timestamp;
 use portcullis_core::user::{Profile, Status};
@@ -196,10 +196,16 @@ async fn a_token_and_its_entry_are_written_together_or_not_at_all() {
         hash: [7; 32],
         role: Role::Support,
         tenant: Some(tenant("acme")),
+        user: Some(UserKey::new(
+            &tenant("acme"),
+            &UserId::parse("ann").unwrap(),
+        )),
         name: "helpdesk".into(),
         created_at: Timestamp(1),
         expires_at: Some(Timestamp(9)),
         revoked_at: None,
+        last_used_at: None,
+        old: None,
     };
     let entry = |event: Event| {
         let mut draft = draft("nobody", event);
