@@ -4,7 +4,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use std::convert::Infallible;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use bytes::Bytes;
 use futures_util::stream;
@@ -15,7 +15,7 @@ use hyper::body::{Frame, Incoming};
 use hyper::client::conn::{http1, http2};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use serde_json::Value;
-use tokio::net::TcpStream;
+use tokio::net::{TcpSocket, TcpStream};
 use tokio::sync::mpsc;
 
 use crate::patience::{LONG, within};
@@ -105,6 +105,17 @@ impl Ask {
     /// Where no answer comes.
     pub async fn send(self, to: SocketAddr) -> Answer {
         Wire::open(to).await.send(self).await
+    }
+
+    /// As [`Ask::send`], from an address of this machine (any of 127.0.0.0/8).
+    ///
+    /// # Panics
+    /// Where no answer comes.
+    pub async fn send_from(self, from: IpAddr, to: SocketAddr) -> Answer {
+        let socket = TcpSocket::new_v4().expect("a socket");
+        socket.bind((from, 0).into()).expect("the address is ours");
+        let stream = socket.connect(to).await.expect("a connection");
+        Wire::over(stream).await.send(self).await
     }
 
     /// Sends it on a connection of its own, which may be cut.
@@ -213,7 +224,10 @@ impl Wire {
     }
 
     pub async fn open(to: SocketAddr) -> Self {
-        let stream = TcpStream::connect(to).await.expect("a connection");
+        Self::over(TcpStream::connect(to).await.expect("a connection")).await
+    }
+
+    async fn over(stream: TcpStream) -> Self {
         stream.set_nodelay(true).expect("no delay");
         let (sender, connection) = http1::handshake(TokioIo::new(stream))
             .await

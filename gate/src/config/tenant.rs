@@ -80,14 +80,13 @@ pub(super) fn read_tenant(section: &Section<'_>) -> Result<TenantConfig, Noted> 
         trusted_headers: trusted.collect(),
         api_key_headers: key_headers.collect(),
     };
-    let login_page = login_page?.unwrap_or_else(|| default_login_page(&logins));
     Ok(TenantConfig {
         id: id?,
         hosts: hosts?,
         upstream: upstream?,
         names: names?,
         holds: holds?,
-        login_page,
+        login_page: login_page?.unwrap_or_else(|| default_login_page(&logins)),
         policy: policy?,
         sources,
         session_cookies,

@@ -4,6 +4,7 @@
 mod access;
 mod bounds;
 mod dialects;
+mod owners;
 mod records;
 mod retries;
 mod suspensions;
