@@ -33,7 +33,7 @@ pub struct Caller {
     pub source: Source,
     /// The id of the token that it came with.
     pub token: Option<String>,
-    /// The user whom that token belongs to.
+    /// The user whom that token belongs to, by id.
     pub user: Option<UserKey>,
 }
 
@@ -59,8 +59,8 @@ impl Caller {
         }
     }
 
-    /// Whoever holds the token.
-    pub(super) fn by_token(row: &TokenRow) -> Self {
+    /// Whoever holds the token, which is `user`'s.
+    pub(super) fn by_token(row: &TokenRow, user: Option<UserKey>) -> Self {
         let nameless = row.name.is_empty();
         Self {
             actor: if nameless { &row.id } else { &row.name }.clone(),
@@ -68,7 +68,7 @@ impl Caller {
             tenant: row.tenant.clone(),
             source: Source::Api,
             token: Some(row.id.clone()),
-            user: row.user.clone(),
+            user,
         }
     }
 }
@@ -287,8 +287,8 @@ impl Commander {
         by: &Caller,
         key: &UserKey,
     ) -> Result<Option<MutexGuard<'_, ()>>, CommandError> {
-        self.refuse_oneself(by, key)?;
-        if !self.tokens.is_administrator(key, self.now()) {
+        refuse_oneself(by, key)?;
+        if !self.tokens.admins(self.now()).owns(key) {
             return Ok(None);
         }
         let one_at_a_time = self.tokens.administrators().await;
@@ -296,21 +296,6 @@ impl Commander {
             return Err(CommandError::LastAdministrator);
         }
         Ok(Some(one_at_a_time))
-    }
-
-    /// An administrator who is also a user must not lock itself out by a slip: the
-    /// user of its token, or one by the token's name.
-    fn refuse_oneself(&self, by: &Caller, key: &UserKey) -> Result<(), CommandError> {
-        let own_tenant = by
-            .tenant
-            .as_ref()
-            .is_none_or(|tenant| tenant.as_str() == key.tenant());
-        let user = by.user.clone().map(|user| self.tokens.resolve(user));
-        if user.as_ref() == Some(key) || (own_tenant && by.actor == key.user()) {
-            Err(CommandError::Oneself)
-        } else {
-            Ok(())
-        }
     }
 
     pub async fn change_profile(
@@ -500,6 +485,20 @@ fn unchanged(key: &UserKey, user: User) -> Done {
         unchanged: true,
         dry_run: false,
         receipt,
+    }
+}
+
+/// An administrator who is also a user must not lock itself out by a slip: the user
+/// of its token, or one by the token's name.
+pub(super) fn refuse_oneself(by: &Caller, key: &UserKey) -> Result<(), CommandError> {
+    let own_tenant = by
+        .tenant
+        .as_ref()
+        .is_none_or(|tenant| tenant.as_str() == key.tenant());
+    if by.user.as_ref() == Some(key) || (own_tenant && by.actor == key.user()) {
+        Err(CommandError::Oneself)
+    } else {
+        Ok(())
     }
 }
 

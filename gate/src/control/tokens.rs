@@ -13,6 +13,7 @@ mod table;
 #[cfg(test)]
 mod tests;
 
+use std::collections::HashSet;
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::time::Duration;
 
@@ -95,6 +96,27 @@ pub enum TokenError {
     Read(#[from] ReadError),
 }
 
+/// Who holds an administrator's token in force: the users whom one belongs to, and
+/// the names that they have.
+#[derive(Clone, Debug, Default)]
+pub struct Admins {
+    users: HashSet<UserKey>,
+    names: HashSet<(Option<TenantId>, String)>,
+}
+
+impl Admins {
+    /// Whether an administrator's token belongs to the user.
+    pub fn owns(&self, key: &UserKey) -> bool {
+        self.users.contains(key)
+    }
+
+    /// Whether the user seems to be an administrator, by a token's user or name.
+    pub fn has(&self, key: &UserKey) -> bool {
+        let named = |tenant| self.names.contains(&(tenant, key.user().to_owned()));
+        self.owns(key) || named(None) || named(TenantId::parse(key.tenant()).ok())
+    }
+}
+
 /// The tokens that this gate knows.
 pub struct Tokens {
     store: Arc<SqliteStore>,
@@ -132,7 +154,8 @@ impl Tokens {
         let known = known.ok_or(Denied::Unknown)?;
         self.judge_user(&known.row, now)?;
         known.note_use(now);
-        Ok(Caller::by_token(&known.row))
+        let user = known.row.user.clone().map(|user| self.resolve(user));
+        Ok(Caller::by_token(&known.row, user))
     }
 
     /// Whether the token `id` would still be taken: what goes on for long asks now
@@ -273,11 +296,17 @@ impl Tokens {
         self.administrators.lock().await
     }
 
-    /// Whether `user` owns an administrator's token that is in force.
-    pub fn is_administrator(&self, user: &UserKey, now: Timestamp) -> bool {
+    /// Who is an administrator now.
+    pub fn admins(&self, now: Timestamp) -> Admins {
         let table = self.table();
-        let mut owned = self.administered_by(&table, user, now);
-        owned.next().is_some()
+        let mut admins = Admins::default();
+        let rows = table.rows().filter(|row| is_admins(row));
+        for row in rows.filter(|row| self.stands(row, now)) {
+            let user = row.user.clone().map(|user| self.resolve(user));
+            admins.users.extend(user);
+            admins.names.insert((row.tenant.clone(), row.name.clone()));
+        }
+        admins
     }
 
     /// Whether nobody would be left who may administer, were `user` put out: of the
