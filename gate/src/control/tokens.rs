@@ -265,10 +265,45 @@ impl Tokens {
         };
         let draft = draft(&row, by, now, event);
         let rotated = self.store.rotate_token(rotation.clone(), draft).await?;
-        rotated.ok_or(TokenError::Changed)?;
+        if rotated.is_none() {
+            // An attempt whose outcome nobody learnt may have gone through.
+            self.read_again().await?;
+            return Err(TokenError::Changed);
+        }
         (row.hash, row.expires_at, row.old) = (rotation.to, expires_at, old);
         self.table_mut().put(row.clone());
         Ok(NewToken { row, secret: fresh })
+    }
+
+    async fn read_again(&self) -> Result<(), ReadError> {
+        let store = Arc::clone(&self.store);
+        let read = tokio::task::spawn_blocking(move || {
+            let mut rows = Vec::new();
+            store.load_tokens(|row| rows.push(row)).map(|()| rows)
+        });
+        let rows = read.await.map_err(|_| ReadError::Closed)??;
+        let mut table = self.table_mut();
+        rows.into_iter().for_each(|row| table.put(row));
+        Ok(())
+    }
+
+    /// Forgets a deleted user, as the store has done: the tokens are dead, and say
+    /// no more whose they were.
+    pub fn forget_user(&self, user: &UserKey, at: Timestamp) {
+        let mut table = self.table_mut();
+        let theirs: Vec<TokenRow> = table
+            .rows()
+            .filter(|row| self.belongs_to(row, user) || row.user.as_ref() == Some(user))
+            .cloned()
+            .collect();
+        for row in theirs {
+            table.put(TokenRow {
+                user: None,
+                name: String::new(),
+                revoked_at: row.revoked_at.or(Some(at)),
+                ..row
+            });
+        }
     }
 
     /// All tokens, the oldest first; their secrets are known to nobody here.

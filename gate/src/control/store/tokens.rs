@@ -4,7 +4,7 @@
 use portcullis_core::ids::{TenantId, UserId, UserKey};
 use portcullis_core::ledger::{Draft, Entry, Role};
 use portcullis_core::time::Timestamp;
-use rusqlite::{ErrorCode, Row, params};
+use rusqlite::{Connection, ErrorCode, Row, params};
 
 use super::SqliteStore;
 use super::append::{Refused, append};
@@ -168,6 +168,23 @@ impl SqliteStore {
             Ok(())
         })
     }
+}
+
+/// Ends the tokens of a deleted user for good, and forgets whose they were. `names`:
+/// the id, and every other name that the user had.
+pub(super) fn forget_user(
+    tx: &Connection,
+    names: &[UserKey],
+    at: Timestamp,
+) -> Result<(), Refused> {
+    let sql = "UPDATE tokens SET revoked_at = coalesce(revoked_at, ?), name = '', user = NULL,
+                                 user_tenant = NULL
+               WHERE user_tenant = ? AND user = ?";
+    let mut forget = tx.prepare_cached(sql)?;
+    for name in names {
+        forget.execute(params![Number(at.0), name.tenant(), name.user()])?;
+    }
+    Ok(())
 }
 
 fn token(row: &Row<'_>) -> Result<TokenRow, Fault> {

@@ -272,3 +272,24 @@ async fn the_user_of_the_last_administrators_token_is_the_last_administrator() {
         .unwrap();
     assert!(is_last(&bob, 4), "the last for all tenants counts as well");
 }
+
+#[tokio::test]
+async fn the_tokens_of_a_forgotten_user_open_nothing_and_name_nobody() {
+    let stage = Stage::start();
+    let asked = TokenAsk {
+        user: Some(key("acme", "ann")),
+        ..ask(Role::Support, Some("acme"))
+    };
+    let made = stage
+        .tokens
+        .create(asked, &stage.by, Timestamp(1))
+        .await
+        .unwrap();
+    stage.tokens.forget_user(&key("acme", "ann"), Timestamp(5));
+    assert!(!stage.opens(&made.secret, 6));
+    let row = stage.tokens.find(&made.row.id).unwrap();
+    assert_eq!(
+        (row.user, row.name.as_str(), row.revoked_at),
+        (None, "", Some(Timestamp(5)))
+    );
+}
