@@ -147,7 +147,7 @@ python:
 	@.ci/need "python3 -c 'import ensurepip'" python3 python3-venv
 
 $(VENV)/ready: tests/requirements.txt | python
-	$(SAY) 'setting up Django and Panel for the end-to-end tests, in target/venv; a minute, once'
+	$(SAY) 'setting up Django, Panel and Schemathesis for the end-to-end tests, in target/venv; a minute, once'
 	@rm -rf $(VENV)
 	@python3 -m venv $(VENV)
 	@$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --only-binary=:all: -r $<

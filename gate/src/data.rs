@@ -8,6 +8,7 @@ mod body;
 mod connection;
 mod forward;
 mod identify;
+mod leaving;
 mod login;
 mod page;
 mod pipeline;
@@ -37,6 +38,7 @@ struct Worker {
     policies: Arc<PolicyHost>,
     deadlines: Deadlines,
     pool: RefCell<upstream::Pool>,
+    left: leaving::Left,
     clock: fn() -> portcullis_core::time::Timestamp,
 }
 

@@ -6,8 +6,8 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use http::{Method, StatusCode};
-use portcullis_tests::client::{Answer, Ask};
+use http::{Method, Response, StatusCode};
+use portcullis_tests::client::{Answer, Ask, pieces};
 use portcullis_tests::demo::Demo;
 use portcullis_tests::gate::Gate;
 use portcullis_tests::origin::{Origin, say};
@@ -15,7 +15,8 @@ use serde_json::json;
 
 const HOST: &str = "acme.localhost";
 
-/// Answers a login with `{"data":{"token":"NAME.N"}}`, and knows its tokens for ever.
+/// Answers a login with `{"data":{"token":"NAME.N"}}`, and knows its tokens for ever;
+/// whoever is `steady` has the same one always. `/events` does not end.
 async fn app() -> Origin {
     let count = Arc::new(AtomicUsize::new(0));
     Origin::answering(move |request| {
@@ -28,6 +29,17 @@ async fn app() -> Origin {
             match (request.uri().path(), header("x-login")) {
                 ("/login", Some(name)) if name == "nobody" => say(StatusCode::OK, r#"{"data":{}}"#),
                 ("/login", Some(name)) if name == "garbled" => say(StatusCode::OK, "welcome"),
+                ("/login", Some(name)) if name == "steady" => {
+                    say(StatusCode::OK, r#"{"data":{"token":"steady.0"}}"#)
+                }
+                ("/events", _) => {
+                    let (pieces, body) = pieces();
+                    tokio::spawn(async move {
+                        let _ = pieces.send("tick".into()).await;
+                        pieces.closed().await;
+                    });
+                    Response::new(body)
+                }
                 ("/login", Some(name)) => say(
                     StatusCode::OK,
                     &format!(r#"{{"data":{{"token":"{name}.{number}"}}}}"#),
@@ -115,6 +127,32 @@ async fn an_opaque_token_is_its_logins_user_and_dies_at_a_suspension() {
         .done(Method::GET, "/api/v1/users/alice/sessions", None)
         .await;
     assert_eq!(listed["sessions"][0]["cookie"], "(token)");
+}
+
+#[tokio::test]
+async fn a_token_that_the_app_gives_out_again_is_known_with_all_that_is_open_by_it() {
+    let app = app().await;
+    let gate = gate(&app, "");
+    let open = Ask::get("/events")
+        .host(HOST)
+        .header("authorization", "Token steady.0")
+        .begin(gate.data)
+        .await;
+    assert_eq!(open.status(), 200, "older than the gate");
+    assert_eq!(token(&gate, "steady").await, "steady.0");
+    let receipt = gate.admin().suspend("steady", &json!({})).await;
+    assert_eq!(receipt["connections_cut"], 1, "{receipt}");
+    assert_eq!(by(&gate, "steady.0").await.status, 403);
+}
+
+#[tokio::test]
+async fn a_withheld_login_tells_whose_an_older_token_is() {
+    let app = app().await;
+    let gate = gate(&app, "");
+    gate.admin().suspend("steady", &json!({})).await;
+    assert_eq!(by(&gate, "steady.0").await.text(), "steady");
+    assert_eq!(log_in(&gate, "steady").await.status, 403);
+    assert_eq!(by(&gate, "steady.0").await.status, 403);
 }
 
 #[tokio::test]

@@ -8,12 +8,15 @@ use std::sync::{Arc, Mutex};
 use http::{Method, Response, StatusCode};
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
-use portcullis_tests::client::{Ask, Body, pieces};
+use portcullis_core::limits;
+use portcullis_tests::client::{Ask, Body, Wire2, pieces};
 use portcullis_tests::gate::{Gate, tenant};
 use portcullis_tests::origin::{Origin, say};
 use portcullis_tests::patience::{LONG, within};
 use portcullis_tests::raw::Raw;
 use serde_json::json;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpListener;
 use tokio::sync::{Notify, Semaphore};
 
 const HOST: &str = "acme.localhost";
@@ -266,4 +269,102 @@ async fn nobody_is_displaced_by_a_stranger_who_uses_their_name() {
     let path = "/api/v1/users/alice/sessions";
     let listed = gate.admin().done(Method::GET, path, None).await;
     assert_eq!(listed["total"], 1, "{listed}");
+}
+
+/// An app that closes the connection on whoever logs in.
+async fn crashing() -> std::net::SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(async move {
+        while let Ok((mut stream, _)) = listener.accept().await {
+            let mut head = vec![0; 4096];
+            let count = stream.read(&mut head).await.unwrap();
+            if head[..count].starts_with(b"GET") {
+                let hello =
+                    b"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 5\r\n\r\nhello";
+                stream.write_all(hello).await.unwrap();
+            }
+        }
+    });
+    address
+}
+
+#[tokio::test]
+async fn a_login_that_the_app_does_not_answer_tells_nothing_of_the_user() {
+    let app = crashing().await;
+    let mut gate = Gate::start(&tenant("acme", app));
+    gate.admin().suspend("bob", &json!({})).await;
+    for (name, cookie) in [
+        ("bob", "sid=x1-0123456789abcdef"),
+        ("alice", "sid=x2-0123456789abcdef"),
+    ] {
+        assert_eq!(login(name, cookie).send(gate.data).await.status, 502);
+    }
+    for _ in 0..2 {
+        // The app may have taken the password, so nobody is to have the session.
+        let told = async |cookie: &str| {
+            let answer = Ask::get("/")
+                .host(HOST)
+                .cookie(cookie)
+                .send(gate.data)
+                .await;
+            (answer.status, answer.json()["code"].clone())
+        };
+        let (bobs, alices) = (
+            told("sid=x1-0123456789abcdef").await,
+            told("sid=x2-0123456789abcdef").await,
+        );
+        assert_eq!(bobs, alices);
+        assert_eq!(bobs.0, 401);
+        gate.restart();
+    }
+    gate.admin().restore("bob").await;
+    assert_eq!(get(&gate, "/", "sid=x1-0123456789abcdef").await.0, 401);
+}
+
+#[tokio::test]
+async fn logins_that_never_reach_the_app_leave_nothing_behind() {
+    let closed = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let gate = Gate::start(&tenant("acme", closed.local_addr().unwrap()));
+    drop(closed);
+    let cookie = "sid=0123456789abcdef";
+    assert_eq!(
+        login("bob", "sid=x1-0123456789abcdef")
+            .send(gate.data)
+            .await
+            .status,
+        502
+    );
+    let (status, text) = get(&gate, "/", "sid=x1-0123456789abcdef").await;
+    assert_eq!(
+        status, 502,
+        "the session was taken for one of somebody: {text}"
+    );
+}
+
+#[tokio::test]
+async fn a_flood_of_logins_that_are_left_is_bounded() {
+    let app = keeper().await;
+    let gate = keeping(&app);
+    let mut wire = Wire2::open(gate.data).await;
+    let ask = || {
+        Ask::post(&format!("http://{HOST}/login")).form(&[("username", "bob"), ("password", "x")])
+    };
+    for _ in 0..limits::LOGINS_LEFT_MAX {
+        tokio::select! {
+            answer = wire.begin(ask()) => panic!("{}", answer.status()),
+            () = app.asked.notified() => {}
+        }
+    }
+    // The last of them may still be on its way out; then this is one more.
+    let refused = loop {
+        tokio::select! {
+            answer = wire.begin(ask()) => break answer.status(),
+            () = app.asked.notified() => {}
+        }
+    };
+    assert_eq!(refused, 503);
+    app.answers.add_permits(2 * limits::LOGINS_LEFT_MAX);
+    let taken = async { while wire.send(ask()).await.status == 503 {} };
+    within(LONG, "the places to be free again", taken).await;
 }

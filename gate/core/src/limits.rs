@@ -38,6 +38,9 @@ pub const URI_BYTES_MAX: usize = 16 * 1024;
 pub const COOKIES_MAX: usize = 256;
 pub const CREDENTIALS_MAX: usize = 16;
 pub const TOKEN_BYTES_MAX: usize = 16 * 1024;
+/// Logins of one address that their clients have left and the app has not answered,
+/// on one worker; over it, its further logins are refused.
+pub const LOGINS_LEFT_MAX: usize = 128;
 pub const LOGIN_BODY_BYTES_MAX: usize = 64 * 1024;
 /// Parts of a multipart login.
 pub const LOGIN_PARTS_MAX: usize = 100;

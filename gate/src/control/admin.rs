@@ -11,10 +11,14 @@ mod credential;
 mod filter;
 mod guard;
 mod health;
+mod offer;
+mod openapi;
+mod parameter;
 mod problem;
 mod query;
 mod reachfive;
 mod retry;
+mod schema;
 mod scope;
 mod serve;
 mod sessions;
@@ -31,12 +35,14 @@ mod tests;
 use std::sync::Arc;
 
 use axum::Router;
-use axum::http::Uri;
+use axum::http::{StatusCode, Uri};
 use axum::middleware;
-use axum::routing::{MethodFilter, MethodRouter, get};
+use axum::routing::get;
 
 use self::access::Call;
-use self::ask::{Answer, Api, Ask};
+use self::ask::Api;
+use self::offer::{Offer, Offers};
+use self::parameter::{LIMIT, Parameter, TENANT};
 use self::problem::Problem;
 use super::command::Commander;
 use super::tokens::Tokens;
@@ -58,78 +64,153 @@ pub struct AdminState {
 
 /// Every call of the admin API.
 pub fn router(state: AdminState) -> Router {
-    const GET: MethodFilter = MethodFilter::GET;
-    const POST: MethodFilter = MethodFilter::POST;
-    const PUT: MethodFilter = MethodFilter::PUT;
-    const DELETE: MethodFilter = MethodFilter::DELETE;
-    let api = Api::new(state);
-    let user = on(GET, Call::ShowUser, users::show)
-        // Who may suspend may say so in this dialect; attributes ask for more.
-        .merge(on(PUT, Call::PutUser, circularo::put));
-    let user_sessions = on(GET, Call::ListSessions, sessions::list).merge(on(
-        DELETE,
-        Call::RevokeSessions,
-        sessions::revoke,
-    ));
-    let tokens =
-        on(GET, Call::ListTokens, tokens::list).merge(on(POST, Call::CreateToken, tokens::create));
-    Router::new()
+    let mut offers = Offers::default();
+    users_of(&mut offers);
+    reachfive_of(&mut offers);
+    others_of(&mut offers);
+    let document = openapi::document(&offers.all);
+    offers
+        .router
         .route("/", get(health::page))
         .route("/healthz", get(health::healthz))
         .route("/readyz", get(health::readyz))
         .route("/metrics", get(health::metrics))
-        .route("/api/v1/users", on(GET, Call::ListUsers, users::list))
-        .route("/api/v1/users/{id}", user)
         .route(
-            "/api/v1/users/{id}/suspend",
-            on(POST, Call::Suspend, suspension::suspend),
-        )
-        .route(
-            "/api/v1/users/{id}/restore",
-            on(POST, Call::Restore, suspension::restore),
-        )
-        .route("/api/v1/users/{id}/sessions", user_sessions)
-        .route(
-            "/api/v1/users/{id}/sessions/{session}",
-            on(DELETE, Call::RevokeSessions, sessions::revoke_one),
-        )
-        .route("/api/v1/audit", on(GET, Call::Audit, audit::list))
-        .route("/api/v1/tokens", tokens)
-        .route(
-            "/api/v1/tokens/{id}",
-            on(DELETE, Call::RevokeToken, tokens::revoke),
-        )
-        .route(
-            "/api/v1/tokens/{id}/rotate",
-            on(POST, Call::RotateToken, tokens::rotate),
-        )
-        .route("/api/v2/users", on(GET, Call::ListUsers, reachfive::list))
-        .route(
-            "/api/v2/users/{id}",
-            on(GET, Call::ShowUser, reachfive::show),
-        )
-        .route(
-            "/api/v2/users/{id}/suspend",
-            on(POST, Call::Suspend, reachfive::suspend),
-        )
-        .route(
-            "/api/v2/users/{id}/unsuspend",
-            on(POST, Call::Restore, reachfive::unsuspend),
+            "/openapi.json",
+            get(move || openapi::serve(document.clone())),
         )
         .fallback(no_such_path)
         .method_not_allowed_fallback(no_such_method)
         .layer(middleware::from_fn(guard::guard))
-        .with_state(api)
+        .with_state(Api::new(state))
 }
 
-fn on<F, Fut>(method: MethodFilter, call: Call, handler: F) -> MethodRouter<Arc<Api>>
-where
-    F: Fn(Ask) -> Fut + Clone + Send + Sync + 'static,
-    Fut: Future<Output = Result<Answer, Problem>> + Send + 'static,
-{
-    axum::routing::on(method, move |state, request| {
-        ask::answer(state, request, call, handler)
-    })
+const JUST_TENANT: &[Parameter] = &[TENANT];
+
+fn users_of(offers: &mut Offers) {
+    offers.add(
+        Offer::get("/api/v1/users", Call::ListUsers, "Find users").takes(users::PARAMETERS),
+        users::list,
+    );
+    offers.add(
+        Offer::get(
+            "/api/v1/users/{id}",
+            Call::ShowUser,
+            "What is known of a user",
+        )
+        .takes(JUST_TENANT),
+        users::show,
+    );
+    // Who may suspend may say so in this dialect; attributes ask for more.
+    offers.add_with_body(
+        Offer::put(
+            "/api/v1/users/{id}",
+            Call::PutUser,
+            "Set the user's status (Circularo's call) or attributes",
+        )
+        .needs_fields()
+        .takes(JUST_TENANT),
+        circularo::put,
+    );
+    offers.add_with_body(
+        Offer::post(
+            "/api/v1/users/{id}/suspend",
+            Call::Suspend,
+            "Keep a user out",
+        )
+        .takes(JUST_TENANT),
+        suspension::suspend,
+    );
+    offers.add_with_body(
+        Offer::post("/api/v1/users/{id}/restore", Call::Restore, "Lift holds").takes(JUST_TENANT),
+        suspension::restore,
+    );
+    const SESSIONS: &str = "/api/v1/users/{id}/sessions";
+    offers.add(
+        Offer::get(SESSIONS, Call::ListSessions, "Sessions that have not ended")
+            .takes(&[TENANT, LIMIT]),
+        sessions::list,
+    );
+    offers.add_with_body(
+        Offer::delete(SESSIONS, Call::RevokeSessions, "End all sessions of a user")
+            .takes(JUST_TENANT),
+        sessions::revoke,
+    );
+    offers.add_with_body(
+        Offer::delete(
+            "/api/v1/users/{id}/sessions/{session}",
+            Call::RevokeSessions,
+            "End one session",
+        )
+        .takes(JUST_TENANT),
+        sessions::revoke_one,
+    );
+}
+
+/// The same in the dialect of ReachFive.
+fn reachfive_of(offers: &mut Offers) {
+    offers.add(
+        Offer::get("/api/v2/users", Call::ListUsers, "Find users").takes(users::PARAMETERS),
+        reachfive::list,
+    );
+    offers.add(
+        Offer::get("/api/v2/users/{id}", Call::ShowUser, "A user's profile").takes(JUST_TENANT),
+        reachfive::show,
+    );
+    offers.add_with_body(
+        Offer::post(
+            "/api/v2/users/{id}/suspend",
+            Call::Suspend,
+            "Suspend a user",
+        )
+        .takes(JUST_TENANT),
+        reachfive::suspend,
+    );
+    offers.add_with_body(
+        Offer::post(
+            "/api/v2/users/{id}/unsuspend",
+            Call::Restore,
+            "Unsuspend a user",
+        )
+        .takes(JUST_TENANT),
+        reachfive::unsuspend,
+    );
+}
+
+fn others_of(offers: &mut Offers) {
+    offers.add(
+        Offer::get("/api/v1/audit", Call::Audit, "What happened").takes(audit::PARAMETERS),
+        audit::list,
+    );
+    const TOKENS: &str = "/api/v1/tokens";
+    offers.add(
+        Offer::get(TOKENS, Call::ListTokens, "Admin tokens").takes(tokens::PARAMETERS),
+        tokens::list,
+    );
+    offers.add_with_body(
+        Offer::post(TOKENS, Call::CreateToken, "Make an admin token")
+            .takes(JUST_TENANT)
+            .answers_with(StatusCode::CREATED),
+        tokens::create,
+    );
+    offers.add(
+        Offer::delete(
+            "/api/v1/tokens/{id}",
+            Call::RevokeToken,
+            "Revoke an admin token",
+        )
+        .takes(JUST_TENANT),
+        tokens::revoke,
+    );
+    offers.add_with_body(
+        Offer::post(
+            "/api/v1/tokens/{id}/rotate",
+            Call::RotateToken,
+            "Give an admin token a new secret",
+        )
+        .takes(JUST_TENANT),
+        tokens::rotate,
+    );
 }
 
 async fn no_such_path(uri: Uri) -> Problem {

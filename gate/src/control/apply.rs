@@ -284,6 +284,10 @@ impl Applier {
     fn point_aliases(&mut self, key: &UserKey, user: &User) {
         let names = names(key, user).into_iter();
         for alias in names.filter(|name| name != key) {
+            let meant = self.live.reader().resolve(alias.clone());
+            if meant != alias && meant != *key {
+                self.live.sessions().rename(&alias, &meant);
+            }
             let before = self.live.point_alias(alias.clone(), key.clone());
             let others = before.filter(|before| before != key);
             if let Some(theirs) = others.and_then(|other| self.aliases.get_mut(&other)) {

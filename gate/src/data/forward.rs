@@ -32,7 +32,7 @@ use super::{severing, tunnel};
 use crate::config::{UnknownSessions, UpstreamProtocol};
 use crate::live::connections::Ticket;
 use crate::live::seals::SealId;
-use crate::live::sessions;
+use crate::live::sessions::{self, SessionHash};
 use crate::live::tenants::Tenant;
 
 /// One request on its way to the app.
@@ -154,19 +154,19 @@ impl Exchange<'_> {
             return;
         }
         let live = &self.worker.live;
-        let is_alive = |id: SealId| {
-            let mut owners = found.named.iter().filter(|named| match &named.proof {
-                Proof::Session { seal, .. } => *seal == Some(id),
-                Proof::Token { .. }
-                | Proof::ApiKey
-                | Proof::TrustedHeader
-                | Proof::Basic { .. } => false,
-            });
+        let takes_strangers = self.tenant.config.unknown_sessions == UnknownSessions::Allow
+            || self.tenant.is_login(&self.head.path);
+        let passes = |hash: SessionHash, is_visitors: bool| {
             let mut known = false;
-            owners.all(|owner| {
+            let mut owners = found
+                .named
+                .iter()
+                .filter(|named| named.session() == Some(hash));
+            let alive = owners.all(|owner| {
                 known = true;
                 !owner.judged(live).dead
-            }) && known
+            });
+            alive && (known || (is_visitors && takes_strangers))
         };
         rules::rewrite_cookies(headers, |name, value| {
             let names = sources.session_cookies.iter();
@@ -177,7 +177,12 @@ impl Exchange<'_> {
                 return Some(value.to_vec());
             };
             let (bare, id) = live.seals().open(self.tenant.id(), name, value)?;
-            (id == SealId::VISITOR || is_alive(id)).then(|| bare.to_vec())
+            let is_visitors = id == SealId::VISITOR;
+            let hash = match is_visitors {
+                true => sessions::hash(self.tenant.id(), name, bare),
+                false => id.hash(self.tenant.id(), name),
+            };
+            passes(hash, is_visitors).then(|| bare.to_vec())
         });
     }
 

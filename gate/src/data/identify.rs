@@ -24,7 +24,7 @@ use crate::live::Reader;
 use crate::live::judges::Untaken;
 use crate::live::passwords::PasswordHash;
 use crate::live::seals::SealId;
-use crate::live::sessions::{self, Session, SessionHash, TOKEN_PLACE};
+use crate::live::sessions::{self, End, Session, SessionHash, TOKEN_PLACE};
 use crate::live::tenants::Tenant;
 use crate::live::tokens::Claims;
 
@@ -70,6 +70,31 @@ pub(super) struct Found {
     pub spoilt: Vec<String>,
     /// Session cookies that the gate has seen no login for.
     pub unknown: Vec<SessionHash>,
+    /// Sessions in the target and in sealed cookies.
+    pub elsewhere: Vec<Brought>,
+}
+
+/// A session that came with a request, whoever's it is.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Brought {
+    /// The index of its cookie.
+    pub cookie: usize,
+    pub hash: SessionHash,
+    /// So short that it may be everybody's (`none`, `undefined`).
+    pub guessable: bool,
+}
+
+impl Brought {
+    pub(super) fn of(tenant: &Tenant, cookie: usize, value: &[u8]) -> Self {
+        /// What is shorter keeps no secret.
+        const SECRET_BYTES_MIN: usize = 16;
+        let name = &tenant.config.sources.session_cookies[cookie];
+        Self {
+            cookie,
+            hash: sessions::hash(tenant.id(), name, value),
+            guessable: value.len() < SECRET_BYTES_MIN,
+        }
+    }
 }
 
 /// Looks up what the request carries. A credential that nobody knows names nobody:
@@ -131,7 +156,8 @@ fn take_session(
     let name = &tenant.config.sources.session_cookies[cookie];
     let (hash, seal) = if tenant.config.sources.is_sealed(cookie) {
         match live.seals().open(tenant.id(), name, value) {
-            Some((_, SealId::VISITOR)) => return,
+            // The app may write a user into it and set no new value.
+            Some((bare, SealId::VISITOR)) => (sessions::hash(tenant.id(), name, bare), None),
             Some((_, id)) => (id.hash(tenant.id(), name), Some(id)),
             // Nothing that this gate let out: it is not forwarded.
             None => return,
@@ -139,6 +165,15 @@ fn take_session(
     } else {
         (sessions::hash(tenant.id(), name, value), None)
     };
+    if tenant.config.sources.is_sealed(cookie) {
+        // Only this gate can have written it.
+        let guessable = false;
+        found.elsewhere.push(Brought {
+            cookie,
+            hash,
+            guessable,
+        });
+    }
     let kept = tenant.config.session_cookies[cookie].kept;
     let before = found.named.len();
     live.sessions().owners(&hash, |session| {
@@ -161,9 +196,14 @@ fn take_url_sessions(
     found: &mut Found,
 ) -> Result<(), Refusal> {
     let sources = &tenant.config.sources;
-    for (cookie, value, in_path) in url_sessions(uri, sources) {
-        let name = &sources.session_cookies[cookie];
-        let hash = sessions::hash(tenant.id(), name, &value);
+    let carried = url_sessions(uri, sources);
+    if carried.len() > limits::CREDENTIALS_MAX {
+        return Err(HeadFault::ManyCredentials.into());
+    }
+    for (cookie, value, in_path) in carried {
+        let brought = Brought::of(tenant, cookie, &value);
+        let hash = brought.hash;
+        found.elsewhere.push(brought);
         let kept = tenant.config.session_cookies[cookie].kept;
         let before = found.named.len();
         live.sessions().owners(&hash, |session| {
@@ -175,6 +215,9 @@ fn take_url_sessions(
         let is_unknown = found.named.len() == before;
         if is_unknown && in_path && tenant.config.unknown_sessions == UnknownSessions::Login {
             return Err(Refusal::SessionEnded);
+        }
+        if is_unknown {
+            found.unknown.push(hash);
         }
     }
     Ok(())
@@ -214,7 +257,11 @@ fn take_given_token(
         return Ok(false);
     }
     match tenant.config.unknown_sessions {
-        UnknownSessions::Allow => Ok(true),
+        UnknownSessions::Allow => {
+            // A login may give out the same one again.
+            found.unknown.push(hash);
+            Ok(true)
+        }
         UnknownSessions::Login => Err(Refusal::TokenInvalid("no login gave it out")),
     }
 }
@@ -394,7 +441,7 @@ impl Named {
         // Resolved once more: since the request was registered, the name may have
         // been given to another user.
         let user = live.resolve(self.user.clone());
-        let standing = live.standing(&user);
+        let mut standing = live.standing(&user);
         let (carrier, dead) = match &self.proof {
             Proof::Session {
                 session,
@@ -403,6 +450,10 @@ impl Named {
                 ..
             } => {
                 let killed = standing.killed_session(session.learnt_at);
+                if session.ended() == Some(End::Unanswered) {
+                    // Whose it is was never proven: it says nothing of the user.
+                    standing = Arc::default();
+                }
                 let carrier = match cookie {
                     Some(_) => Carrier::Session,
                     None => Carrier::Token,
@@ -440,6 +491,16 @@ impl Named {
             carrier,
             standing,
             dead,
+        }
+    }
+
+    /// The session that named the user.
+    pub(super) fn session(&self) -> Option<SessionHash> {
+        match &self.proof {
+            Proof::Session { hash, .. } => Some(*hash),
+            Proof::Token { .. } | Proof::ApiKey | Proof::TrustedHeader | Proof::Basic { .. } => {
+                None
+            }
         }
     }
 

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use http::request::Parts;
 use http::uri::Authority;
-use http::{Request, Response, StatusCode, header};
+use http::{Method, Request, Response, StatusCode, header};
 use hyper::body::{Body, Incoming};
 use portcullis_core::decide::{Question, decide};
 use portcullis_core::host::HostName;
@@ -23,7 +23,7 @@ use super::forward::{self, Exchange, Unanswered};
 use super::identify::{Found, Named, Proof, identify, learn_passwords};
 use super::respond::{self, Asked};
 use super::settle::Scene;
-use super::{WorkerRef, login, severing};
+use super::{WorkerRef, leaving, login, severing};
 use crate::live::Reader;
 use crate::live::connections::{Stake, Ticket};
 use crate::live::tenants::Tenant;
@@ -36,10 +36,14 @@ pub(super) async fn handle(
     if !may_log_in(&worker, &request) {
         return Ok(answer(worker, client, request).await);
     }
-    // A task of its own, which a client that hangs up does not end: the app may
-    // have logged somebody in, and the gate has to see whom.
-    let answering = tokio::task::spawn_local(answer(worker, client, request));
-    Ok(answering.await.unwrap_or_else(|_| {
+    if worker.left.is_full(client.address.ip()) {
+        let asked = Asked::of(&request, &client);
+        let refusal = Refusal::Overloaded("logins that their clients have left");
+        return Ok(respond::refuse(&worker, &asked, refusal).await);
+    }
+    let login = answer(Rc::clone(&worker), client.clone(), request);
+    let answered = leaving::see_through(&worker, &client, login).await;
+    Ok(answered.unwrap_or_else(|| {
         let mut response = Response::new(Answer::own(Bytes::new()));
         *response.status_mut() = StatusCode::INTERNAL_SERVER_ERROR;
         response
@@ -56,7 +60,11 @@ async fn answer(worker: WorkerRef, client: Client, request: Request<Incoming>) -
 
 /// Whether the request could be a login; that it is one is for [`login::read`].
 fn may_log_in(worker: &WorkerRef, request: &Request<Incoming>) -> bool {
-    if request.method().is_safe() {
+    // As in `LoginRoute::takes`: any other method may carry a body.
+    if matches!(
+        *request.method(),
+        Method::GET | Method::HEAD | Method::OPTIONS
+    ) {
         return false;
     }
     let host = request.uri().authority().map(Authority::as_str);
@@ -121,6 +129,7 @@ async fn pass(
         asked,
         ticket: &ticket,
         sent: &sent,
+        elsewhere: &found.elsewhere,
         begun,
         at_login,
         at_logout: tenant.is_logout(&method, &head.path),
@@ -130,7 +139,7 @@ async fn pass(
     let mut answered = match answered {
         Ok(answered) => answered,
         Err(unanswered) => {
-            scene.lose(attempt).await;
+            scene.lose(attempt, &unanswered).await;
             return Err(match unanswered {
                 Unanswered::Refused(refusal) => refusal,
                 // Judged anew: what cut it now speaks. If all is well again by now,

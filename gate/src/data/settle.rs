@@ -12,11 +12,13 @@ use portcullis_core::ids::{Revision, UserKey};
 use portcullis_core::limits;
 use portcullis_core::login::GivenToken;
 use portcullis_core::refusal::Refusal;
+use portcullis_core::standing::Verdict;
 
 use super::WorkerRef;
 use super::answer::Said;
 use super::body::Upload;
-use super::identify::{Named, Proof};
+use super::forward::Unanswered;
+use super::identify::{Brought, Named, Proof};
 use super::login::Login;
 use super::respond::Asked;
 use super::upstream;
@@ -33,6 +35,8 @@ pub(super) struct Scene<'a> {
     pub ticket: &'a Ticket,
     /// Host and cookies as the app got them.
     pub sent: &'a HeaderMap,
+    /// Sessions that did not come as cookies of the app's own making.
+    pub elsewhere: &'a [Brought],
     /// Where the ledger stood when the request came: what the app sets or says
     /// after a later revocation may rest on what was before it.
     pub begun: Revision,
@@ -78,9 +82,9 @@ impl Scene<'_> {
                 && !set.iter().any(|set| set.cookie == cookie)
         };
         let logged_out = self.at_logout && response.status().as_u16() < 400;
-        let mut ended = logged_out;
+        let mut over = Vec::new();
         if logged_out || !gone.is_empty() {
-            ended |= self
+            over = self
                 .end(|cookie| logged_out || cookie.is_some_and(is_over))
                 .await;
         }
@@ -101,8 +105,8 @@ impl Scene<'_> {
                     .await?;
             }
             // What an app sets as it lets somebody go is a visitor's.
-            None if ended => {}
-            None => self.renew(&set, &mut ties).await?,
+            None if logged_out => {}
+            None => self.renew(&set, &over, &mut ties).await?,
         }
         self.seal(response.headers_mut(), &ties);
         Ok(())
@@ -129,53 +133,123 @@ impl Scene<'_> {
         answer: &HeaderMap,
         ties: &mut Ties,
     ) -> Result<(), Refusal> {
-        // A route that gives out tokens says nothing of the cookies that came along.
-        let kept = match login.route.session_token {
-            Some(_) => Vec::new(),
-            None => self.kept(set)?,
-        };
+        let live = &self.worker.live;
+        // The answer is the user's by now; in this order, as for those whom the
+        // request named.
+        live.enlist(self.ticket, &live.resolve(login.name.clone()));
         if let Err(refusal) = still_welcome(self.worker, login, permitted) {
-            let cookies = cookies_to_end(answer, self.sent, !kept.is_empty());
-            // Older than any revocation: it may not come alive with the user.
-            self.bury(&login.name, Revision(0), &kept).await;
-            end_session(self.worker, self.tenant, self.sent, cookies, token).await;
+            self.withhold(login, set, token, answer).await?;
             return Err(refusal);
         }
-        for cookie in set.iter().chain(&kept) {
+        let kept = self.kept(login, set, false)?;
+        let learning = self.learn_login((login, judged_at), set, &kept, token, ties);
+        if let Err(refusal) = learning.await {
+            // The client has those already: they may not be nobody's.
+            let lessons = kept.iter().map(|kept| {
+                self.lesson(
+                    &login.name,
+                    judged_at,
+                    self.place_of(kept.cookie),
+                    kept.hash,
+                )
+            });
+            self.bury(lessons.collect(), End::Unanswered).await;
+            return Err(refusal);
+        }
+        if *token == GivenToken::Unclear {
+            return Err(Refusal::CannotKnow("the token that the app gave out"));
+        }
+        // A suspension may have come while that was stored.
+        still_welcome(self.worker, login, permitted)
+    }
+
+    async fn learn_login(
+        &self,
+        (login, judged_at): (&Login<'_>, Revision),
+        set: &[SetCookie],
+        kept: &[Brought],
+        token: &GivenToken,
+        ties: &mut Ties,
+    ) -> Result<(), Refusal> {
+        let mut lessons = Vec::new();
+        for cookie in set {
             let hash = self.tied(cookie, ties)?;
-            let mut lesson = self.lesson(&login.name, judged_at, cookie, hash);
+            lessons.push(self.lesson(&login.name, judged_at, self.place(cookie), hash));
+        }
+        for kept in kept {
+            let place = self.place_of(kept.cookie);
+            lessons.push(self.lesson(&login.name, judged_at, place, kept.hash));
+        }
+        if let GivenToken::Found(token) = token {
+            lessons.push(self.of_token(&login.name, judged_at, token));
+        }
+        for mut lesson in lessons {
             lesson.by_login = true;
             self.learn(lesson).await?;
         }
-        match token {
-            GivenToken::Unasked | GivenToken::Absent => Ok(()),
-            GivenToken::Found(token) => {
-                let lesson = Lesson {
-                    user: &login.name,
-                    learnt_at: judged_at,
-                    hash: sessions::hash(self.tenant.id(), TOKEN_PLACE, token.as_bytes()),
-                    place: Place {
-                        name: TOKEN_PLACE.to_owned(),
-                        ..Place::default()
-                    },
-                    by_login: true,
-                };
-                self.learn(lesson).await
-            }
-            GivenToken::Unclear => Err(Refusal::CannotKnow("the token that the app gave out")),
-        }
+        Ok(())
+    }
+
+    /// Ends what a login made that the app accepted from a user who is out.
+    async fn withhold(
+        &self,
+        login: &Login<'_>,
+        set: &[SetCookie],
+        token: &GivenToken,
+        answer: &HeaderMap,
+    ) -> Result<(), Refusal> {
+        let kept = self.kept(login, set, true)?;
+        let replaced = |kept: &Brought| set.iter().any(|set| set.cookie == kept.cookie);
+        let cookies = cookies_to_end(answer, self.sent, !kept.iter().all(replaced));
+        let kept = kept.iter().map(|kept| {
+            self.lesson(
+                &login.name,
+                Revision(0),
+                self.place_of(kept.cookie),
+                kept.hash,
+            )
+        });
+        let token_given = match token {
+            // The app may give the same one out again and again.
+            GivenToken::Found(token) => Some(self.of_token(&login.name, Revision(0), token)),
+            GivenToken::Unasked | GivenToken::Absent | GivenToken::Unclear => None,
+        };
+        let lessons = kept.chain(token_given).collect();
+        // It may not come alive with the user.
+        self.bury(lessons, End::Revoked).await;
+        end_session(self.worker, self.tenant, self.sent, cookies, token).await;
+        Ok(())
+    }
+
+    fn of_token<'a>(&self, user: &'a UserKey, learnt_at: Revision, token: &str) -> Lesson<'a> {
+        let place = Place {
+            name: TOKEN_PLACE.to_owned(),
+            ..Place::default()
+        };
+        let hash = sessions::hash(self.tenant.id(), TOKEN_PLACE, token.as_bytes());
+        self.lesson(user, learnt_at, place, hash)
     }
 
     /// What the app sets outside of a login belongs to whoever the request is from:
     /// to those who came by the same cookie, else to all. To nobody on a request
     /// that names nobody. A new value is as old as what the request came with.
-    async fn renew(&self, set: &[SetCookie], ties: &mut Ties) -> Result<(), Refusal> {
+    /// `over`: ended by this very answer.
+    async fn renew(
+        &self,
+        set: &[SetCookie],
+        over: &[Arc<Session>],
+        ties: &mut Ties,
+    ) -> Result<(), Refusal> {
         // Dead sessions were taken out of the request: what the app sets is not theirs.
         let alive = self.named.iter().zip(self.judged);
         // Basic names whomever it likes: what it is given proves nothing.
         let proves = |named: &Named| !matches!(named.proof, Proof::Basic { .. });
+        let is_over = |named: &Named| {
+            let hash = named.session();
+            hash.is_some_and(|hash| over.iter().any(|over| over.hash == hash))
+        };
         let alive: Vec<&Named> = alive
-            .filter(|(named, judged)| !judged.dead && proves(named))
+            .filter(|(named, judged)| !judged.dead && proves(named) && !is_over(named))
             .map(|(named, _)| named)
             .collect();
         if !set.is_empty() && alive.iter().any(|named| named.has_ended()) {
@@ -209,38 +283,51 @@ impl Scene<'_> {
                     | Proof::Basic { .. } => &owner.user,
                 };
                 let since = owner.known_since(&self.worker.live);
-                self.learn(self.lesson(user, since, cookie, hash)).await?;
+                let lesson = self.lesson(user, since, self.place(cookie), hash);
+                self.learn(lesson).await?;
             }
         }
         Ok(())
     }
 
     /// The app has not answered, and may have accepted the password all the same.
-    pub(super) async fn lose(&self, login: Option<Tried<'_>>) {
-        let Some((login, judged_at, permitted)) = login else {
+    /// Nobody is to have what came along: not the user, who may be out, and nobody
+    /// else. To say so in other words where the user is out would tell a stranger.
+    pub(super) async fn lose(&self, login: Option<Tried<'_>>, unanswered: &Unanswered) {
+        let Some((login, judged_at, _)) = login else {
             return;
         };
-        if login.route.session_token.is_some() {
+        if matches!(
+            unanswered,
+            Unanswered::Refused(Refusal::UpstreamUnreachable)
+        ) {
+            // It never got there: nobody was logged in.
             return;
         }
-        let since = match still_welcome(self.worker, login, permitted) {
-            Ok(()) => judged_at,
-            Err(_) => Revision(0),
+        // What may be everybody's would be nobody's any more.
+        let mut kept = self.kept(login, &[], true).unwrap_or_default();
+        kept.retain(|kept| !kept.guessable);
+        let lesson = |kept: &Brought| {
+            self.lesson(
+                &login.name,
+                judged_at,
+                self.place_of(kept.cookie),
+                kept.hash,
+            )
         };
-        let kept = self.kept(&[]).unwrap_or_default();
-        self.bury(&login.name, since, &kept).await;
+        let lessons = kept.iter().map(lesson).collect();
+        self.bury(lessons, End::Unanswered).await;
     }
 
-    /// Puts the user's name on sessions, whatever the bounds and the store say: they
-    /// may be the user's by now, and nobody else is to have them.
-    async fn bury(&self, user: &UserKey, since: Revision, cookies: &[SetCookie]) {
-        for cookie in cookies {
-            let lesson = self.lesson(user, since, cookie, self.hash(cookie));
-            let learnt = self.learnt(&lesson);
-            let hash = lesson.hash;
+    /// Puts the user's name on sessions that nobody may use, whatever the bounds and
+    /// the store say.
+    async fn bury(&self, lessons: Vec<Lesson<'_>>, why: End) {
+        for lesson in lessons {
+            let mut learnt = self.learnt(&lesson);
+            learnt.ended = Some(why);
+            let (hash, user) = (lesson.hash, learnt.user.clone());
             let live = &self.worker.live;
             let keeping = live.sessions().bury(learnt).await;
-            let user = live.resolve(user.clone());
             live.adopt(&hash, &user);
             live.cut_session(&user, &hash, self.ticket);
             if let Err(error) = keeping {
@@ -253,19 +340,30 @@ impl Scene<'_> {
         &self,
         user: &'a UserKey,
         learnt_at: Revision,
-        cookie: &SetCookie,
+        place: Place,
         hash: SessionHash,
     ) -> Lesson<'a> {
         Lesson {
             user,
             learnt_at,
             hash,
-            place: Place {
-                name: self.tenant.config.sources.session_cookies[cookie.cookie].clone(),
-                path: cookie.path.clone(),
-                domain: cookie.domain.clone(),
-            },
+            place,
             by_login: false,
+        }
+    }
+
+    fn place_of(&self, cookie: usize) -> Place {
+        Place {
+            name: self.tenant.config.sources.session_cookies[cookie].clone(),
+            ..Place::default()
+        }
+    }
+
+    fn place(&self, cookie: &SetCookie) -> Place {
+        Place {
+            path: cookie.path.clone(),
+            domain: cookie.domain.clone(),
+            ..self.place_of(cookie.cookie)
         }
     }
 
@@ -325,9 +423,10 @@ impl Scene<'_> {
         HeaderValue::from_bytes(&line).ok()
     }
 
-    /// Ends the sessions that came by the cookies in question, if there are any. The user wants them
-    /// gone, so a store that fails is no reason to say that they are not.
-    async fn end(&self, is_over: impl Fn(Option<usize>) -> bool) -> bool {
+    /// Ends the sessions that came by the cookies in question, if there are any, and
+    /// returns them. The user wants them gone, so a store that fails is no reason to
+    /// say that they are not.
+    async fn end(&self, is_over: impl Fn(Option<usize>) -> bool) -> Vec<Arc<Session>> {
         let over = self.named.iter().filter_map(|named| match &named.proof {
             Proof::Session {
                 cookie, session, ..
@@ -344,7 +443,7 @@ impl Scene<'_> {
         });
         let over: Vec<Arc<Session>> = over.collect();
         if over.is_empty() {
-            return false;
+            return over;
         }
         let live = &self.worker.live;
         let ending = live.sessions().end(&over, End::LoggedOut).await;
@@ -352,7 +451,7 @@ impl Scene<'_> {
         if let Err(error) = ending {
             tracing::error!(tenant = %self.tenant.id(), %error, "a logout is in force, but would be forgotten at a restart");
         }
-        true
+        over
     }
 
     /// What is open in sessions that have ended goes with them, but for this request.
@@ -378,16 +477,7 @@ impl Scene<'_> {
         let said: Vec<HeaderValue> = answer.get_all(header).iter().cloned().collect();
         answer.remove(header);
         let brought = self.brought()?;
-        for cookie in set {
-            // One that is merely set again began before.
-            let is_new = |(index, value): &(usize, Vec<u8>)| {
-                *index != cookie.cookie || *value != cookie.value
-            };
-            if brought.iter().all(is_new) {
-                let sessions = self.worker.live.sessions();
-                sessions.note_birth(self.hash(cookie), self.begun);
-            }
-        }
+        self.note_births(set, &brought);
         let name = match said.as_slice() {
             [] => return Ok(()),
             [one] => std::str::from_utf8(one.as_bytes()).map_err(|_| UNCLEAR)?,
@@ -397,7 +487,7 @@ impl Scene<'_> {
             return Ok(());
         }
         let user = self.tenant.user_key(name).ok_or(UNCLEAR)?;
-        let resolved = self.worker.live.resolve(user.clone());
+        let resolved = self.worker.live.resolve(user);
         // In this order, as for those whom the request named.
         self.worker.live.enlist(self.ticket, &resolved);
         let standing = self.worker.live.standing(&resolved);
@@ -410,16 +500,21 @@ impl Scene<'_> {
         };
         let mut dead = false;
         let mut hashes = Vec::new();
-        for cookie in set.iter().cloned().chain(self.kept(set)?) {
+        let set_now = set
+            .iter()
+            .map(|cookie| (self.place(cookie), self.hash(cookie)));
+        let is_set = |kept: &&Brought| set.iter().any(|set| set.cookie == kept.cookie);
+        let kept = brought.iter().filter(|kept| !is_set(kept));
+        let kept = kept.map(|kept| (self.place_of(kept.cookie), kept.hash));
+        for (place, hash) in set_now.chain(kept) {
             let sessions = self.worker.live.sessions();
-            let hash = self.hash(&cookie);
-            if sessions.is_owned(&hash, &user) {
+            if sessions.is_owned(&hash, &resolved) {
                 continue;
             }
             hashes.push(hash);
             let learnt_at = sessions.birth(&hash).unwrap_or(unseen);
             dead |= standing.killed_session(learnt_at) && !sessions.is_known(&hash);
-            let lesson = self.lesson(&user, learnt_at, &cookie, hash);
+            let lesson = self.lesson(&resolved, learnt_at, place, hash);
             self.learn(lesson).await?;
         }
         // Judged before by what the request itself carried (a spared API key, say).
@@ -448,47 +543,78 @@ impl Scene<'_> {
         judged
     }
 
+    fn note_births(&self, set: &[SetCookie], brought: &[Brought]) {
+        for hash in set.iter().map(|cookie| self.hash(cookie)) {
+            // One that is merely set again began before.
+            if brought.iter().all(|brought| brought.hash != hash) {
+                let sessions = self.worker.live.sessions();
+                sessions.note_birth(hash, self.begun);
+            }
+        }
+    }
+
     fn hash(&self, cookie: &SetCookie) -> SessionHash {
         let name = &self.tenant.config.sources.session_cookies[cookie.cookie];
         sessions::hash(self.tenant.id(), name, &cookie.value)
     }
 
-    /// The session cookies that the request brought and the app went on with: some
-    /// give an anonymous visitor a session and only write the user into it at login,
-    /// or write another user over the one that was there.
-    fn kept(&self, set: &[SetCookie]) -> Result<Vec<SetCookie>, Refusal> {
-        let brought = self.brought()?.into_iter();
-        // A sealed cookie says by itself whose it is.
+    /// The sessions that the request brought to a login: some apps give an anonymous
+    /// visitor one and only write the user into it, or write another user over the one
+    /// that was there, whether or not they set a cookie again or another one.
+    fn kept(
+        &self,
+        login: &Login<'_>,
+        set: &[SetCookie],
+        withheld: bool,
+    ) -> Result<Vec<Brought>, Refusal> {
         let sources = &self.tenant.config.sources;
-        let kept = brought.filter(|(cookie, _)| {
-            !sources.is_sealed(*cookie) && !set.iter().any(|set| set.cookie == *cookie)
+        let mut kept = self.brought()?;
+        if login.route.session_token.is_some() {
+            // A token may be asked for by somebody else's page: whose the session is
+            // already, it stays.
+            let sessions = self.worker.live.sessions();
+            kept.retain(|brought| !sessions.is_known(&brought.hash));
+        }
+        kept.retain(|brought| {
+            let mut anew = set.iter().filter(|set| set.cookie == brought.cookie);
+            let is_same = |set: &SetCookie| self.hash(set) == brought.hash;
+            match anew.next() {
+                None => true,
+                Some(_) if sources.is_sealed(brought.cookie) => withheld,
+                Some(first) => !brought.guessable || is_same(first) || anew.any(is_same),
+            }
         });
-        Ok(kept
-            .map(|(cookie, value)| SetCookie {
-                cookie,
-                value,
-                path: None,
-                domain: None,
-                expires: false,
-            })
-            .collect())
+        Ok(kept)
     }
 
-    /// The session cookies that the request came with, as the app got them.
-    fn brought(&self) -> Result<Vec<(usize, Vec<u8>)>, Refusal> {
-        let brought = credentials(self.sent, &self.tenant.config.sources)?.into_iter();
-        let brought = brought.filter_map(|credential| match credential {
-            Credential::Session { cookie, value } => Some((cookie, value)),
-            Credential::Token { .. } | Credential::ApiKey { .. } => None,
+    /// The sessions that the request came with, as the app got them.
+    fn brought(&self) -> Result<Vec<Brought>, Refusal> {
+        let sources = &self.tenant.config.sources;
+        let cookies = credentials(self.sent, sources)?.into_iter();
+        let cookies = cookies.filter_map(|credential| match credential {
+            Credential::Session { cookie, value } if !sources.is_sealed(cookie) => {
+                Some(Brought::of(self.tenant, cookie, &value))
+            }
+            Credential::Session { .. } | Credential::Token { .. } | Credential::ApiKey { .. } => {
+                None
+            }
         });
-        Ok(brought.collect())
+        // Dead ones did not reach the app.
+        let dead = |hash: &SessionHash| {
+            let mut judged = self.named.iter().zip(self.judged);
+            judged.any(|(named, judged)| judged.dead && named.session() == Some(*hash))
+        };
+        let elsewhere = self.elsewhere.iter().filter(|brought| !dead(&brought.hash));
+        let elsewhere = elsewhere.copied();
+        Ok(cookies.chain(elsewhere).collect())
     }
 
     fn learnt(&self, lesson: &Lesson<'_>) -> Learnt {
         let now = (self.worker.clock)();
         Learnt {
             hash: lesson.hash,
-            user: lesson.user.clone(),
+            // Whom the name means now: it may be given to another user later on.
+            user: self.worker.live.resolve(lesson.user.clone()),
             learnt_at: lesson.learnt_at,
             first_seen: now,
             last_seen: now,
@@ -501,18 +627,23 @@ impl Scene<'_> {
 
     async fn learn(&self, lesson: Lesson<'_>) -> Result<(), Refusal> {
         let live = &self.worker.live;
-        let (hash, user) = (lesson.hash, lesson.user.clone());
+        let (hash, learnt_at) = (lesson.hash, lesson.learnt_at);
         let learnt = self.learnt(&lesson);
-        let dead_before = live
-            .standing(&live.resolve(lesson.user.clone()))
-            .sessions_revoked_at;
+        let user = learnt.user.clone();
+        let dead_before = live.standing(&user).sessions_revoked_at;
         let learning = live.sessions().learn(learnt, lesson.by_login, dead_before);
         let displaced = learning.await.map_err(|error| {
             tracing::error!(tenant = %self.tenant.id(), %error, "a login could not be learnt and is refused");
             Refusal::CannotKnow("the session could not be stored")
         })?;
         self.cut(&displaced);
-        live.adopt(&hash, &live.resolve(user));
+        live.adopt(&hash, &user);
+        // What was opened before is on the table only now: a cut may have passed it by.
+        let standing = live.standing(&user);
+        let is_out = standing.judge((self.worker.clock)()) != Verdict::Active;
+        if is_out || standing.killed_session(learnt_at) {
+            live.cut_session(&user, &hash, self.ticket);
+        }
         Ok(())
     }
 }

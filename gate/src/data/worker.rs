@@ -11,7 +11,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::LocalSet;
 
 use super::connection::Slot;
-use super::{Worker, connection, upstream, wall_clock};
+use super::{Worker, connection, leaving, upstream, wall_clock};
 use crate::config::Deadlines;
 use crate::live::Reader;
 use crate::policy::PolicyHost;
@@ -74,6 +74,7 @@ async fn run(
         policies: parts.policies,
         deadlines: parts.deadlines,
         pool: RefCell::new(upstream::Pool::default()),
+        left: leaving::Left::default(),
         clock: wall_clock,
     });
     while let Some(Arrival {

@@ -43,6 +43,8 @@ pub enum End {
     Displaced,
     /// Nobody used it for longer than its tenant says.
     Expired,
+    /// It came with a login that the app did not answer: it may be anybody's.
+    Unanswered,
 }
 
 impl End {
@@ -52,6 +54,7 @@ impl End {
             Self::Revoked => "revoked",
             Self::Displaced => "displaced",
             Self::Expired => "expired",
+            Self::Unanswered => "unanswered",
         }
     }
 
@@ -61,6 +64,7 @@ impl End {
             Self::Revoked,
             Self::Displaced,
             Self::Expired,
+            Self::Unanswered,
         ];
         all.into_iter().find(|end| end.as_str() == text)
     }
@@ -71,6 +75,7 @@ impl End {
             Self::Revoked => 2,
             Self::Displaced => 3,
             Self::Expired => 4,
+            Self::Unanswered => 5,
         }
     }
 
@@ -80,6 +85,7 @@ impl End {
             2 => Some(Self::Revoked),
             3 => Some(Self::Displaced),
             4 => Some(Self::Expired),
+            5 => Some(Self::Unanswered),
             _ => None,
         }
     }
@@ -328,6 +334,29 @@ impl Sessions {
         }
         self.by_user.replace(before.as_ref(), &session);
         session
+    }
+
+    /// Gives the sessions that were learnt under `name` to `user`, before the name
+    /// comes to mean somebody else. Those that have ended are refused either way.
+    pub fn rename(&self, name: &UserKey, user: &UserKey) {
+        for session in self.by_user.of(name) {
+            if self.is_owned(&session.hash, user) {
+                self.forget(&session);
+                continue;
+            }
+            self.insert(Learnt {
+                hash: session.hash,
+                user: user.clone(),
+                learnt_at: session.learnt_at,
+                first_seen: session.first_seen,
+                last_seen: session.last_seen(),
+                place: (*session.place).clone(),
+                address: session.address,
+                agent: session.agent.as_deref().map(str::to_owned),
+                ended: session.ended(),
+            });
+            self.forget(&session);
+        }
     }
 
     /// Ends sessions for good; durable when this returns.

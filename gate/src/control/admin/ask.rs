@@ -1,6 +1,7 @@
 //! One call from its head to its answer: who asks, whether they may, what they
 //! say, and what came of it.
 
+use std::marker::PhantomData;
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 
@@ -17,6 +18,7 @@ use serde::Serialize;
 
 use super::access::{Call, permits};
 use super::credential::{self, QueryToken};
+use super::offer::Offer;
 use super::problem::Problem;
 use super::query::Query;
 use super::retry::Answers;
@@ -76,25 +78,26 @@ struct Retry {
     request: Vec<u8>,
 }
 
-/// An answer of success.
-#[derive(Clone, Debug)]
-pub(super) struct Answer {
-    pub(super) status: StatusCode,
-    pub(super) json: Bytes,
-    pub(super) etag: Option<Revision>,
+/// An answer of success, whose body is a `T`: the API's description says so.
+pub(super) struct Answer<T> {
+    status: StatusCode,
+    json: Bytes,
+    etag: Option<Revision>,
+    body: PhantomData<fn() -> T>,
 }
 
-impl Answer {
-    pub(super) fn ok(body: &impl Serialize) -> Result<Self, Problem> {
+impl<T: Serialize> Answer<T> {
+    pub(super) fn ok(body: &T) -> Result<Self, Problem> {
         Self::new(StatusCode::OK, body)
     }
 
-    pub(super) fn new(status: StatusCode, body: &impl Serialize) -> Result<Self, Problem> {
+    pub(super) fn new(status: StatusCode, body: &T) -> Result<Self, Problem> {
         let json = serde_json::to_vec(body).map_err(|_| internal())?;
         Ok(Self {
             status,
             json: json.into(),
             etag: None,
+            body: PhantomData,
         })
     }
 
@@ -103,9 +106,32 @@ impl Answer {
         self.etag = Some(revision);
         self
     }
+
+    pub(super) fn written(self) -> Written {
+        Written {
+            status: self.status,
+            json: self.json,
+            etag: self.etag,
+        }
+    }
 }
 
-impl IntoResponse for Answer {
+/// An [`Answer`] as it is sent and remembered.
+#[derive(Clone, Debug)]
+pub(super) struct Written {
+    status: StatusCode,
+    json: Bytes,
+    etag: Option<Revision>,
+}
+
+impl Written {
+    /// What keeping it costs, about.
+    pub(super) fn bytes(&self) -> usize {
+        self.json.len()
+    }
+}
+
+impl IntoResponse for Written {
     fn into_response(self) -> Response {
         let mut response = (self.status, self.json).into_response();
         let json = HeaderValue::from_static("application/json");
@@ -145,15 +171,15 @@ impl Ask {
 pub(super) async fn answer<F, Fut>(
     State(api): State<Arc<Api>>,
     request: Request,
-    call: Call,
+    offer: Arc<Offer>,
     handler: F,
 ) -> Response
 where
     F: Fn(Ask) -> Fut + Send + Sync + 'static,
-    Fut: Future<Output = Result<Answer, Problem>> + Send + 'static,
+    Fut: Future<Output = Result<Written, Problem>> + Send + 'static,
 {
-    let method = request.method().clone();
-    let work = admit_and_do(api, request, call, handler);
+    let (method, call) = (request.method().clone(), offer.call());
+    let work = admit_and_do(api, request, &offer, handler);
     let outcome = tokio::time::timeout(limits::ADMIN_REQUEST_WAIT, work).await;
     let outcome = outcome.unwrap_or_else(|_| {
         let what = "the call was not done in time, and may yet be";
@@ -179,19 +205,21 @@ where
 async fn admit_and_do<F, Fut>(
     api: Arc<Api>,
     request: Request,
-    call: Call,
+    offer: &Offer,
     handler: F,
 ) -> Result<Response, Problem>
 where
     F: Fn(Ask) -> Fut + Send + Sync + 'static,
-    Fut: Future<Output = Result<Answer, Problem>> + Send + 'static,
+    Fut: Future<Output = Result<Written, Problem>> + Send + 'static,
 {
+    let call = offer.call();
     let (mut parts, stream) = request.into_parts();
     let mut query = Query::parse(parts.uri.query())?;
     let query_token = query_token(&api, call, parts.uri.path());
     let secret = credential::take(&parts.headers, &mut query, query_token)?;
     let caller = authenticate(&api, &parts, &secret)?;
     demand(&caller, call)?;
+    query.refuse_unknown(&offer.parameter_names())?;
     let (id, session) = path_names(&mut parts).await?;
     // Nothing that reads has a use for a body.
     let body = match parts.method {

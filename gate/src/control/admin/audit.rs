@@ -2,17 +2,38 @@
 
 use portcullis_core::ids::{Revision, UserId};
 use portcullis_core::time::Timestamp;
-use serde_json::json;
+use schemars::JsonSchema;
+use serde::Serialize;
 
 use super::ask::{Answer, Ask};
+use super::parameter::{LIMIT, Parameter, Shape, TENANT};
 use super::problem::Problem;
-use super::times;
 use super::view::EntryView;
+use super::{body, times};
 use crate::control::store::AuditQuery;
 
-const PARAMETERS: [&str; 8] = [
-    "tenant", "user", "actor", "action", "since", "until", "limit", "cursor",
+pub(super) const PARAMETERS: &[Parameter] = &[
+    TENANT,
+    Parameter::new("user", Shape::Name, "The user's id or alias"),
+    Parameter::new("actor", Shape::Text, "Who acted"),
+    Parameter::new("action", Shape::OneOf(&ACTIONS), "What was done"),
+    Parameter::new("since", Shape::Time, "At or after"),
+    Parameter::new("until", Shape::Time, "Before"),
+    LIMIT,
+    Parameter::new(
+        "cursor",
+        Shape::Pattern("^[0-9]{1,18}$"),
+        "`next_cursor` of the page before, as it is",
+    ),
 ];
+
+#[derive(Debug, Serialize, JsonSchema)]
+pub(super) struct EntryList {
+    /// The newest first.
+    entries: Vec<EntryView>,
+    /// `null`: there are no more.
+    next_cursor: Option<String>,
+}
 
 /// As [`portcullis_core::ledger::Event::action`] names them.
 const ACTIONS: [&str; 13] = [
@@ -31,8 +52,7 @@ const ACTIONS: [&str; 13] = [
     "refused",
 ];
 
-pub(super) async fn list(ask: Ask) -> Result<Answer, Problem> {
-    ask.query.refuse_unknown(&PARAMETERS)?;
+pub(super) async fn list(ask: Ask) -> Result<Answer<EntryList>, Problem> {
     // Whoever acts on all tenants may read of all at once, and of what concerns
     // none (tokens for all tenants). A user is one tenant's.
     let user = match ask.query.find("user") {
@@ -51,7 +71,7 @@ pub(super) async fn list(ask: Ask) -> Result<Answer, Problem> {
     let query = AuditQuery {
         tenant: scope.map(|scope| scope.tenant),
         user: user.and_then(|key| UserId::parse(key.user()).ok()),
-        actor: ask.query.find("actor").map(str::to_owned),
+        actor: body::text("actor", ask.query.find("actor").map(str::to_owned))?,
         action,
         since: time("since")?,
         until: time("until")?,
@@ -60,9 +80,12 @@ pub(super) async fn list(ask: Ask) -> Result<Answer, Problem> {
         limit: ask.query.limit()?,
     };
     let page = ask.api.read(move |store| store.audit(&query)).await?;
-    let next = page.next.map(|seq| seq.to_string());
-    let entries: Vec<EntryView> = page.entries.into_iter().map(EntryView::of).collect();
-    Answer::ok(&json!({ "entries": entries, "next_cursor": next }))
+    let next_cursor = page.next.map(|seq| seq.to_string());
+    let entries = page.entries.into_iter().map(EntryView::of).collect();
+    Answer::ok(&EntryList {
+        entries,
+        next_cursor,
+    })
 }
 
 fn check_action(text: &str) -> Result<String, Problem> {

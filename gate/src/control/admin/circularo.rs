@@ -3,12 +3,13 @@
 use portcullis_core::ids::UserId;
 use portcullis_core::names::NameRule;
 use portcullis_core::user::{Profile, Source};
+use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer};
 
 use super::access::Call;
 use super::ask::{Answer, Ask};
-use super::body;
 use super::problem::Problem;
+use super::schema::{EmailText, LocaleText, NameText, PhoneText};
 use super::view::Outcome;
 use crate::control::command::{Caller, CommandError, Done, Note, Restore, Suspend, Terms};
 
@@ -17,38 +18,50 @@ const LOCALE_BYTES_MAX: usize = 35;
 /// Absent: leave it. `null`: clear it.
 type Change = Option<Option<String>>;
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-struct Fields {
+#[schemars(rename = "UserFields", extend("minProperties" = 1))]
+pub(super) struct Fields {
+    /// Circularo's: `suspended` places the hold `admin`, `active` lifts every hold.
+    #[serde(default, deserialize_with = "said")]
+    #[schemars(with = "NewStatus")]
     status: Option<NewStatus>,
     #[serde(default, deserialize_with = "given")]
+    #[schemars(with = "Option<EmailText>")]
     email: Change,
     #[serde(default, deserialize_with = "given")]
+    #[schemars(with = "Option<PhoneText>")]
     phone: Change,
     #[serde(default, deserialize_with = "given")]
+    #[schemars(with = "Option<NameText>")]
     username: Change,
     #[serde(default, deserialize_with = "given")]
+    #[schemars(with = "Option<NameText>")]
     employee_id: Change,
     #[serde(default, deserialize_with = "given")]
+    #[schemars(with = "Option<LocaleText>")]
     locale: Change,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 enum NewStatus {
     Suspended,
     Active,
 }
 
+/// `null` is no status.
+fn said<'de, D: Deserializer<'de>>(reader: D) -> Result<Option<NewStatus>, D::Error> {
+    NewStatus::deserialize(reader).map(Some)
+}
+
 fn given<'de, D: Deserializer<'de>>(reader: D) -> Result<Change, D::Error> {
     Option::<String>::deserialize(reader).map(Some)
 }
 
-pub(super) async fn put(ask: Ask) -> Result<Answer, Problem> {
-    ask.query.refuse_unknown(&["tenant"])?;
+pub(super) async fn put(ask: Ask, fields: Fields) -> Result<Answer<Outcome>, Problem> {
     let scope = ask.scope()?;
     let key = ask.resolve(&scope, "id", &ask.id)?;
-    let fields: Fields = body::parse(&ask.body)?;
     let status = fields.status;
     let edit = Edit::of(fields, scope.names)?;
     if edit.is_some() {

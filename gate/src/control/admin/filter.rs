@@ -9,6 +9,9 @@ use crate::control::store::UserFilter;
 
 const FIELDS: &str = "status, suspension_status, suspension_reason";
 
+/// One condition, or one of each kind: what can be said by a pattern.
+pub(super) const PATTERN: &str = "^(status==\"(active|suspended|deleted)\"( and suspension_status==\"(permanent|temporary)\")?( and suspension_reason==\"[a-z][A-Za-z0-9]{0,63}\")?|suspension_status==\"(permanent|temporary)\"( and suspension_reason==\"[a-z][A-Za-z0-9]{0,63}\")?|suspension_reason==\"[a-z][A-Za-z0-9]{0,63}\")$";
+
 /// Reads a filter; what is wrong with it is told with the place, counted in
 /// characters from 1.
 pub(super) fn parse(text: &str) -> Result<UserFilter, Problem> {

@@ -3,6 +3,7 @@
 use axum::http::{HeaderName, HeaderValue, Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use portcullis_core::plan::PlanError;
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::control::command::CommandError;
@@ -24,8 +25,9 @@ pub(super) struct Problem {
 }
 
 /// As it is sent. `code`, `field` and `mend` are the extension members.
-#[derive(Serialize)]
-struct Body<'a> {
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "Problem")]
+pub(super) struct Body<'a> {
     r#type: &'static str,
     title: &'a str,
     status: u16,

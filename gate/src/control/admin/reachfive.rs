@@ -4,28 +4,33 @@
 use portcullis_core::ids::UserKey;
 use portcullis_core::time::Timestamp;
 use portcullis_core::user::{Source, Status, User};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use serde_json::json;
 
 use super::ask::{Answer, Ask};
 use super::problem::Problem;
+use super::schema::ReasonKeyText;
 use super::{body, suspension, times, users};
 use crate::control::command::{Caller, Done, Note, Restore, Suspend};
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-struct SuspendFields {
+#[schemars(rename = "ReachFiveSuspendFields")]
+pub(super) struct SuspendFields {
+    /// False unless said otherwise.
     allow_password_reset: Option<bool>,
+    #[schemars(with = "Option<ReasonKeyText>")]
     suspension_reason: Option<String>,
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-struct NoFields {}
+pub(super) struct NoFields {}
 
 /// ReachFive leaves out what is not set.
-#[derive(Debug, Serialize)]
-struct Profile {
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "ReachFiveProfile")]
+pub(super) struct Profile {
     id: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     email: Option<String>,
@@ -48,11 +53,20 @@ struct Profile {
     updated_at: Option<String>,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "ReachFiveSuspensionInformation")]
 struct SuspensionInformation {
     status: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
     reason: Option<String>,
+}
+
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "ReachFiveProfileList")]
+pub(super) struct ProfileList {
+    items: Vec<Profile>,
+    /// `null`: there are no more.
+    next_cursor: Option<String>,
 }
 
 impl Profile {
@@ -80,10 +94,8 @@ impl Profile {
     }
 }
 
-pub(super) async fn suspend(ask: Ask) -> Result<Answer, Problem> {
-    ask.query.refuse_unknown(&["tenant"])?;
+pub(super) async fn suspend(ask: Ask, fields: SuspendFields) -> Result<Answer<Profile>, Problem> {
     let key = ask.user_key()?;
-    let fields: SuspendFields = body::parse(&ask.body)?;
     let reason = fields
         .suspension_reason
         .map(|key| body::reason_key("suspension_reason", &key));
@@ -100,10 +112,8 @@ pub(super) async fn suspend(ask: Ask) -> Result<Answer, Problem> {
     profile(&ask, &done)
 }
 
-pub(super) async fn unsuspend(ask: Ask) -> Result<Answer, Problem> {
-    ask.query.refuse_unknown(&["tenant"])?;
+pub(super) async fn unsuspend(ask: Ask, NoFields {}: NoFields) -> Result<Answer<Profile>, Problem> {
     let key = ask.user_key()?;
-    let NoFields {} = body::parse(&ask.body)?;
     let wanted = Restore {
         hold: None,
         whole: true,
@@ -117,22 +127,21 @@ pub(super) async fn unsuspend(ask: Ask) -> Result<Answer, Problem> {
     profile(&ask, &done)
 }
 
-pub(super) async fn show(ask: Ask) -> Result<Answer, Problem> {
-    ask.query.refuse_unknown(&["tenant"])?;
+pub(super) async fn show(ask: Ask) -> Result<Answer<Profile>, Problem> {
     let (key, user) = ask.user().await?;
     let profile = Profile::of(&key, &user, ask.api.state.commander.now());
     Ok(Answer::ok(&profile)?.at(user.revision))
 }
 
-pub(super) async fn list(ask: Ask) -> Result<Answer, Problem> {
-    let (page, next) = users::find(&ask).await?;
+pub(super) async fn list(ask: Ask) -> Result<Answer<ProfileList>, Problem> {
+    let (page, next_cursor) = users::find(&ask).await?;
     let now = ask.api.state.commander.now();
-    let items: Vec<Profile> = page
+    let items = page
         .users
         .iter()
         .map(|(key, user)| Profile::of(key, user, now))
         .collect();
-    Answer::ok(&json!({ "items": items, "next_cursor": next }))
+    Answer::ok(&ProfileList { items, next_cursor })
 }
 
 fn caller(ask: &Ask) -> Caller {
@@ -142,7 +151,7 @@ fn caller(ask: &Ask) -> Caller {
     }
 }
 
-fn profile(ask: &Ask, done: &Done) -> Result<Answer, Problem> {
+fn profile(ask: &Ask, done: &Done) -> Result<Answer<Profile>, Problem> {
     let now = ask.api.state.commander.now();
     let profile = Profile::of(&done.key, &done.user, now);
     Ok(Answer::ok(&profile)?.at(done.user.revision))

@@ -10,7 +10,7 @@ use axum::response::{IntoResponse, Response};
 use portcullis_core::limits;
 use portcullis_core::time::Timestamp;
 
-use super::ask::Answer;
+use super::ask::Written;
 use super::problem::Problem;
 use crate::control::ledger::{AppendError, IdempotencyKey};
 
@@ -28,7 +28,7 @@ struct Kept {
 struct Place {
     request: [u8; 32],
     /// `None`: the call is still being done.
-    answer: Option<Answer>,
+    answer: Option<Written>,
 }
 
 impl Answers {
@@ -40,7 +40,7 @@ impl Answers {
         work: impl FnOnce() -> Fut,
     ) -> Result<Response, Problem>
     where
-        Fut: Future<Output = Result<Answer, Problem>>,
+        Fut: Future<Output = Result<Written, Problem>>,
     {
         if let Some(answer) = self.claim(&key, now)? {
             let mut response = answer.into_response();
@@ -59,7 +59,7 @@ impl Answers {
     }
 
     /// The answer that was given before, or the claim to give the first one.
-    fn claim(&self, key: &IdempotencyKey, now: Timestamp) -> Result<Option<Answer>, Problem> {
+    fn claim(&self, key: &IdempotencyKey, now: Timestamp) -> Result<Option<Written>, Problem> {
         let mut kept = self.lock();
         kept.forget(now);
         match kept.by_key.get(key.as_str()) {
@@ -107,7 +107,7 @@ impl Kept {
             };
             let place = self.by_key.remove(&key);
             let answer = place.and_then(|place| place.answer);
-            self.bytes -= answer.map_or(0, |answer| answer.json.len());
+            self.bytes -= answer.map_or(0, |answer| answer.bytes());
         }
     }
 }
@@ -116,7 +116,7 @@ impl Kept {
 struct Claim<'a> {
     answers: &'a Answers,
     key: &'a str,
-    answer: Option<(Timestamp, Answer)>,
+    answer: Option<(Timestamp, Written)>,
 }
 
 impl Drop for Claim<'_> {
@@ -126,7 +126,7 @@ impl Drop for Claim<'_> {
             kept.by_key.remove(self.key);
             return;
         };
-        let bytes = answer.json.len();
+        let bytes = answer.bytes();
         if let Some(place) = kept.by_key.get_mut(self.key) {
             place.answer = Some(answer);
             kept.bytes += bytes;

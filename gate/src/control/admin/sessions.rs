@@ -5,16 +5,17 @@ use std::sync::Arc;
 use portcullis_core::ids::{TenantId, UserId, UserKey};
 use portcullis_core::standing::Standing;
 use portcullis_core::user::User;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use serde_json::json;
 
 use super::ask::{Answer, Ask};
 use super::problem::Problem;
+use super::schema::Words;
 use super::view::Outcome;
-use super::{body, suspension, times};
+use super::{suspension, times};
 use crate::live::sessions::Session;
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 struct SessionView {
     /// The beginning of the cookie's hash: enough to tell two apart, too little
     /// to be of use to anyone.
@@ -31,17 +32,27 @@ struct SessionView {
     alive: bool,
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Serialize, JsonSchema)]
+pub(super) struct SessionList {
+    /// The last used first.
+    sessions: Vec<SessionView>,
+    /// How many there are, those behind the limit included.
+    total: usize,
+}
+
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-struct RevokeFields {
+pub(super) struct RevokeFields {
+    #[schemars(with = "Option<Words>")]
     approver: Option<String>,
+    #[schemars(with = "Option<Words>")]
     ticket: Option<String>,
+    #[schemars(with = "Option<Words>")]
     comment: Option<String>,
     dry_run: Option<bool>,
 }
 
-pub(super) async fn list(ask: Ask) -> Result<Answer, Problem> {
-    ask.query.refuse_unknown(&["tenant", "limit"])?;
+pub(super) async fn list(ask: Ask) -> Result<Answer<SessionList>, Problem> {
     let limit = ask.query.limit()?;
     let key = ask.user_key()?;
     let user = ask.api.state.commander.read(&key).await?;
@@ -61,14 +72,12 @@ pub(super) async fn list(ask: Ask) -> Result<Answer, Problem> {
         login: session.user.user().to_owned(),
         alive: session.ended().is_none() && !standing.killed_session(session.learnt_at),
     };
-    let sessions: Vec<SessionView> = found.iter().map(view).collect();
-    Answer::ok(&json!({ "sessions": sessions, "total": total }))
+    let sessions = found.iter().map(view).collect();
+    Answer::ok(&SessionList { sessions, total })
 }
 
-pub(super) async fn revoke(ask: Ask) -> Result<Answer, Problem> {
-    ask.query.refuse_unknown(&["tenant"])?;
+pub(super) async fn revoke(ask: Ask, fields: RevokeFields) -> Result<Answer<Outcome>, Problem> {
     let key = ask.user_key()?;
-    let fields: RevokeFields = body::parse(&ask.body)?;
     let note = suspension::note(fields.approver, fields.ticket, fields.comment)?;
     let terms = ask.terms("revoke-sessions", fields.dry_run.unwrap_or(false))?;
     let commander = &ask.api.state.commander;
@@ -78,10 +87,8 @@ pub(super) async fn revoke(ask: Ask) -> Result<Answer, Problem> {
     Ok(Answer::ok(&Outcome::of(&ask.api.state, &done))?.at(done.user.revision))
 }
 
-pub(super) async fn revoke_one(ask: Ask) -> Result<Answer, Problem> {
-    ask.query.refuse_unknown(&["tenant"])?;
+pub(super) async fn revoke_one(ask: Ask, fields: RevokeFields) -> Result<Answer<Outcome>, Problem> {
     let key = ask.user_key()?;
-    let fields: RevokeFields = body::parse(&ask.body)?;
     let note = suspension::note(fields.approver, fields.ticket, fields.comment)?;
     let terms = ask.terms("revoke-session", fields.dry_run.unwrap_or(false))?;
     let commander = &ask.api.state.commander;

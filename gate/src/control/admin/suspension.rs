@@ -4,51 +4,80 @@ use portcullis_core::ids::{HoldName, ReasonKey, Revision};
 use portcullis_core::ledger::Event;
 use portcullis_core::time::Timestamp;
 use portcullis_core::user::{Access, Kind};
+use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::ask::{Answer, Ask};
 use super::problem::Problem;
+use super::schema::{AccessWord, False, HoldNameText, KindWord, Moment, ReasonKeyText, Words};
 use super::view::{KeptHold, Outcome};
 use super::{body, times};
 use crate::control::command::{Done, Note, Restore, Suspend};
 use crate::control::ledger::Ledger;
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-struct SuspendFields {
+pub(super) struct SuspendFields {
+    /// A camelCase key, which the policy has words for; any other text is for administrators.
+    #[schemars(with = "Option<Words>")]
     reason: Option<String>,
+    /// A key, and nothing else.
+    #[schemars(with = "Option<ReasonKeyText>")]
     suspension_reason: Option<String>,
+    /// `permanent` unless said otherwise.
+    #[schemars(with = "Option<KindWord>")]
     kind: Option<Kind>,
+    /// The same in other words: true is `temporary`.
     allow_password_reset: Option<bool>,
+    /// What the user may still do; `none` unless said otherwise.
+    #[schemars(with = "Option<AccessWord>")]
     access: Option<Access>,
+    /// True unless said otherwise, or unless the user keeps read-only access.
     revoke_sessions: Option<bool>,
+    /// True unless said otherwise, or unless the user keeps read-only access.
     disable_api_keys: Option<bool>,
+    #[schemars(with = "Option<Moment>")]
     starts_at: Option<String>,
+    #[schemars(with = "Option<Moment>")]
     ends_at: Option<String>,
+    /// The name of the hold; `admin` unless said otherwise.
+    #[schemars(with = "Option<HoldNameText>")]
     hold: Option<String>,
+    #[schemars(with = "Option<Words>")]
     approver: Option<String>,
+    #[schemars(with = "Option<Words>")]
     ticket: Option<String>,
+    #[schemars(with = "Option<Words>")]
     comment: Option<String>,
+    /// Only false is taken yet.
+    #[schemars(with = "Option<False>")]
     notify: Option<bool>,
+    /// Tells what would happen, and does nothing.
     dry_run: Option<bool>,
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-struct RestoreFields {
+pub(super) struct RestoreFields {
+    /// The hold to lift; all that the caller may lift, unless it is named.
+    #[schemars(with = "Option<HoldNameText>")]
     hold: Option<String>,
+    #[schemars(with = "Option<Words>")]
     reason: Option<String>,
+    #[schemars(with = "Option<Words>")]
     approver: Option<String>,
+    #[schemars(with = "Option<Words>")]
     ticket: Option<String>,
+    #[schemars(with = "Option<Words>")]
     comment: Option<String>,
+    /// True unless said otherwise.
     restore_api_keys: Option<bool>,
+    /// Tells what would happen, and does nothing.
     dry_run: Option<bool>,
 }
 
-pub(super) async fn suspend(ask: Ask) -> Result<Answer, Problem> {
-    ask.query.refuse_unknown(&["tenant"])?;
+pub(super) async fn suspend(ask: Ask, fields: SuspendFields) -> Result<Answer<Outcome>, Problem> {
     let key = ask.user_key()?;
-    let fields: SuspendFields = body::parse(&ask.body)?;
     if fields.notify == Some(true) {
         return Err(Problem::field("notify", "notifications are not built yet")
             .mend("leave it out, or say false"));
@@ -83,10 +112,8 @@ pub(super) async fn suspend(ask: Ask) -> Result<Answer, Problem> {
     Ok(Answer::ok(&Outcome::of(&ask.api.state, &done))?.at(done.user.revision))
 }
 
-pub(super) async fn restore(ask: Ask) -> Result<Answer, Problem> {
-    ask.query.refuse_unknown(&["tenant"])?;
+pub(super) async fn restore(ask: Ask, fields: RestoreFields) -> Result<Answer<Outcome>, Problem> {
     let key = ask.user_key()?;
-    let fields: RestoreFields = body::parse(&ask.body)?;
     let wanted = Restore {
         hold: body::hold_name(fields.hold.as_deref())?,
         whole: false,

@@ -52,7 +52,14 @@ fn parse_rfc3339(text: &str) -> Option<Timestamp> {
         }
     };
     let local = local.replacen(['t', ' '], "T", 1);
-    let local = humantime::parse_rfc3339(&format!("{local}Z")).ok()?;
+    // Whatever is older than our counting lies before everything.
+    let (year, rest) = local.split_at_checked(4)?;
+    let ancient = year.parse::<u16>().ok()? < 1970;
+    let year = if ancient { "1972" } else { year };
+    let local = humantime::parse_rfc3339(&format!("{year}{rest}Z")).ok()?;
+    if ancient {
+        return Some(Timestamp(0));
+    }
     let local_ms = i128::try_from(since_epoch(local)?.as_millis()).ok()?;
     let ms = u64::try_from(local_ms - i128::from(offset_minutes) * 60_000).ok()?;
     (ms <= LAST_MS).then_some(Timestamp(ms))
@@ -100,11 +107,16 @@ mod tests {
             "2030-01-02",
             "2030-01-02T03:04:05",
             "2030-13-02T03:04:05Z",
-            "1960-01-01T00:00:00Z",
+            "1960-13-01T00:00:00Z",
             "é",
         ] {
             assert!(time("since", bad).is_err(), "{bad}");
         }
+    }
+
+    #[test]
+    fn what_is_older_than_all_entries_is_before_them() {
+        assert_eq!(time("since", "1696-03-26T23:32:38Z").unwrap(), Timestamp(0));
     }
 
     #[test]

@@ -11,79 +11,120 @@ use portcullis_core::ids::{TenantId, UserKey};
 use portcullis_core::ledger::Role;
 use portcullis_core::limits;
 use portcullis_core::time::Timestamp;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::ask::{Answer, Ask};
+use super::parameter::{CURSOR, LIMIT, Parameter, Shape, TENANT};
 use super::problem::Problem;
+use super::schema::{GraceText, Moment, NameText, RoleWord, TenantText, Time, Words};
 use super::scope::Scope;
 use super::{body, times};
 use crate::control::store::TokenRow;
 use crate::control::tokens::{NewToken, RotateAsk, TokenAsk};
 
-#[derive(Debug, Deserialize)]
+pub(super) const PARAMETERS: &[Parameter] = &[
+    TENANT,
+    Parameter::new("user", Shape::Name, "Those of one user, by id or alias"),
+    Parameter::new("role", Shape::OneOf(&ROLES), "Those of one role"),
+    Parameter::new(
+        "in_force",
+        Shape::OneOf(&["true", "false"]),
+        "Those that work, or those that do not",
+    ),
+    LIMIT,
+    CURSOR,
+];
+
+const ROLES: [&str; 4] = [
+    Role::GlobalAdmin.as_str(),
+    Role::TenantAdmin.as_str(),
+    Role::Support.as_str(),
+    Role::Auditor.as_str(),
+];
+
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-struct CreateFields {
+pub(super) struct CreateFields {
+    #[schemars(with = "RoleWord")]
     role: Role,
+    #[schemars(with = "Option<TenantText>")]
     tenant: Option<String>,
     /// Whose it is: out when the user is.
+    #[schemars(with = "Option<NameText>")]
     user: Option<String>,
     /// That user's tenant, where the token is for all tenants.
+    #[schemars(with = "Option<TenantText>")]
     user_tenant: Option<String>,
     /// A duration from now, or a time.
+    #[schemars(with = "Option<Moment>")]
     expires: Option<String>,
+    /// What the audit shows as the actor.
+    #[schemars(with = "Option<Words>")]
     name: Option<String>,
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-struct RotateFields {
+pub(super) struct RotateFields {
     /// As before, where it is left out.
+    #[schemars(with = "Option<Moment>")]
     expires: Option<String>,
-    /// How long the old secret works as well.
+    /// How long the old secret works as well; not at all, where it is left out.
+    #[schemars(with = "Option<GraceText>")]
     grace: Option<String>,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 struct TokenView {
     id: String,
+    #[schemars(with = "RoleWord")]
     role: &'static str,
     tenant: Option<String>,
     user: Option<String>,
     user_tenant: Option<String>,
     name: String,
+    #[schemars(with = "Time")]
     created_at: String,
+    #[schemars(with = "Option<Time>")]
     expires_at: Option<String>,
+    #[schemars(with = "Option<Time>")]
     revoked_at: Option<String>,
+    #[schemars(with = "Option<Time>")]
     last_used_at: Option<String>,
     in_force: bool,
 }
 
-#[derive(Debug, Serialize)]
-struct Page {
+#[derive(Debug, Serialize, JsonSchema)]
+pub(super) struct TokenList {
     tokens: Vec<TokenView>,
     next_cursor: Option<String>,
 }
 
 /// A token's secret, this once.
-#[derive(Debug, Serialize)]
-struct SecretView {
+#[derive(Debug, Serialize, JsonSchema)]
+pub(super) struct SecretView {
     id: String,
     token: String,
+    #[schemars(with = "RoleWord")]
     role: &'static str,
     tenant: Option<String>,
     user: Option<String>,
     user_tenant: Option<String>,
     name: String,
+    #[schemars(with = "Option<Time>")]
     expires_at: Option<String>,
     /// Of a rotation with a grace.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<Time>")]
     old_works_until: Option<String>,
 }
 
-#[derive(Debug, Serialize)]
-struct Revoked {
+#[derive(Debug, Serialize, JsonSchema)]
+pub(super) struct RevokedToken {
     id: String,
     revoked: bool,
+    /// False: it was revoked before.
     changed: bool,
 }
 
@@ -110,10 +151,14 @@ fn names(user: Option<&UserKey>) -> (Option<String>, Option<String>) {
     (name, user.map(|user| user.tenant().to_owned()))
 }
 
-pub(super) async fn create(ask: Ask) -> Result<Answer, Problem> {
-    ask.query.refuse_unknown(&["tenant"])?;
-    let fields: CreateFields = body::parse(&ask.body)?;
-    let scope = tenant(&ask, "tenant", fields.tenant)?;
+pub(super) async fn create(ask: Ask, fields: CreateFields) -> Result<Answer<SecretView>, Problem> {
+    let scope = match (fields.tenant, fields.role) {
+        // As for any other call: the only tenant need not be named.
+        (None, Role::TenantAdmin | Role::Support) => Some(ask.scope()?),
+        (named, Role::GlobalAdmin | Role::Auditor | Role::TenantAdmin | Role::Support) => {
+            tenant(&ask, "tenant", named)?
+        }
+    };
     if ask.caller.tenant.is_some() && fields.role == Role::GlobalAdmin {
         let what = "a token of one tenant makes no token for all of them";
         return Err(
@@ -188,9 +233,7 @@ fn user(
     ask.resolve(scope, "user", &named).map(Some)
 }
 
-pub(super) async fn list(ask: Ask) -> Result<Answer, Problem> {
-    let known = ["tenant", "user", "role", "in_force", "limit", "cursor"];
-    ask.query.refuse_unknown(&known)?;
+pub(super) async fn list(ask: Ask) -> Result<Answer<TokenList>, Problem> {
     let (limit, wanted) = (ask.query.limit()?, Wanted::of(&ask)?);
     let (tokens, now) = (&ask.api.state.tokens, ask.api.state.commander.now());
     let mut rows = tokens.list();
@@ -227,7 +270,7 @@ pub(super) async fn list(ask: Ask) -> Result<Answer, Problem> {
     let more = page.len() > limit;
     page.truncate(limit);
     let last = page.last().map(|view| view.id.clone());
-    Answer::ok(&Page {
+    Answer::ok(&TokenList {
         tokens: page,
         next_cursor: last.filter(|_| more),
     })
@@ -277,23 +320,20 @@ impl Wanted {
     }
 }
 
-pub(super) async fn revoke(ask: Ask) -> Result<Answer, Problem> {
-    ask.query.refuse_unknown(&["tenant"])?;
+pub(super) async fn revoke(ask: Ask) -> Result<Answer<RevokedToken>, Problem> {
     within_reach(&ask)?;
     let now = ask.api.state.commander.now();
     let tokens = &ask.api.state.tokens;
     let changed = tokens.revoke(&ask.id, &ask.caller, now).await?;
-    Answer::ok(&Revoked {
+    Answer::ok(&RevokedToken {
         id: ask.id,
         revoked: true,
         changed,
     })
 }
 
-pub(super) async fn rotate(ask: Ask) -> Result<Answer, Problem> {
-    ask.query.refuse_unknown(&["tenant"])?;
+pub(super) async fn rotate(ask: Ask, fields: RotateFields) -> Result<Answer<SecretView>, Problem> {
     within_reach(&ask)?;
-    let fields: RotateFields = body::parse(&ask.body)?;
     let now = ask.api.state.commander.now();
     let wanted = RotateAsk {
         expires_at: moment(fields.expires, now)?,

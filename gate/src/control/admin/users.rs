@@ -4,39 +4,62 @@ use base64::Engine;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use portcullis_core::ids::UserId;
 use portcullis_core::names::NameRule;
-use serde_json::json;
+use schemars::JsonSchema;
+use serde::Serialize;
 
 use super::ask::{Answer, Ask};
+use super::parameter::{CURSOR, LIMIT, Parameter, Shape, TENANT};
 use super::problem::Problem;
 use super::view::UserView;
 use super::{circularo, filter};
 use crate::control::store::{UserFilter, UserPage, UserQuery};
 
-pub(super) async fn show(ask: Ask) -> Result<Answer, Problem> {
-    ask.query.refuse_unknown(&["tenant"])?;
+/// What a list of users may be asked for.
+pub(super) const PARAMETERS: &[Parameter] = &[
+    TENANT,
+    Parameter::new(
+        "filter",
+        Shape::Pattern(filter::PATTERN),
+        "Conditions as `status==\"suspended\"`, joined with `and`",
+    ),
+    Parameter::new(
+        "q",
+        Shape::Name,
+        "The beginning of an id, email, phone, username or employee id",
+    ),
+    LIMIT,
+    CURSOR,
+];
+
+#[derive(Debug, Serialize, JsonSchema)]
+pub(super) struct UserList {
+    users: Vec<UserView>,
+    /// `null`: there are no more.
+    next_cursor: Option<String>,
+}
+
+pub(super) async fn show(ask: Ask) -> Result<Answer<UserView>, Problem> {
     let (key, user) = ask.user().await?;
     let view = UserView::of(&ask.api.state, &key, &user);
     Ok(Answer::ok(&view)?.at(user.revision))
 }
 
-pub(super) async fn list(ask: Ask) -> Result<Answer, Problem> {
-    let (page, next) = find(&ask).await?;
-    let users: Vec<UserView> = page
+pub(super) async fn list(ask: Ask) -> Result<Answer<UserList>, Problem> {
+    let (page, next_cursor) = find(&ask).await?;
+    let users = page
         .users
         .iter()
         .map(|(key, user)| UserView::of(&ask.api.state, key, user))
         .collect();
-    Answer::ok(&json!({ "users": users, "next_cursor": next }))
+    Answer::ok(&UserList { users, next_cursor })
 }
 
 /// The page that the query asks for, and the cursor to the next.
 pub(super) async fn find(ask: &Ask) -> Result<(UserPage, Option<String>), Problem> {
-    let known = ["tenant", "filter", "q", "limit", "cursor"];
-    ask.query.refuse_unknown(&known)?;
     let scope = ask.scope()?;
     let filter = ask.query.find("filter").map(filter::parse).transpose()?;
     let cursor = ask.query.find("cursor").map(read_cursor).transpose()?;
-    let q = ask.query.find("q").filter(|q| !q.trim().is_empty());
+    let q = ask.query.find("q");
     let query = UserQuery {
         tenant: Some(scope.tenant),
         prefix: q.map(|q| prefix(q, scope.names)).transpose()?,

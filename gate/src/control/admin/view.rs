@@ -4,9 +4,11 @@ use portcullis_core::ids::{HoldName, UserKey};
 use portcullis_core::ledger::{Entry, Event, Role};
 use portcullis_core::time::Timestamp;
 use portcullis_core::user::{Hold, Profile, Status, User};
+use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::{Value, json};
 
+use super::schema::{AccessWord, KindWord, RoleWord, StatusWord, Time};
 use super::sessions::logins;
 use super::{AdminState, times};
 use crate::control::command::{Done, Receipt};
@@ -14,41 +16,55 @@ use crate::live::Reader;
 use crate::live::sessions::id_of;
 
 /// A user, in the words of the admin API.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "User")]
 pub(super) struct UserView {
     tenant: String,
     id: String,
+    #[schemars(with = "StatusWord")]
     status: &'static str,
     email: Option<String>,
     phone: Option<String>,
     username: Option<String>,
     employee_id: Option<String>,
     locale: Option<String>,
+    #[schemars(with = "Option<KindWord>")]
     suspension_status: Option<&'static str>,
     suspension_information: Option<SuspensionView>,
     holds: Vec<HoldView>,
+    #[schemars(with = "Option<Time>")]
     sessions_not_before: Option<String>,
+    #[schemars(with = "Option<Time>")]
     last_seen_at: Option<String>,
     revision: u64,
+    #[schemars(with = "Option<Time>")]
     created_at: Option<String>,
+    #[schemars(with = "Option<Time>")]
     updated_at: Option<String>,
 }
 
 /// The hold that speaks for the suspension.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "Suspension")]
 struct SuspensionView {
+    #[schemars(with = "KindWord")]
     status: &'static str,
     reason: Option<String>,
     reason_text: Option<String>,
+    #[schemars(with = "Time")]
     since: String,
+    #[schemars(with = "Option<Time>")]
     until: Option<String>,
     by: String,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "Hold")]
 struct HoldView {
     name: String,
+    #[schemars(with = "KindWord")]
     kind: &'static str,
+    #[schemars(with = "AccessWord")]
     access: &'static str,
     reason: Option<String>,
     reason_text: Option<String>,
@@ -57,8 +73,11 @@ struct HoldView {
     approver: Option<String>,
     ticket: Option<String>,
     comment: Option<String>,
+    #[schemars(with = "Time")]
     placed_at: String,
+    #[schemars(with = "Time")]
     starts_at: String,
+    #[schemars(with = "Option<Time>")]
     ends_at: Option<String>,
     disable_api_keys: bool,
     revoke_sessions: bool,
@@ -136,7 +155,8 @@ impl HoldView {
     }
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "Receipt")]
 pub(super) struct ReceiptView {
     revision: u64,
     sessions_revoked: u64,
@@ -144,10 +164,12 @@ pub(super) struct ReceiptView {
     api_keys_disabled: u64,
     notifications_queued: u64,
     gates: GatesView,
+    #[schemars(with = "Option<Time>")]
     in_force_at: Option<String>,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "Gates")]
 struct GatesView {
     total: u64,
     in_force: u64,
@@ -171,7 +193,7 @@ impl ReceiptView {
 }
 
 /// What a change came to.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 pub(super) struct Outcome {
     /// Circularo's word of success, where its call was made.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -193,9 +215,10 @@ pub(super) struct Outcome {
 }
 
 /// A hold that the caller may not lift, and who may.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 pub(super) struct KeptHold {
     name: String,
+    #[schemars(with = "Vec<RoleWord>")]
     lifted_by: Vec<&'static str>,
 }
 
@@ -228,9 +251,11 @@ fn is_false(flag: &bool) -> bool {
     !flag
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "Entry")]
 pub(super) struct EntryView {
     seq: u64,
+    #[schemars(with = "Time")]
     at: String,
     tenant: Option<String>,
     user: Option<String>,

@@ -7,6 +7,7 @@ use rusqlite::{Connection, OptionalExtension, params};
 use super::append::Refused;
 use super::columns::Number;
 use super::fault::Fault;
+use super::sessions;
 use crate::control::ledger::AppendError;
 
 pub(super) fn find(connection: &Connection, key: &UserKey) -> Result<Option<User>, Fault> {
@@ -98,9 +99,10 @@ fn write_aliases(tx: &Connection, key: &UserKey, user: &User) -> Result<(), Refu
         .execute([key.as_str(), key.user()])?;
     tx.prepare_cached("DELETE FROM names WHERE key = ?1 AND name <> ?2")?
         .execute([key.as_str(), key.user()])?;
-    user.profile
-        .aliases()
-        .try_for_each(|alias| name(tx, key, alias))
+    user.profile.aliases().try_for_each(|alias| {
+        sessions::leave_with_former_user(tx, key, alias)?;
+        name(tx, key, alias)
+    })
 }
 
 /// Lets `name` mean `key`. A name that means another user is reported and never
@@ -122,6 +124,15 @@ fn name(tx: &Connection, key: &UserKey, name: &str) -> Result<(), Refused> {
         .into()),
         Some(_) | None => Ok(()),
     }
+}
+
+/// The user that `name` meant before it means nobody or somebody else.
+pub(super) fn former(tx: &Connection, tenant: &str, name: &str) -> Result<Option<UserKey>, Fault> {
+    let key: Option<String> = tx
+        .prepare_cached("SELECT key FROM former_names WHERE tenant = ? AND name = ?")?
+        .query_row([tenant, name], |row| row.get(0))
+        .optional()?;
+    key.as_deref().map(whole_key).transpose()
 }
 
 /// The user that `name` (an id or an alias) means.

@@ -150,6 +150,28 @@ pub(super) fn end_of_all(tx: &Connection, tenant: &str, hash: &SessionHash) -> R
     Ok(())
 }
 
+/// `alias` is about to mean `user`. Sessions that were learnt under it while it meant
+/// another user stay that one's.
+pub(super) fn leave_with_former_user(
+    tx: &Connection,
+    user: &UserKey,
+    alias: &str,
+) -> Result<(), Refused> {
+    let Some(former) = people::former(tx, user.tenant(), alias)?.filter(|former| former != user)
+    else {
+        return Ok(());
+    };
+    // What the other user has besides stands; it may have ended.
+    for sql in [
+        "UPDATE OR IGNORE sessions SET user = ?3 WHERE tenant = ?1 AND user = ?2",
+        "DELETE FROM sessions WHERE tenant = ?1 AND user = ?2 AND ?3 <> ?2",
+    ] {
+        tx.prepare_cached(sql)?
+            .execute(params![user.tenant(), alias, former.user()])?;
+    }
+    Ok(())
+}
+
 fn session(row: &Row<'_>) -> Result<Learnt, Fault> {
     let (tenant, user): (String, String) = (row.get(0)?, row.get(2)?);
     let garbled = |what: &str| {
