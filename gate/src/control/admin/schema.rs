@@ -9,8 +9,6 @@ use portcullis_core::limits;
 use portcullis_core::user::{Access, Kind, Status};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 
-use super::parameter::name_schema;
-
 /// A type that is only a schema.
 macro_rules! described {
     ($(#[$doc:meta])* $name:ident => $schema:expr) => {
@@ -88,8 +86,11 @@ described! {
     PhoneText => json_schema!({ "type": "string", "pattern": "^[+][0-9]{1,20}$" })
 }
 described! {
-    /// As a name in a path: brought to the spelling of the tenant's rule.
-    NameText => Schema::try_from(name_schema()).unwrap_or_default()
+    NameText => json_schema!({
+        "type": "string",
+        "description": "Brought to the spelling of the tenant's rule",
+        "pattern": "^[A-Za-z0-9._@-]{1,64}$",
+    })
 }
 described! {
     LocaleText => json_schema!({ "type": "string", "pattern": "^[A-Za-z0-9]{2,8}(-[A-Za-z0-9]{1,8}){0,2}$" })
