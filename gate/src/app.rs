@@ -69,6 +69,9 @@ pub enum StartError {
 /// Runs a gate until it is told to stop (SIGINT or SIGTERM), then drains it.
 pub fn run(config: Config) -> Result<(), StartError> {
     log::start(&config.log);
+    for doubt in &config.doubts {
+        tracing::warn!("{doubt}");
+    }
     let gate = Gate::start(config)?;
     gate.announce()?;
     gate.wait_for_signal();

@@ -57,6 +57,8 @@ pub struct Config {
     pub log: LogConfig,
     /// At least one; ids and hosts are unique.
     pub tenants: Vec<TenantConfig>,
+    /// What is allowed, and seldom what was meant.
+    pub doubts: Vec<Fault>,
 }
 
 /// The data listener.

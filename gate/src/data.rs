@@ -28,6 +28,8 @@ use std::cell::RefCell;
 use std::rc::Rc;
 use std::sync::Arc;
 
+use tokio::sync::watch;
+
 use crate::config::Deadlines;
 use crate::live::Reader;
 use crate::policy::PolicyHost;
@@ -40,6 +42,8 @@ struct Worker {
     pool: RefCell<upstream::Pool>,
     left: leaving::Left,
     clock: fn() -> portcullis_core::time::Timestamp,
+    /// The gate is stopping.
+    draining: watch::Receiver<bool>,
 }
 
 type WorkerRef = Rc<Worker>;

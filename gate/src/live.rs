@@ -4,6 +4,7 @@
 //! (sessions learnt, connections open).
 
 pub mod aliases;
+pub mod attempts;
 pub mod connections;
 pub mod contradictions;
 pub mod doors;
@@ -12,6 +13,7 @@ pub mod judges;
 pub mod keys;
 pub mod passwords;
 pub mod refusals;
+pub mod repeats;
 pub mod seals;
 pub mod sessions;
 mod sharded;
@@ -24,14 +26,16 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use arc_swap::ArcSwap;
 use portcullis_core::ids::{Revision, UserKey};
-use portcullis_core::standing::Standing;
+use portcullis_core::standing::{Leeway, Standing};
 
 use self::aliases::Aliases;
+use self::attempts::Attempts;
 use self::connections::{Connections, CutWatch};
 use self::contradictions::Contradictions;
 use self::doors::Doors;
 use self::passwords::Passwords;
 use self::refusals::Refusals;
+use self::repeats::Repeats;
 use self::seals::Seals;
 use self::sessions::{SessionStore, Sessions};
 use self::status::StatusTable;
@@ -45,9 +49,11 @@ struct Shared {
     doors: Doors,
     aliases: Aliases,
     connections: Connections,
+    attempts: Arc<Attempts>,
     refusals: Refusals,
     passwords: Passwords,
     contradictions: Contradictions,
+    repeats: Repeats,
     tenants: ArcSwap<Tenants>,
     blind: AtomicBool,
     /// The newest revision in force.
@@ -62,8 +68,7 @@ pub struct Reader(Arc<Shared>);
 pub struct Writer(Arc<Shared>);
 
 /// Makes the room. `store` keeps learnt sessions durably, `seal_key` has to be the
-/// same at each start; `refused` is told of
-/// each refusal that is to be on record.
+/// same at each start; `refused` is told of each refusal that is to be on record.
 pub fn open(
     tenants: Tenants,
     store: Arc<dyn SessionStore>,
@@ -78,9 +83,11 @@ pub fn open(
         doors: Doors::default(),
         aliases: Aliases::default(),
         connections: Connections::default(),
+        attempts: Arc::default(),
         refusals: Refusals::new(refused),
         passwords: Passwords::default(),
         contradictions: Contradictions::default(),
+        repeats: Repeats::default(),
         tenants: ArcSwap::from_pointee(tenants),
         blind: AtomicBool::new(false),
         latest: AtomicU64::new(0),
@@ -128,6 +135,10 @@ impl Reader {
         &self.0.connections
     }
 
+    pub fn attempts(&self) -> &Arc<Attempts> {
+        &self.0.attempts
+    }
+
     pub fn refusals(&self) -> &Refusals {
         &self.0.refusals
     }
@@ -138,6 +149,10 @@ impl Reader {
 
     pub fn contradictions(&self) -> &Contradictions {
         &self.0.contradictions
+    }
+
+    pub fn repeats(&self) -> &Repeats {
+        &self.0.repeats
     }
 }
 
@@ -154,11 +169,11 @@ impl Writer {
         self.0.status.standing(user)
     }
 
-    /// Cuts what the user of these names has open. Call it after [`Writer::apply`]: connections
-    /// register before they are judged, so whatever is not cut here was judged
-    /// by the new standing.
-    pub fn cut(&self, names: &[UserKey], spare_api_keys: bool, out: bool) -> CutWatch {
-        self.0.connections.cut(names, spare_api_keys, out)
+    /// Cuts what the user of these names has open beyond `leeway`. Call it after
+    /// [`Writer::apply`]: connections register before they are judged, so whatever is
+    /// not cut here was judged by the new standing.
+    pub fn cut(&self, names: &[UserKey], leeway: Leeway, out: bool) -> CutWatch {
+        self.0.connections.cut(names, leeway, out)
     }
 
     /// Cuts what the user of these names has open in one session.

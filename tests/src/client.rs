@@ -112,10 +112,7 @@ impl Ask {
     /// # Panics
     /// Where no answer comes.
     pub async fn send_from(self, from: IpAddr, to: SocketAddr) -> Answer {
-        let socket = TcpSocket::new_v4().expect("a socket");
-        socket.bind((from, 0).into()).expect("the address is ours");
-        let stream = socket.connect(to).await.expect("a connection");
-        Wire::over(stream).await.send(self).await
+        Wire::open_from(from, to).await.send(self).await
     }
 
     /// Sends it on a connection of its own, which may be cut.
@@ -225,6 +222,16 @@ impl Wire {
 
     pub async fn open(to: SocketAddr) -> Self {
         Self::over(TcpStream::connect(to).await.expect("a connection")).await
+    }
+
+    /// As a client at another address of this machine (`127.0.0.2`, say).
+    ///
+    /// # Panics
+    /// Where there is no connection.
+    pub async fn open_from(from: IpAddr, to: SocketAddr) -> Self {
+        let socket = TcpSocket::new_v4().expect("a socket");
+        socket.bind((from, 0).into()).expect("an address");
+        Self::over(socket.connect(to).await.expect("a connection")).await
     }
 
     async fn over(stream: TcpStream) -> Self {

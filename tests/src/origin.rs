@@ -163,6 +163,11 @@ impl Origin {
         std::mem::take(&mut *self.memory.seen.lock().unwrap())
     }
 
+    /// Whether such a request is among those that arrived since the last time.
+    pub fn saw(&self, such: impl Fn(&Seen) -> bool) -> bool {
+        self.memory.seen.lock().unwrap().iter().any(such)
+    }
+
     /// The one request that arrived since the last time.
     ///
     /// # Panics

@@ -15,6 +15,7 @@ use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
+use tokio::sync::Semaphore;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::rustls::ServerConfig;
 use tokio_rustls::rustls::crypto::aws_lc_rs;
@@ -132,6 +133,8 @@ struct Tokens {
     known: HashMap<String, Value>,
     broken: bool,
     asked: Vec<String>,
+    /// Questions about unknown tokens wait here.
+    held: Option<Arc<Semaphore>>,
 }
 
 impl TokenServer {
@@ -159,6 +162,22 @@ impl TokenServer {
         self.memory.lock().unwrap().broken = broken;
     }
 
+    /// Leaves questions about tokens that it does not know without an answer, until
+    /// [`TokenServer::releases`].
+    pub fn holds_unknown(&self) {
+        self.memory.lock().unwrap().held = Some(Arc::new(Semaphore::new(0)));
+    }
+
+    pub fn releases(&self) {
+        let held = self.memory.lock().unwrap().held.take();
+        held.expect("something that is held").close();
+    }
+
+    /// How many questions there were in all.
+    pub fn asked_in_all(&self) -> usize {
+        self.memory.lock().unwrap().asked.len()
+    }
+
     /// How often it was asked about `token`.
     pub fn asked(&self, token: &str) -> usize {
         let memory = self.memory.lock().unwrap();
@@ -181,12 +200,17 @@ async fn answer(memory: Arc<Mutex<Tokens>>, request: Request<Incoming>) -> Respo
     let form = String::from_utf8(body.to_vec()).unwrap();
     let mut pairs = form.split('&').filter_map(|pair| pair.split_once('='));
     let (_, token) = pairs.find(|(name, _)| *name == "token").expect("a token");
-    let mut memory = memory.lock().unwrap();
-    memory.asked.push(token.to_owned());
-    if memory.broken {
-        return say(StatusCode::INTERNAL_SERVER_ERROR, "broken");
+    let (known, held) = {
+        let mut memory = memory.lock().unwrap();
+        memory.asked.push(token.to_owned());
+        if memory.broken {
+            return say(StatusCode::INTERNAL_SERVER_ERROR, "broken");
+        }
+        (memory.known.get(token).cloned(), memory.held.clone())
+    };
+    if let (None, Some(held)) = (&known, held) {
+        let _closed = held.acquire().await;
     }
     let inactive = json!({"active": false});
-    let known = memory.known.get(token).unwrap_or(&inactive);
-    say(StatusCode::OK, &known.to_string())
+    say(StatusCode::OK, &known.unwrap_or(inactive).to_string())
 }

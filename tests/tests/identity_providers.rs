@@ -10,10 +10,12 @@ use jsonwebtoken::{Algorithm, EncodingKey, Header, encode};
 use portcullis_tests::client::{Answer, Ask, Wire};
 use portcullis_tests::gate::{Gate, Plan, tenant};
 use portcullis_tests::origin::Origin;
-use portcullis_tests::patience::{LONG, eventually};
+use portcullis_tests::patience::{LONG, eventually, within};
 use portcullis_tests::provider::{AUTHORITY, KeyServer, TokenServer};
 use portcullis_tests::signer::{Signer, key_set, now};
 use serde_json::json;
+use tokio::sync::mpsc;
+use tokio::task::AbortHandle;
 
 const HOST: &str = "acme.localhost";
 
@@ -311,6 +313,60 @@ async fn a_server_that_does_not_answer_leaves_the_gate_unknowing() {
     // What is known already needs no server.
     server.breaks(true);
     assert_eq!(with_bearer(&gate, "bobs").await.status, 200);
+}
+
+/// Asks about made-up tokens until the server has its hands full and nothing more is
+/// taken in; the requests that wait.
+async fn flood(gate: &Gate, server: &TokenServer) -> Vec<AbortHandle> {
+    let mut waiting = Vec::new();
+    let (tell, mut told) = mpsc::unbounded_channel();
+    for number in 0..1000 {
+        let (tell, data) = (tell.clone(), gate.data);
+        let ask = async move {
+            let answer = ask_with(&format!("made-up-{number}")).try_send(data).await;
+            let _ = tell.send(answer.map(|answer| answer.status).ok());
+        };
+        waiting.push(tokio::spawn(ask).abort_handle());
+        if waiting.len() > 300 {
+            // As many as are not taken come back at once, since no answer is given.
+            assert_eq!(
+                within(LONG, "a refusal", told.recv()).await,
+                Some(Some(503))
+            );
+        }
+        if waiting.len() > 400 {
+            break;
+        }
+    }
+    eventually("a busy server", || server.asked_in_all() >= 8).await;
+    waiting
+}
+
+#[tokio::test]
+async fn made_up_tokens_do_not_starve_those_that_were_good_before() {
+    let server = TokenServer::start().await;
+    let origin = Origin::start().await;
+    // Each request asks anew.
+    let gate = gate_asking(
+        &origin,
+        &by_server(&server, "cache = \"0s\"\nwait = \"30s\""),
+    );
+    server.knows("bobs", &json!({"sub": "bob"}));
+    assert_eq!(with_bearer(&gate, "bobs").await.status, 200);
+    server.holds_unknown();
+    let waiting = flood(&gate, &server).await;
+    for round in 2..10 {
+        assert_eq!(with_bearer(&gate, "bobs").await.status, 200);
+        assert_eq!(server.asked("bobs"), round);
+    }
+    let log = gate.log();
+    let told = log.matches("ERROR refused").count();
+    assert_eq!(told, 1, "a hundred refusals, one line: {log}");
+    // Who hangs up leaves room to who stays.
+    waiting.iter().for_each(AbortHandle::abort);
+    server.knows("newer", &json!({"sub": "alice"}));
+    server.releases();
+    until_status(&gate, 200, "a new token", || "newer".into()).await;
 }
 
 #[tokio::test]

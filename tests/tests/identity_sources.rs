@@ -221,6 +221,9 @@ async fn a_header_that_names_the_user_is_believed_from_listed_peers_alone() {
     let seen = origin.take_one();
     assert!(!seen.headers.contains_key("x-auth-user"));
     assert!(!seen.headers.contains_key("x_auth_user"));
+    assert_eq!(status(&unlisted, named()).await, 200);
+    let told = unlisted.log().matches("a peer that is not listed").count();
+    assert_eq!(told, 1, "once a minute");
 }
 
 /// An app that wants Basic, with the password `demo` for everyone.

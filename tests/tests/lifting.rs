@@ -66,7 +66,7 @@ fn refused(answer: &Answer, words: &str) {
     let problem = answer.json();
     assert_eq!(
         (&problem["code"], &problem["field"]),
-        (&json!("may-not-lift"), &json!("hold"))
+        (&json!("may_not_lift"), &json!("hold"))
     );
     assert!(
         problem["detail"].as_str().unwrap().contains(words),

@@ -176,14 +176,14 @@ async fn each_role_may_do_what_the_table_says_on_its_own_tenant_and_on_no_other(
         let (token, _) = stage.token(role, "acme", &json!({})).await;
         for row in TABLE {
             if !may(row, index) {
-                let forbidden = (403, "insufficient-role");
+                let forbidden = (403, "insufficient_role");
                 stage.refused(row, Some(&token), "acme", forbidden).await;
                 // Where only the body is too much, another tenant is gone before it is read.
                 let by_body = TABLE
                     .iter()
                     .any(|other| other.0 == row.0 && may(other, index));
                 let elsewhere = if by_body {
-                    (404, "not-found")
+                    (404, "not_found")
                 } else {
                     forbidden
                 };
@@ -197,7 +197,7 @@ async fn each_role_may_do_what_the_table_says_on_its_own_tenant_and_on_no_other(
                 assert_eq!(other.status, row.3, "{} by {role}: {}", row.0, other.text());
             } else {
                 stage
-                    .refused(row, Some(&token), "globex", (404, "not-found"))
+                    .refused(row, Some(&token), "globex", (404, "not_found"))
                     .await;
             }
         }
@@ -207,7 +207,7 @@ async fn each_role_may_do_what_the_table_says_on_its_own_tenant_and_on_no_other(
 #[tokio::test]
 async fn without_a_token_in_force_there_is_nothing_but_401() {
     let mut stage = Stage::start().await;
-    let mut bad = vec![("portcullis_guess".to_owned(), "invalid-token")];
+    let mut bad = vec![("portcullis_guess".to_owned(), "invalid_token")];
     for role in ROLES {
         let (revoked, id) = stage.token(role, "acme", &json!({})).await;
         let path = format!("/api/v1/tokens/{id}");
@@ -236,12 +236,12 @@ async fn without_a_token_in_force_there_is_nothing_but_401() {
             .of("acme")
             .suspend(&user, &json!({}))
             .await;
-        bad.push((out, "token-user-out"));
-        bad.extend([revoked, rotated, expired].map(|token| (token, "invalid-token")));
+        bad.push((out, "token_user_out"));
+        bad.extend([revoked, rotated, expired].map(|token| (token, "invalid_token")));
     }
     for row in TABLE {
         stage
-            .refused(row, None, "acme", (401, "token-missing"))
+            .refused(row, None, "acme", (401, "token_missing"))
             .await;
         for (token, code) in &bad {
             stage.refused(row, Some(token), "acme", (401, code)).await;
@@ -268,7 +268,7 @@ async fn a_token_of_another_tenant_is_not_there_even_where_no_tenant_is_named() 
                 .host(&stage.admin().to_string())
                 .header("authorization", &format!("Bearer {boss}"));
             let answer = ask.send(stage.admin()).await;
-            assert_eq!((answer.status, &*code(&answer)), (404, "not-found"));
+            assert_eq!((answer.status, &*code(&answer)), (404, "not_found"));
         }
         assert!(in_force(&stage, &id).await);
     }

@@ -8,7 +8,7 @@ use std::time::SystemTime;
 use http::{Method, StatusCode};
 use http_body_util::BodyExt;
 use portcullis_tests::browser::{Browser, takes_back};
-use portcullis_tests::client::{Ask, pieces};
+use portcullis_tests::client::{Answer, Ask, pieces};
 use portcullis_tests::demo::Demo;
 use portcullis_tests::gate::{Gate, tenant};
 use portcullis_tests::origin::{Origin, say};
@@ -195,6 +195,59 @@ async fn a_full_gate_refuses_logins_and_forgets_nobody() {
     assert!(gate.log().contains("sessions.max"), "{}", gate.log());
     gate.admin().suspend("bob", &json!({})).await;
     assert_eq!(status(&gate, &first).await, 403);
+}
+
+/// Tries to log `name` in on the forgetful app with the visitor's cookie `brought`.
+async fn try_log_in(gate: &Gate, name: &str, number: u32, brought: &str) -> Answer {
+    let ask = Ask::post("/login")
+        .host(HOST)
+        .header("x-login", &format!("{name}.{number}"))
+        .cookie(brought)
+        .form(&[("username", name), ("password", "demo")]);
+    ask.send(gate.data).await
+}
+
+#[tokio::test]
+async fn who_logs_in_again_and_again_shuts_out_nobody_else_and_no_dead_session_comes_back() {
+    let app = forgetful_app().await;
+    let bound = "[sessions]\nmax = 40\nper_user = 2\n\n";
+    let mut gate = Gate::start(&format!("{bound}{}", tenant("acme", app.address)));
+    let mut bobs = Vec::new();
+    let refused = loop {
+        let number = u32::try_from(bobs.len()).unwrap();
+        let answer = try_log_in(&gate, "bob", number, "").await;
+        if answer.status != 303 {
+            break answer;
+        }
+        bobs.push(format!("sid=bob.{number}"));
+        assert!(bobs.len() < 40, "bob fills the gate");
+    };
+    assert_eq!(refused.status, 503, "{}", refused.text());
+    assert!(refused.set_cookies().is_empty());
+    // Refused before the app is asked: one that keeps the visitor's session at a
+    // login would make it bob's, and the gate could not learn that.
+    app.take_seen();
+    for _ in 0..5 {
+        assert_eq!(
+            try_log_in(&gate, "bob", 99, "sid=visitor.1").await.status,
+            503
+        );
+    }
+    assert!(app.take_seen().is_empty());
+    let told = |log: &str| log.matches("bob has").count();
+    assert_eq!(told(&gate.log()), 1, "{}", gate.log());
+    let alices = log_in(&gate, "alice", 1).await;
+    assert_eq!(status(&gate, &alices).await, 200);
+    gate.restart();
+    let (dead, alive) = bobs.split_at(bobs.len() - 2);
+    for cookie in dead {
+        assert_eq!(status(&gate, cookie).await, 401, "{cookie}");
+    }
+    for cookie in alive {
+        assert_eq!(status(&gate, cookie).await, 200, "{cookie}");
+    }
+    assert_eq!(try_log_in(&gate, "bob", 99, "").await.status, 503);
+    log_in(&gate, "carol", 1).await;
 }
 
 #[tokio::test]

@@ -119,6 +119,33 @@ async fn in_the_midst_of_a_message_the_connection_just_breaks() {
     rest(&mut app).await;
 }
 
+const CLOSE_1001: [u8; 4] = [0x88, 26, 0x03, 0xe9];
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_gate_that_stops_says_so_when_the_message_is_over() {
+    let (app, mut sockets) = raw_app().await;
+    let mut gate = Gate::start(&tenant("acme", app));
+    let mut idle = opened(&gate).await;
+    let mut its_app = sockets.recv().await.unwrap();
+    let mut busy = opened(&gate).await;
+    let mut app = sockets.recv().await.unwrap();
+    // A frame of ten bytes, and four of them.
+    app.write_all(b"\x82\x0aabcd").await.unwrap();
+    let mut heard = [0; 6];
+    busy.read_exact(&mut heard).await.unwrap();
+    let stopping = tokio::task::spawn_blocking(move || gate.restart());
+    let told = rest(&mut idle).await;
+    assert_eq!(told[..4], CLOSE_1001, "{told:?}");
+    app.write_all(b"efghij").await.unwrap();
+    let told = rest(&mut busy).await;
+    assert_eq!(told[..6], *b"efghij", "{told:?}");
+    assert_eq!(told[6..10], CLOSE_1001, "{told:?}");
+    rest(&mut its_app).await;
+    rest(&mut app).await;
+    drop((idle, busy));
+    stopping.await.unwrap();
+}
+
 #[tokio::test]
 async fn a_client_that_reads_nothing_holds_up_neither_the_receipt_nor_the_app() {
     let (app, mut sockets) = raw_app().await;

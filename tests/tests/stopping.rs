@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use portcullis_tests::client::{Answer, Ask, Wire, pieces};
 use portcullis_tests::gate::{Gate, tenant};
 use portcullis_tests::origin::Origin;
+use portcullis_tests::patience::eventually;
 use tokio::sync::Mutex;
 
 const HOST: &str = "acme.localhost";
@@ -23,12 +24,18 @@ async fn an_answer_under_way_is_finished_before_the_gate_ends() {
     })
     .await;
     let mut gate = Gate::start(&tenant("acme", origin.address));
+    let admin = gate.admin;
     let response = Ask::get("/").host(HOST).begin(gate.data).await;
     tell.send("one".into()).await.unwrap();
     let stopping = tokio::task::spawn_blocking(move || {
         gate.restart();
         gate
     });
+    // Nobody is told to wait for the drain at the admin's door.
+    eventually("the end of the admin listener", || {
+        std::net::TcpStream::connect(admin).is_err()
+    })
+    .await;
     tell.send("two".into()).await.unwrap();
     drop(tell);
     assert_eq!(Answer::whole(response).await.text(), "onetwo");

@@ -327,7 +327,6 @@ async fn logins_that_never_reach_the_app_leave_nothing_behind() {
     let closed = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let gate = Gate::start(&tenant("acme", closed.local_addr().unwrap()));
     drop(closed);
-    let cookie = "sid=0123456789abcdef";
     assert_eq!(
         login("bob", "sid=x1-0123456789abcdef")
             .send(gate.data)

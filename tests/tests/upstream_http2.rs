@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use bytes::Bytes;
 use http::{Response, StatusCode};
 use portcullis_tests::browser::Browser;
-use portcullis_tests::client::{Ask, Wire2, pieces};
+use portcullis_tests::client::{Ask, Wire, Wire2, pieces};
 use portcullis_tests::gate::{Gate, tenant};
 use portcullis_tests::origin::{Origin, say};
 use portcullis_tests::patience::{LONG, eventually, within};
@@ -203,4 +203,66 @@ async fn an_upload_that_the_app_does_not_read_is_cut_alone() {
     assert!(ended.is_err() || ended.is_ok_and(|status| status == 403));
     assert_eq!(Ask::get("/").host(HOST).send(gate.data).await.status, 200);
     assert!(app.connections() <= connections + 1);
+}
+
+#[tokio::test]
+async fn uploads_that_never_end_leave_streams_to_others() {
+    let uploads = Arc::new(AtomicUsize::new(0));
+    let counted = Arc::clone(&uploads);
+    let app = Origin::answering_http2(4, move |request| {
+        let uploads = Arc::clone(&counted);
+        async move {
+            match request.uri().path() {
+                "/login" => {
+                    let mut answer = say(StatusCode::SEE_OTHER, "welcome");
+                    let cookie = "sid=any; Path=/".parse().unwrap();
+                    answer.headers_mut().insert("set-cookie", cookie);
+                    answer
+                }
+                "/up" => {
+                    uploads.fetch_add(1, Ordering::SeqCst);
+                    let request = request;
+                    std::future::pending::<()>().await;
+                    drop(request);
+                    say(StatusCode::OK, "never")
+                }
+                _ => say(StatusCode::OK, "hello"),
+            }
+        }
+    })
+    .await;
+    let gate = gate(app.address);
+    let bob = Browser::signed_in(gate.data, HOST, "bob").await;
+    // From one address, over connections that the workers share.
+    let mut uploading = Vec::new();
+    for number in 0..120 {
+        let (tell, body) = pieces();
+        let ask = Ask::post("/up").host(HOST);
+        let mut wire = Wire::open(gate.data).await;
+        uploading.push(tokio::spawn(async move {
+            let answer = wire.upload(ask, body).await;
+            drop(tell);
+            answer.map(|answer| (number, answer.status()))
+        }));
+    }
+    // Each worker has room for 8 times 4, and an address takes half.
+    eventually("half a house", || uploads.load(Ordering::SeqCst) == 2 * 16).await;
+    for _ in 0..20 {
+        let answer = bob.ask(http::Method::GET, "/").send(gate.data).await;
+        assert_eq!(answer.status, 200, "a user whom the gate knows");
+        let neighbour = Wire::open_from([127, 0, 0, 2].into(), gate.data);
+        let answer = neighbour.await.send(Ask::get("/").host(HOST)).await;
+        assert_eq!(answer.status, 200, "somebody from elsewhere");
+    }
+    assert_eq!(uploads.load(Ordering::SeqCst), 2 * 16);
+    // Who waited for a turn takes it when others go, and they go when they hang up.
+    let (gone, staying) = uploading.split_at(60);
+    gone.iter().for_each(tokio::task::JoinHandle::abort);
+    eventually("the others' turn", || {
+        uploads.load(Ordering::SeqCst) > 2 * 16
+    })
+    .await;
+    staying.iter().for_each(tokio::task::JoinHandle::abort);
+    let again = Ask::get("/").host(HOST).send(gate.data);
+    assert_eq!(again.await.status, 200);
 }

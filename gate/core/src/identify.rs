@@ -10,7 +10,7 @@ mod url;
 pub use basic::{Basic, basic};
 pub use query::query_tokens;
 pub use trusted::trusted_names;
-pub use url::url_sessions;
+pub use url::{InTarget, url_sessions};
 
 use http::header::{AUTHORIZATION, COOKIE, HeaderName};
 use http::{HeaderMap, HeaderValue};
@@ -220,6 +220,19 @@ pub fn set_cookies(headers: &HeaderMap, sources: &Sources) -> Vec<SetCookie> {
         .collect()
 }
 
+/// Takes the session cookies out of what the app sets.
+pub fn without_set_cookies(headers: &mut HeaderMap, sources: &Sources) {
+    let all = headers.get_all(http::header::SET_COOKIE).iter();
+    let others: Vec<HeaderValue> = all
+        .filter(|line| parse_set_cookie(line.as_bytes(), sources).is_none())
+        .cloned()
+        .collect();
+    headers.remove(http::header::SET_COOKIE);
+    for line in others {
+        headers.append(http::header::SET_COOKIE, line);
+    }
+}
+
 fn parse_set_cookie(header: &[u8], sources: &Sources) -> Option<SetCookie> {
     let mut parts = header.split(|b| *b == b';');
     let mut pair = parts.next()?.splitn(2, |b| *b == b'=');
@@ -392,5 +405,14 @@ mod tests {
             assert!(set(gone)[0].expires, "{gone}");
         }
         assert!(set("other=1").is_empty());
+        let mut all = headers(&[
+            ("set-cookie", "a=1"),
+            ("set-cookie", "sid=abc"),
+            ("set-cookie", "b=2"),
+            ("set-cookie", " sid = ; Path=/"),
+        ]);
+        without_set_cookies(&mut all, &sources());
+        let left: Vec<_> = all.get_all("set-cookie").iter().collect();
+        assert_eq!(left, ["a=1", "b=2"]);
     }
 }

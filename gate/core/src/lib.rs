@@ -7,6 +7,7 @@
 
 pub mod cookies;
 pub mod decide;
+pub mod deed;
 pub mod forward;
 pub mod grpc;
 pub mod host;
@@ -23,7 +24,9 @@ pub mod plan;
 pub mod policy;
 pub mod refusal;
 pub mod request;
+pub mod share;
 pub mod standing;
 pub mod time;
+pub mod turns;
 pub mod user;
 pub mod websocket;

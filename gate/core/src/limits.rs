@@ -80,8 +80,17 @@ pub const STATUS_CACHE_ENTRIES_MAX: u64 = 200_000;
 /// Sessions that a gate remembers, ended ones included: the cookie of a forgotten
 /// session could not be told from a stranger's.
 pub const SESSIONS_MAX: usize = 2_000_000;
+/// The ended sessions of one user are at most this part of the room that is left, so
+/// a fifth of all where nobody else has any.
+pub const SESSIONS_ENDED_PART: usize = 4;
 /// Sessions of one user that are alive; with one more, the least recently used ends.
 pub const SESSIONS_PER_USER_MAX: usize = 1_000;
+/// Sessions that an app gave out beside another credential (a token, an API key) and
+/// that nobody has come with yet: those of one client of a user, of all of them, and
+/// how old one is when it may end for another.
+pub const SESSIONS_UNTRIED_PER_CLIENT_MAX: usize = 8;
+pub const SESSIONS_UNTRIED_PER_USER_MAX: usize = 64;
+pub const SESSION_UNTRIED_KEPT: Duration = Duration::from_secs(3600);
 /// A session that nobody used for so long is over. 400 days: no browser keeps a
 /// cookie for longer (draft-ietf-httpbis-rfc6265bis §5.5).
 pub const SESSION_KEPT: Duration = Duration::from_secs(400 * 24 * 3600);
@@ -99,10 +108,11 @@ pub const DOOR_TOLD: Duration = Duration::from_secs(24 * 3600);
 pub const AGENT_BYTES_MAX: usize = 256;
 /// Verified tokens remembered.
 pub const TOKEN_CACHE_ENTRIES_MAX: u64 = 100_000;
-/// Questions about opaque tokens that wait for their server, for each server; and
-/// those that are asked at once.
-pub const INTROSPECTIONS_QUEUED_MAX: usize = 256;
-pub const INTROSPECTIONS_ASKED_MAX: usize = 16;
+/// Questions about opaque tokens that wait for their server, and those that are asked
+/// at once: for each server, so many about tokens that were good before and as many
+/// about others.
+pub const INTROSPECTIONS_QUEUED_MAX: usize = 512;
+pub const INTROSPECTIONS_ASKED_MAX: usize = 8;
 /// An answer about a token.
 pub const INTROSPECTION_BYTES_MAX: usize = 64 * 1024;
 /// A JWK set.
@@ -114,6 +124,9 @@ pub const PASSWORDS_SEEN_MAX: u64 = 100_000;
 /// Pairs of users met on one request, and how long one is not told again.
 pub const CONTRADICTIONS_MAX: usize = 1_000;
 pub const CONTRADICTION_KEPT: Duration = Duration::from_secs(60);
+/// Lines of the log that a flood would repeat, and how long one is not told again.
+pub const LINES_KEPT_BACK_MAX: usize = 1_000;
+pub const LINE_KEPT_BACK: Duration = Duration::from_secs(60);
 /// Prepared refusals remembered, and for how long one keeps its error id.
 pub const REFUSAL_CACHE_ENTRIES_MAX: u64 = 10_000;
 pub const REFUSAL_KEPT: Duration = Duration::from_secs(60);
@@ -141,6 +154,11 @@ pub const ADMIN_FAILURES_MAX: u32 = 20;
 pub const ADMIN_FAILURE_FORGIVEN_AFTER: Duration = Duration::from_secs(3);
 /// Addresses that this is remembered of; further ones share one count.
 pub const ADMIN_FAILURE_ADDRESSES_MAX: usize = 10_000;
+/// Of one user, those that wait included.
+pub const HOLDS_PER_USER_MAX: usize = 32;
+/// Timed holds that are recorded at the same time: so many share one flush of the
+/// disk, and what else is due waits for no more.
+pub const TIMED_HOLDS_AT_ONCE_MAX: usize = 256;
 pub const TEXT_FIELD_BYTES_MAX: usize = 2_000;
 pub const PAGE_ROWS_MAX: usize = 1_000;
 pub const PAGE_ROWS_DEFAULT: usize = 50;

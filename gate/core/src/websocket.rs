@@ -1,6 +1,8 @@
 //! Where one WebSocket frame ends and the next begins (RFC 6455 §5.2), so that a
 //! connection can be cut between two frames with a close frame that says why.
 
+/// The server goes away (RFC 6455 §7.4.1).
+pub const GOING_AWAY: u16 = 1001;
 /// "Policy violation" (RFC 6455 §7.4.1).
 pub const POLICY_VIOLATION: u16 = 1008;
 

@@ -7,7 +7,7 @@ use super::StartError;
 use crate::config::{Config, PolicySource, TenantConfig};
 use crate::policy::{HostLimits, LoadError, Policy, PolicyHost};
 
-/// What was checked, a line a tenant.
+/// What was checked: a line for each doubt, then one a tenant.
 #[derive(Debug)]
 pub struct CheckReport {
     lines: Vec<String>,
@@ -17,7 +17,8 @@ pub struct CheckReport {
 /// and opens no store.
 pub fn check(config: &Config) -> Result<CheckReport, StartError> {
     let host = PolicyHost::new(HostLimits::default()).map_err(StartError::PolicyHost)?;
-    let mut lines = Vec::new();
+    let doubts = config.doubts.iter();
+    let mut lines: Vec<String> = doubts.map(|doubt| format!("warning: {doubt}")).collect();
     for tenant in &config.tenants {
         let policy = load_policy(&host, tenant)?;
         let hosts: Vec<String> = tenant.hosts.iter().map(ToString::to_string).collect();

@@ -35,7 +35,14 @@ pub struct Gate {
     data: DataWing,
     control: Runtime,
     upkeep: [tokio::task::JoinHandle<()>; 2],
-    stop: watch::Sender<bool>,
+    stop: Stops,
+}
+
+/// The words to stop, in the order in which they are said.
+#[derive(Default)]
+struct Stops {
+    admin: watch::Sender<bool>,
+    upkeep: watch::Sender<bool>,
 }
 
 impl Gate {
@@ -86,8 +93,8 @@ impl Gate {
         tokio::spawn(schedule::run(Arc::clone(&commander), changed));
         let ledger: Arc<dyn Ledger> = Arc::clone(&store) as Arc<dyn Ledger>;
         tokio::spawn(record::run(ledger, records, wall_clock));
-        let (stop, stopping) = watch::channel(false);
-        let upkeep = look_after(&store, &reader, &tokens, &stopping);
+        let stop = Stops::default();
+        let upkeep = look_after(&store, &reader, &tokens, &stop.upkeep.subscribe());
         let state = AdminState {
             commander: Arc::clone(&commander),
             tokens: Arc::clone(&tokens),
@@ -95,7 +102,7 @@ impl Gate {
             query_token: config.admin.query_token,
             ready: Arc::new(readiness(reader.clone(), store)),
         };
-        spawn_admin(admin_listener, state, stopping).map_err(StartError::Runtime)?;
+        spawn_admin(admin_listener, state, stop.admin.subscribe()).map_err(StartError::Runtime)?;
         let data = data::start(
             &config.data,
             data_listener,
@@ -179,10 +186,12 @@ impl Gate {
         tracing::info!("stopping: no new connections, and what is under way may end");
     }
 
-    /// Drains the data wing, then ends the control wing; the ledger last.
+    /// Closes the admin listener, whose calls under way may end, and drains the data
+    /// wing; then ends the control wing, the ledger last.
     pub fn stop(self) {
+        self.stop.admin.send_replace(true);
         self.data.stop();
-        let _ = self.stop.send(true);
+        self.stop.upkeep.send_replace(true);
         const LAST_WORDS: Duration = Duration::from_secs(5);
         let upkeep = futures_util::future::try_join_all(self.upkeep);
         let upkeep = async { tokio::time::timeout(LAST_WORDS, upkeep).await };

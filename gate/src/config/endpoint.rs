@@ -65,13 +65,15 @@ pub(super) fn read(
 
 fn read_uri(value: &DeValue<'_>) -> Result<Uri, String> {
     let text = scalar::text(value)?;
+    if scalar::has_userinfo(text) {
+        return Err(
+            "has a user name or a password in it; remove what stands before the '@'".to_owned(),
+        );
+    }
     let bad =
         |what: &str| format!("{text:?} {what}; write one such as \"https://id.example.com/keys\"");
     let uri: Uri = text.parse().map_err(|_| bad("is not a URL"))?;
     let authority = uri.authority().ok_or_else(|| bad("has no host"))?;
-    if authority.as_str().contains('@') {
-        return Err(bad("has a user name or a password in it"));
-    }
     if authority.host().is_empty() || (uri.port().is_some() && uri.port_u16() == Some(0)) {
         return Err(bad("has no usable host and port"));
     }

@@ -76,6 +76,14 @@ fn read_login(
             "is on, but no session cookie is known; add [[tenants.session_cookies]], or write success_sets_cookie = false",
         ));
     }
+    let (success_statuses, success_body) = (success_statuses?, success_body?);
+    let tells = success_sets_cookie || success_body.is_some() || session_token.is_some();
+    if success_statuses.is_empty() && !tells {
+        section.doubt(
+            "success_sets_cookie",
+            "is off, and nothing else says what an accepted login looks like: every answer below 400 counts as one, a form that is shown again as well; add success_statuses or success_body",
+        );
+    }
     let (path, raw) = path?;
     let formats = formats?.unwrap_or_else(|| vec![BodyFormat::Form]);
     let user_fields = match user_fields? {
@@ -88,9 +96,9 @@ fn read_login(
         formats,
         user_fields,
         disclose: disclose?.unwrap_or_default(),
-        success_statuses: success_statuses?,
+        success_statuses,
         success_sets_cookie,
-        success_body: success_body?,
+        success_body,
         session_token,
     };
     Ok((route, raw))

@@ -122,6 +122,12 @@ pub(super) fn address(value: &DeValue<'_>) -> Read<SocketAddr> {
 /// `http://HOST[:PORT]` or `h2c://HOST[:PORT]`.
 pub(super) fn upstream(value: &DeValue<'_>) -> Read<Upstream> {
     let given = text(value)?;
+    if has_userinfo(given) {
+        return Err(
+            "has a user name in it, and the gate does not sign in to upstreams; remove what stands before the '@'"
+                .to_owned(),
+        );
+    }
     let bad = |what: &str| format!("{given:?} {what}; write one such as \"http://127.0.0.1:9000\"");
     let uri: Uri = given.parse().map_err(|_| bad("is not a URL"))?;
     let protocol = match uri.scheme_str() {
@@ -141,11 +147,6 @@ pub(super) fn upstream(value: &DeValue<'_>) -> Read<Upstream> {
         ));
     }
     let authority: &Authority = uri.authority().ok_or_else(|| bad("has no host"))?;
-    if authority.as_str().contains('@') {
-        return Err(bad(
-            "has a user name; the gate does not sign in to upstreams",
-        ));
-    }
     let port_is_fine = authority.as_str() == authority.host()
         || authority.port_u16().is_some_and(|port| port != 0);
     if authority.host().is_empty() || !port_is_fine {
@@ -155,6 +156,14 @@ pub(super) fn upstream(value: &DeValue<'_>) -> Read<Upstream> {
         protocol,
         authority: authority.clone(),
     })
+}
+
+/// Whether a URL holds a user's name, and so perhaps a password. Asked before all
+/// else: what is wrong with it is told, and it must not be.
+pub(super) fn has_userinfo(url: &str) -> bool {
+    let behind_scheme = url.split_once("://").map_or(url, |(_, rest)| rest);
+    let authority = behind_scheme.split(['/', '?', '#']).next();
+    authority.is_some_and(|authority| authority.contains('@'))
 }
 
 /// A path of the tenant's own host, with a query or without.

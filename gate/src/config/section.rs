@@ -22,6 +22,7 @@ pub(super) struct Report<'a> {
     text: &'a str,
     environment: Environment<'a>,
     faults: RefCell<Vec<Fault>>,
+    doubts: RefCell<Vec<Fault>>,
     /// Full names of all keys that were asked for, whether present or not.
     asked: RefCell<BTreeSet<String>>,
 }
@@ -58,6 +59,7 @@ pub(super) fn read_and_list<T>(
         text,
         environment,
         faults: RefCell::default(),
+        doubts: RefCell::default(),
         asked: RefCell::default(),
     };
     let (tree, errors) = DeTable::parse_recoverable(text);
@@ -103,16 +105,20 @@ fn read_tree<'a, T>(
 
 impl Report<'_> {
     fn note(&self, place: Range<usize>, key: String, text: String) -> Noted {
+        let fault = self.fault(place, key, text);
+        self.faults.borrow_mut().push(fault);
+        Noted
+    }
+
+    fn fault(&self, place: Range<usize>, key: String, text: String) -> Fault {
         let before = self.text.as_bytes().get(..place.start).unwrap_or_default();
         let line = before.iter().filter(|byte| **byte == b'\n').count() + 1;
-        let fault = Fault {
+        Fault {
             file: self.file.to_owned(),
             line: Some(line),
             key,
             text,
-        };
-        self.faults.borrow_mut().push(fault);
-        Noted
+        }
     }
 }
 
@@ -225,10 +231,28 @@ impl<'a> Section<'a> {
 
     /// Notes a fault of `key`, at its value or, where it is absent, at its table.
     pub(super) fn note(&self, key: &'static str, text: impl Into<String>) -> Noted {
-        let place = self
-            .find(key)
-            .map_or(self.span.clone(), |(_, value)| value.span());
-        self.report.note(place, self.full_name(key), text.into())
+        self.report
+            .note(self.place(key), self.full_name(key), text.into())
+    }
+
+    /// Says what is allowed, and seldom what was meant.
+    pub(super) fn doubt(&self, key: &'static str, text: impl Into<String>) {
+        let doubt = self
+            .report
+            .fault(self.place(key), self.full_name(key), text.into());
+        self.report.doubts.borrow_mut().push(doubt);
+    }
+
+    /// Everything that was doubted so far, in the whole file.
+    pub(super) fn doubts(&self) -> Vec<Fault> {
+        let mut doubts = self.report.doubts.borrow().clone();
+        doubts.sort_by_key(|doubt| doubt.line);
+        doubts
+    }
+
+    fn place(&self, key: &'static str) -> Range<usize> {
+        let found = self.find(key);
+        found.map_or(self.span.clone(), |(_, value)| value.span())
     }
 
     /// Notes a fault of the table as a whole.

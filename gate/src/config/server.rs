@@ -38,6 +38,7 @@ pub(super) fn read_config(top: &Section<'_>) -> Result<Config, Noted> {
         sessions: sessions?,
         log: log?,
         tenants: tenants?,
+        doubts: top.doubts(),
     })
 }
 

@@ -39,8 +39,7 @@ pub(super) fn read_tenant(section: &Section<'_>) -> Result<TenantConfig, Noted> 
     let login_page = section.optional("login_page", scalar::path_and_query);
     let policy = read_policy(section);
     let cookies = credentials::read_session_cookies(section);
-    let unknown_sessions =
-        section.optional("unknown_sessions", |value| scalar::word(value, &UNKNOWN));
+    let unknown = section.optional("unknown_sessions", |value| scalar::word(value, &UNKNOWN));
     let taught_by = section.optional("taught_by", scalar::header);
     let session_tokens = credentials::read_session_tokens(section);
     let jwts = credentials::read_jwts(section);
@@ -61,12 +60,13 @@ pub(super) fn read_tenant(section: &Section<'_>) -> Result<TenantConfig, Noted> 
         && introspections.is_empty()
         && api_keys.is_empty()
         && session_tokens.is_empty()
-        && trusted_headers.is_empty())
-        || basic.is_some();
-    let taught = taught_by.is_some();
-    check_ways_to_identify(section, &cookies, has_others, taught, &logins)?;
+        && trusted_headers.is_empty());
+    let has_others = has_others || basic.is_some();
+    check_ways_to_identify(section, &cookies, has_others, taught_by.is_some(), &logins)?;
     check_sealed(section, &session_cookies, taught_by.is_some())?;
     check_given_tokens(section, &logins, session_tokens.len(), jwts.len())?;
+    let sessions = cookies.len() + session_tokens.len();
+    let unknown_sessions = check_unknown(section, unknown, sessions)?;
     let mut tokens = Vec::new();
     let jwts = placed(&mut tokens, jwts, |jwt, place| jwt.place = place);
     let introspections = placed(&mut tokens, introspections, |one, place| one.place = place);
@@ -91,7 +91,7 @@ pub(super) fn read_tenant(section: &Section<'_>) -> Result<TenantConfig, Noted> 
         sources,
         session_cookies,
         session_tokens,
-        unknown_sessions: unknown_sessions?.unwrap_or_default(),
+        unknown_sessions,
         taught_by,
         jwts,
         introspections,
@@ -127,6 +127,22 @@ fn check_sealed(
         ));
     }
     Ok(())
+}
+
+/// A rule for sessions that there are none of would look as if it did something.
+fn check_unknown(
+    section: &Section<'_>,
+    rule: Result<Option<UnknownSessions>, Noted>,
+    sessions: usize,
+) -> Result<UnknownSessions, Noted> {
+    let rule = rule?;
+    if rule.is_some() && sessions == 0 {
+        return Err(section.note(
+            "unknown_sessions",
+            "is about session cookies and tokens of logins, and the tenant has neither; add [[tenants.session_cookies]] or [[tenants.session_tokens]], or remove it",
+        ));
+    }
+    Ok(rule.unwrap_or_default())
 }
 
 /// A login gives tokens out and a place takes them, or neither.

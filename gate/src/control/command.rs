@@ -336,19 +336,19 @@ impl Commander {
         .await
     }
 
-    /// Records what time has brought about for `key`, if anything.
-    pub async fn record_due(&self, key: &UserKey) -> Result<Option<Done>, CommandError> {
-        let now = self.now();
-        let done = self
-            .change(
-                &Caller::gate(),
-                key,
-                &Note::default(),
-                Terms::default(),
-                |user| Ok(plan::due(user, now).map_or(Plan::Nothing, Plan::Append)),
-            )
-            .await?;
-        Ok((!done.unchanged).then_some(done))
+    /// Records what time has brought about for `key`: the first of it, if there is
+    /// anything.
+    pub async fn record_due(&self, key: &UserKey) -> Result<Done, CommandError> {
+        let (by, now) = (Caller::gate(), self.now());
+        self.change(&by, key, &Note::default(), Terms::default(), |user| {
+            Ok(plan::due(user, now).map_or(Plan::Nothing, Plan::Append))
+        })
+        .await
+    }
+
+    /// Cuts by the clock what [`Commander::record_due`] failed to record.
+    pub fn cut_by_clock(&self, key: &UserKey) {
+        self.effects.cut_by_clock(key);
     }
 
     /// Reads, plans and appends until nobody interferes.
@@ -384,7 +384,7 @@ impl Commander {
                 .append(draft, expect, terms.idempotency.clone())
                 .await;
             match appended {
-                Ok(appended) => return self.done(key, appended.entry.seq).await,
+                Ok(appended) => return self.done(key, &appended.entry).await,
                 Err(AppendError::Conflict { .. }) if tries < CONFLICT_TRIES => tries += 1,
                 Err(error) => return Err(error.into()),
             }
@@ -392,8 +392,15 @@ impl Commander {
     }
 
     fn draft(&self, by: &Caller, key: &UserKey, note: &Note, event: Event) -> Draft {
+        // A hold that starts now is in force at its entry's own time, wherever the
+        // clock goes meanwhile.
+        let at = if let Event::HoldPlaced { hold } = &event {
+            hold.placed_at
+        } else {
+            self.now()
+        };
         Draft {
-            at: self.now(),
+            at,
             tenant: TenantId::parse(key.tenant()).ok(),
             user: UserId::parse(key.user()).ok(),
             actor: by.actor.clone(),
@@ -414,15 +421,15 @@ impl Commander {
         Ok(user.unwrap_or_default())
     }
 
-    async fn done(&self, key: &UserKey, seq: Revision) -> Result<Done, CommandError> {
-        let effect = self.effects.of(seq).await.ok_or(CommandError::NotInForce)?;
+    async fn done(&self, key: &UserKey, entry: &Entry) -> Result<Done, CommandError> {
+        let effect = self.effects.of(entry.seq).await;
+        let effect = effect.ok_or(CommandError::NotInForce)?;
         let user = self.read(key).await?;
         let mut receipt = Receipt::of(&effect);
-        let waits = user
-            .holds
-            .iter()
-            .any(|hold| hold.placed_at == user.updated_at && !hold.begun);
-        if waits {
+        let waits = |hold: &Hold| user.hold(&hold.name).is_some_and(|hold| !hold.begun);
+        if let Event::HoldPlaced { hold } = &entry.draft.event
+            && waits(hold)
+        {
             receipt.gates_in_force = 0;
             receipt.in_force_at = None;
         }

@@ -11,6 +11,7 @@ use http::header::{self, HeaderValue};
 use http::{HeaderMap, Response};
 use http_body_util::BodyExt;
 use hyper::body::{Body, Frame, Incoming, SizeHint};
+use portcullis_core::ids::TenantId;
 use portcullis_core::limits;
 use portcullis_core::login::success::BodyVerdict;
 use portcullis_core::login::{GivenToken, LoginRoute};
@@ -98,6 +99,7 @@ impl Said {
 /// reading no more than that takes. An answer whose head says "refused" is not
 /// read at all.
 pub(super) async fn judge(
+    tenant: &TenantId,
     route: &LoginRoute,
     response: &mut Response<Incoming>,
     ticket: &Ticket,
@@ -116,6 +118,7 @@ pub(super) async fn judge(
     said.verdict = BodyVerdict::Unclear;
     if is_coded(response.headers()) {
         tracing::warn!(
+            %tenant,
             "the app compressed its answer to a login, unasked: it can't be judged and counts as accepted"
         );
         return Ok((begun, said));
@@ -123,6 +126,7 @@ pub(super) async fn judge(
     let said = gather(route, &mut begun, response.body_mut(), ticket).await?;
     if said.verdict == BodyVerdict::Unclear {
         tracing::warn!(
+            %tenant,
             "the app's answer to a login can't be judged by success_body and counts as accepted"
         );
     }

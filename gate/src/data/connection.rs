@@ -16,7 +16,7 @@ use tokio::net::TcpStream;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
-use super::preface::{self, Protocol, Replayed};
+use super::preface::{self, Protocol};
 use super::severing::until_cut;
 use super::socket::{Carried, Socket};
 use super::{WorkerRef, pipeline};
@@ -158,7 +158,7 @@ pub(super) async fn serve(
 
 async fn speak_http1(
     worker: WorkerRef,
-    stream: Replayed<Socket>,
+    stream: Socket<TcpStream>,
     client: Client,
     mut draining: watch::Receiver<bool>,
 ) {
@@ -184,7 +184,7 @@ async fn speak_http1(
 
 async fn speak_http2(
     worker: WorkerRef,
-    stream: Replayed<Socket>,
+    stream: Socket<TcpStream>,
     client: Client,
     mut draining: watch::Receiver<bool>,
 ) {

@@ -27,7 +27,7 @@ use super::body::{Answer, Upload, UploadState};
 use super::connection::Client;
 use super::identify::{Found, Proof, listed_headers};
 use super::login::Login;
-use super::upstream::{self, Borrowed};
+use super::upstream::{self, Account, Borrowed};
 use super::{severing, tunnel};
 use crate::config::{UnknownSessions, UpstreamProtocol};
 use crate::live::connections::Ticket;
@@ -42,6 +42,7 @@ pub(super) struct Exchange<'a> {
     pub client: &'a Client,
     pub head: &'a CheckedHead,
     pub ticket: &'a Rc<Ticket>,
+    pub account: Account,
 }
 
 /// The app's answer, its body still to come.
@@ -280,13 +281,14 @@ impl Exchange<'_> {
         };
         let request = outgoing(parts, upload);
         let cut = self.ticket.cut();
+        let sending = upstream::send(self.worker, &self.tenant.upstream, &self.account, request);
         let answer = tokio::select! {
             biased;
             () = cut.fired() => {
                 cut.obey();
                 return Err(Unanswered::Cut);
             }
-            answer = upstream::send(self.worker, &self.tenant.upstream, request) => answer,
+            answer = sending => answer,
             () = self.too_slow(&state, is_call) => Err(Refusal::UpstreamSlow),
         };
         let (mut response, connection) =
@@ -295,7 +297,9 @@ impl Exchange<'_> {
         self.client.carries(self.ticket.cut());
         let keep_alive_slot = upgrade.is_some().then(|| self.client.slot());
         let (begun, said) = match login {
-            Some(login) => answer::judge(login.route, &mut response, self.ticket).await?,
+            Some(login) => {
+                answer::judge(self.tenant.id(), login.route, &mut response, self.ticket).await?
+            }
             None => (Begun::default(), Said::NOTHING),
         };
         Ok(Answered {
@@ -391,8 +395,11 @@ pub(super) fn relay(
             return refused;
         };
         let app = hyper::upgrade::on(&mut response);
-        let idle = worker.deadlines.upgraded_idle;
-        tokio::task::spawn_local(tunnel::run(client, app, ticket, idle, keep_alive_slot));
+        let limits = tunnel::Limits {
+            idle: worker.deadlines.upgraded_idle,
+            draining: worker.draining.clone(),
+        };
+        tokio::task::spawn_local(tunnel::run(client, app, ticket, limits, keep_alive_slot));
         let (mut parts, _) = response.into_parts();
         rules::response_headers(&mut parts.headers, true);
         parts.extensions.clear();

@@ -7,10 +7,11 @@ use std::time::Duration;
 
 use http::header::HeaderName;
 use http::request::Parts;
-use http::{HeaderMap, StatusCode, Uri};
+use http::{HeaderMap, StatusCode};
 use portcullis_core::decide::{Carrier, Identity};
 use portcullis_core::identify::{
-    Basic, Credential, TokenPlace, basic, credentials, query_tokens, trusted_names, url_sessions,
+    Basic, Credential, InTarget, TokenPlace, basic, credentials, query_tokens, trusted_names,
+    url_sessions,
 };
 use portcullis_core::ids::{Revision, UserKey};
 use portcullis_core::limits;
@@ -37,7 +38,7 @@ pub(super) struct Named {
 
 #[derive(Clone, Debug)]
 pub(super) enum Proof {
-    /// `cookie`: the one that carries it; `None`: a token does.
+    /// `cookie`: the one that carries it; `None`: a token does, or the target.
     Session {
         hash: SessionHash,
         cookie: Option<usize>,
@@ -68,7 +69,7 @@ pub(super) enum Proof {
 pub(super) struct Found {
     pub named: Vec<Named>,
     pub spoilt: Vec<String>,
-    /// Session cookies that the gate has seen no login for.
+    /// Sessions that the gate has seen no login for.
     pub unknown: Vec<SessionHash>,
     /// Sessions in the target and in sealed cookies.
     pub elsewhere: Vec<Brought>,
@@ -111,7 +112,8 @@ pub(super) async fn identify(
     let sources = &tenant.config.sources;
     let mut carried = credentials(&parts.headers, sources)?;
     carried.extend(query_tokens(parts.uri.query().unwrap_or_default(), sources));
-    if carried.len() > limits::CREDENTIALS_MAX {
+    let in_target = url_sessions(&parts.uri, sources);
+    if carried.len() + in_target.len() > limits::CREDENTIALS_MAX {
         return Err(HeadFault::ManyCredentials.into());
     }
     let mut found = Found::default();
@@ -122,7 +124,7 @@ pub(super) async fn identify(
             }
             Credential::Token { source, text } => {
                 if !take_given_token(tenant, live, (source, &text), now, &mut found)? {
-                    take_token(tenant, live, (source, &text), now, &mut found).await?;
+                    take_token(tenant, live, (source, &text), (peer, now), &mut found).await?;
                 }
             }
             Credential::ApiKey { source, value } => {
@@ -134,11 +136,12 @@ pub(super) async fn identify(
             }
         }
     }
-    take_url_sessions(tenant, live, &parts.uri, now, &mut found)?;
+    take_url_sessions(tenant, live, in_target, now, &mut found)?;
     for name in trusted_names(&parts.headers, &listed_headers(tenant, peer))? {
         let user = tenant.user_key(&name).ok_or(HeadFault::OddTrustedHeader)?;
         found.name(live, user, Proof::TrustedHeader);
     }
+    tell_unlisted(tenant, live, &parts.headers, peer);
     if let Some(config) = &tenant.config.basic {
         take_basic(tenant, live, &parts.headers, config, &mut found)?;
     }
@@ -191,16 +194,16 @@ fn take_session(
 fn take_url_sessions(
     tenant: &Tenant,
     live: &Reader,
-    uri: &Uri,
+    in_target: Vec<InTarget>,
     now: Timestamp,
     found: &mut Found,
 ) -> Result<(), Refusal> {
-    let sources = &tenant.config.sources;
-    let carried = url_sessions(uri, sources);
-    if carried.len() > limits::CREDENTIALS_MAX {
-        return Err(HeadFault::ManyCredentials.into());
-    }
-    for (cookie, value, in_path) in carried {
+    for InTarget {
+        cookie,
+        value,
+        in_path,
+    } in in_target
+    {
         let brought = Brought::of(tenant, cookie, &value);
         let hash = brought.hash;
         found.elsewhere.push(brought);
@@ -212,13 +215,13 @@ fn take_url_sessions(
                 .named
                 .push(session_named(live, carried, session, kept, now));
         });
-        let is_unknown = found.named.len() == before;
-        if is_unknown && in_path && tenant.config.unknown_sessions == UnknownSessions::Login {
+        if found.named.len() > before {
+            continue;
+        }
+        if in_path && tenant.config.unknown_sessions == UnknownSessions::Login {
             return Err(Refusal::SessionEnded);
         }
-        if is_unknown {
-            found.unknown.push(hash);
-        }
+        found.unknown.push(hash);
     }
     Ok(())
 }
@@ -290,14 +293,14 @@ async fn take_token(
     tenant: &Tenant,
     live: &Reader,
     (source, text): (usize, &str),
-    now: Timestamp,
+    (peer, now): (IpAddr, Timestamp),
     found: &mut Found,
 ) -> Result<(), Refusal> {
     let cookie = match &tenant.config.sources.tokens[source] {
         TokenPlace::Bearer | TokenPlace::Header { .. } | TokenPlace::Query(_) => None,
         TokenPlace::Cookie(name) => Some(name.clone()),
     };
-    let judged = tenant.judges[source].judge(text, now).await;
+    let judged = tenant.judges[source].judge(text, peer, now).await;
     let known = match (judged, &cookie) {
         (Ok(known), _) => known,
         (Err(Untaken::Unknowable(what)), _) => return Err(Refusal::CannotKnow(what)),
@@ -373,6 +376,22 @@ pub(super) fn listed_headers(tenant: &Tenant, peer: IpAddr) -> Vec<HeaderName> {
     listed.map(|entry| entry.header.clone()).collect()
 }
 
+/// From anyone else they are dropped, which to the proxy that is not listed looks
+/// like nobody being signed in. Anyone can bring this about.
+fn tell_unlisted(tenant: &Tenant, live: &Reader, headers: &HeaderMap, peer: IpAddr) {
+    let entries = tenant.config.trusted_headers.iter();
+    let dropped = entries.filter(|entry| !entry.lists(peer) && headers.contains_key(&entry.header));
+    for entry in dropped {
+        let line = format!("{} {} from a stranger", tenant.id(), entry.header);
+        if let Some(kept_back) = live.repeats().due(line) {
+            tracing::warn!(
+                kept_back, tenant = %tenant.id(), header = %entry.header, %peer,
+                "a header that names users came from a peer that is not listed, and was dropped; if it is your proxy, add its address to tenants.trusted_headers.from"
+            );
+        }
+    }
+}
+
 /// Every one of them is judged, and may pass; that they are several is worth a
 /// look.
 fn tell_contradictions(live: &Reader, named: &[Named]) {
@@ -394,6 +413,27 @@ fn tell_contradictions(live: &Reader, named: &[Named]) {
 }
 
 impl Found {
+    /// The sessions that came along, whoever's they are.
+    pub(super) fn sessions(&self) -> impl Iterator<Item = SessionHash> {
+        let known = self.named.iter().filter_map(Named::session);
+        known.chain(self.unknown.iter().copied())
+    }
+
+    /// Whether it names somebody by something else than a session cookie, and came
+    /// with none.
+    pub(super) fn is_beside(&self) -> bool {
+        let by_cookie = |named: &Named| {
+            matches!(
+                named.proof,
+                Proof::Session {
+                    cookie: Some(_),
+                    ..
+                }
+            )
+        };
+        !self.named.is_empty() && self.unknown.is_empty() && !self.named.iter().any(by_cookie)
+    }
+
     /// Notes the use of the sessions, which was permitted.
     pub(super) fn touch(&self, now: Timestamp) {
         for named in &self.named {
@@ -504,6 +544,16 @@ impl Named {
         }
     }
 
+    /// The name that the sessions of its user are learnt under.
+    pub(super) fn login_name(&self) -> &UserKey {
+        match &self.proof {
+            Proof::Session { session, .. } => &session.user,
+            Proof::Token { .. } | Proof::ApiKey | Proof::TrustedHeader | Proof::Basic { .. } => {
+                &self.user
+            }
+        }
+    }
+
     /// Whether its session has ended since the request came.
     pub(super) fn has_ended(&self) -> bool {
         match &self.proof {
@@ -515,12 +565,13 @@ impl Named {
     }
 
     /// From when a session that the app sets anew counts: it is as old as what
-    /// the request came with, so that rotating a cookie does not renew a session.
-    pub(super) fn known_since(&self, live: &Reader) -> Revision {
+    /// the request came with, so that rotating a cookie does not renew a session, nor
+    /// does a revocation that came while the app was answering.
+    pub(super) fn known_since(&self, judged: &Identity) -> Revision {
         match &self.proof {
             Proof::Session { session, .. } => session.learnt_at,
             Proof::Token { .. } | Proof::ApiKey | Proof::TrustedHeader | Proof::Basic { .. } => {
-                live.standing(&self.user).revision
+                judged.standing.revision
             }
         }
     }

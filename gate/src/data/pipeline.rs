@@ -2,6 +2,7 @@
 //! refuse. The inner function returns refusals; the outer alone answers and logs.
 
 use std::convert::Infallible;
+use std::net::IpAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -11,7 +12,9 @@ use http::uri::Authority;
 use http::{Method, Request, Response, StatusCode, header};
 use hyper::body::{Body, Incoming};
 use portcullis_core::decide::{Question, decide};
+use portcullis_core::deed::Deed;
 use portcullis_core::host::HostName;
+use portcullis_core::login::LoginRoute;
 use portcullis_core::path::CheckedPath;
 use portcullis_core::refusal::Refusal;
 use portcullis_core::request::{self, CheckedHead};
@@ -21,11 +24,14 @@ use super::body::Answer;
 use super::connection::Client;
 use super::forward::{self, Exchange, Unanswered};
 use super::identify::{Found, Named, Proof, identify, learn_passwords};
+use super::login::Login;
 use super::respond::{self, Asked};
-use super::settle::Scene;
+use super::settle::{self, Scene};
+use super::upstream::Account;
 use super::{WorkerRef, leaving, login, severing};
 use crate::live::Reader;
 use crate::live::connections::{Stake, Ticket};
+use crate::live::sessions::SessionHash;
 use crate::live::tenants::Tenant;
 
 pub(super) async fn handle(
@@ -86,29 +92,29 @@ async fn pass(
 ) -> Result<Response<Answer>, Refusal> {
     let (mut parts, mut body) = request.into_parts();
     let (head, tenant) = admit(worker, &parts, !body.is_end_stream(), asked)?;
-    let (live, method) = (&worker.live, parts.method.clone());
+    let live = &worker.live;
     let begun = live.latest();
     let peer = client.address.ip();
     // Read first: a body may take its time, and whose the sessions are is looked up
     // when nothing keeps the request any more.
     let login = login::read(&tenant, &head, &parts, &mut body).await?;
-    let found = identify(&tenant, live, &parts, peer, (worker.clock)()).await?;
+    let (at_login, at_logout, deed) = purpose(&tenant, &head, &parts, login.is_some());
+    let (found, ticket) = enter(worker, &tenant, (&parts, peer), login.is_some(), deed).await?;
     let named = &found.named;
     asked.remember_sessions(named);
-    let at_login = tenant.is_login(&head.path);
     if !found.spoilt.is_empty() && !at_login {
         return Err(Refusal::SessionEnded);
     }
-    // Registered before it is judged, so that a suspension finds it either way.
-    let ticket = register(live, &found)?;
     let question = || Question {
         identities: named.iter().map(|named| named.judged(live)).collect(),
         attempt: login.as_ref().map(|login| login.attempt(live)),
         at_login,
+        deed,
     };
     let asked_first = question();
     let permitted = decide(&asked_first, (worker.clock)())?;
     found.touch((worker.clock)());
+    find_room(worker, &tenant, login.as_ref())?;
 
     let exchange = Exchange {
         worker,
@@ -116,10 +122,12 @@ async fn pass(
         client,
         head: &head,
         ticket: &ticket,
+        account: Account::of(named.first().map(|named| &named.user), peer),
     };
     let needs_cookies = login.is_some() || tenant.config.taught_by.is_some();
     let route = login.as_ref().map(|login| login.route);
     let sent = exchange.prepare(&mut parts, &permitted, &found, route, needs_cookies);
+    let _attempt = route.map(|route| live.attempts().begin(may_keep(route, &found)));
     let answered = exchange.send(&permitted, parts, login.as_ref(), body).await;
     let attempt = login.as_ref().zip(asked_first.attempt.as_ref());
     let attempt = attempt.map(|(login, attempt)| (login, attempt.standing.revision, &permitted));
@@ -132,7 +140,9 @@ async fn pass(
         elsewhere: &found.elsewhere,
         begun,
         at_login,
-        at_logout: tenant.is_logout(&method, &head.path),
+        at_logout,
+        deed,
+        beside: login.is_none() && found.is_beside(),
         named,
         judged: &asked_first.identities,
     };
@@ -152,17 +162,84 @@ async fn pass(
     };
     learn_passwords(live, named, answered.response_mut().status());
     let said = std::mem::replace(&mut answered.said, Said::NOTHING);
-    scene
-        .settle(attempt, &said, answered.response_mut())
-        .await?;
+    let settling = scene.settle(attempt, &said, answered.response_mut());
+    settling.await?;
     Ok(forward::relay(worker, answered, ticket))
+}
+
+/// Finds out whose the request is, and registers it. What comes in the session of a
+/// login that the app is thinking about waits for that: it may be somebody's then.
+/// A further login need not; all that it can do is log in.
+async fn enter(
+    worker: &WorkerRef,
+    tenant: &Tenant,
+    (parts, peer): (&Parts, IpAddr),
+    is_attempt: bool,
+    deed: Deed,
+) -> Result<(Found, Rc<Ticket>), Refusal> {
+    let live = &worker.live;
+    loop {
+        let found = identify(tenant, live, parts, peer, (worker.clock)()).await?;
+        let ticket = register(live, &found, deed)?;
+        // Looked for when the request is registered: a login that begins later cuts
+        // it, should the session become its user's.
+        let unsettled = live.attempts().within(found.sessions());
+        let Some(unsettled) = unsettled.filter(|_| !is_attempt) else {
+            return Ok((found, ticket));
+        };
+        tokio::select! {
+            () = unsettled.settle() => {}
+            () = ticket.cut().fired() => {}
+        }
+    }
+}
+
+/// The sessions that an accepted login may leave as they are, now its user's.
+fn may_keep(route: &LoginRoute, found: &Found) -> Vec<SessionHash> {
+    match route.session_token {
+        None => found.sessions().collect(),
+        // These leave a session with whoever has it already.
+        Some(_) => found.unknown.clone(),
+    }
+}
+
+/// Asked before the app is: one that keeps the visitor's session at a login would make
+/// it the user's, and the gate could not learn that.
+fn find_room(
+    worker: &WorkerRef,
+    tenant: &Tenant,
+    login: Option<&Login<'_>>,
+) -> Result<(), Refusal> {
+    let live = &worker.live;
+    // Under whom a session would be kept: the user that the name means.
+    let room = login.map_or(Ok(()), |login| {
+        live.sessions().room_for(&live.resolve(login.name.clone()))
+    });
+    room.map_err(|error| settle::not_learnt(worker, tenant, &error))
+}
+
+/// Whether the request is for a login or a logout, and what it is about.
+fn purpose(
+    tenant: &Tenant,
+    head: &CheckedHead,
+    parts: &Parts,
+    is_attempt: bool,
+) -> (bool, bool, Deed) {
+    let at_logout = tenant.is_logout(&parts.method, &head.path);
+    let deed = if is_attempt || at_logout {
+        Deed::Look
+    } else {
+        let query = parts.uri.query();
+        Deed::of(&parts.method, query, &parts.headers, head.websocket)
+    };
+    (tenant.is_login(&head.path), at_logout, deed)
 }
 
 /// Registered before it is judged, so that a suspension finds it either way. An
 /// attempt proves nothing, and to cut it would tell a stranger who is out: it is
 /// judged when the app has answered.
-fn register(live: &Reader, found: &Found) -> Result<Rc<Ticket>, Refusal> {
-    let ticket = live.register(stakes(&found.named), &found.unknown);
+fn register(live: &Reader, found: &Found, deed: Deed) -> Result<Rc<Ticket>, Refusal> {
+    let ticket = live.register(stakes(&found.named), &found.unknown, deed);
     let ticket = ticket.ok_or(Refusal::Overloaded("requests under way"))?;
     let is_known = |hash| live.sessions().is_known(hash);
     if found.unknown.iter().any(is_known) {
@@ -203,13 +280,8 @@ fn admit(
 fn stakes(named: &[Named]) -> Vec<Stake> {
     let mut stakes: Vec<Stake> = Vec::with_capacity(named.len());
     let by_proof = named.iter().map(|named| {
-        let session = match &named.proof {
-            Proof::Session { hash, .. } => Some(*hash),
-            Proof::Token { .. } | Proof::ApiKey | Proof::TrustedHeader | Proof::Basic { .. } => {
-                None
-            }
-        };
-        (&named.user, matches!(named.proof, Proof::ApiKey), session)
+        let by_api_key = matches!(named.proof, Proof::ApiKey);
+        (&named.user, by_api_key, named.session())
     });
     for (user, by_api_key, session) in by_proof {
         let known = stakes.iter_mut().find(|stake| stake.user == *user);

@@ -57,9 +57,16 @@ impl Asked {
         }
     }
 
-    /// The path of a request that may have changed something.
-    pub(super) fn changing_path(&self) -> Option<&str> {
-        (!self.method.is_safe()).then(|| self.uri.path())
+    /// The path of a request that may have changed something, as it may be shown.
+    pub(super) fn changing_path(&self) -> Option<String> {
+        (!self.method.is_safe()).then(|| self.shown_path())
+    }
+
+    /// The path without what stands behind a `;`, which may be a session's id.
+    fn shown_path(&self) -> String {
+        let segments = self.uri.path().split('/');
+        let bare = segments.map(|segment| segment.split(';').next().unwrap_or_default());
+        bare.collect::<Vec<_>>().join("/")
     }
 
     pub(super) const fn peer(&self) -> IpAddr {
@@ -159,7 +166,7 @@ pub(super) async fn refuse(
     if refusal.closes() {
         headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
     }
-    log(asked, &refusal, &response, &error_id, first);
+    log(worker, asked, &refusal, &response, &error_id, first);
     if asked.grpc {
         let words = words.unwrap_or_else(|| refusal.to_string());
         return as_call(&refusal, response, &words);
@@ -187,16 +194,23 @@ fn as_call(refusal: &Refusal, response: Response<Answer>, words: &str) -> Respon
 
 /// One line for each error id: who hammers on is not worth a line each time. The
 /// query stays out, since it may hold secrets.
-fn log(asked: &Asked, refusal: &Refusal, response: &Response<Answer>, error_id: &str, first: bool) {
+fn log(
+    worker: &WorkerRef,
+    asked: &Asked,
+    refusal: &Refusal,
+    response: &Response<Answer>,
+    error_id: &str,
+    first: bool,
+) {
     let tenant = asked
         .tenant
         .as_ref()
         .map_or("-", |tenant| tenant.id().as_str());
     let user = refusal.user().map_or("-", UserKey::user);
     macro_rules! line {
-        ($level:ident) => {
+        ($level:ident $(, $kept_back:ident)?) => {
             tracing::$level!(
-                error_id, tenant, user, method = %asked.method, path = asked.uri.path(),
+                $($kept_back,)? error_id, tenant, user, method = %asked.method, path = asked.shown_path(),
                 peer = %asked.peer, status = response.status().as_u16(),
                 code = refusal.code(), fault = ?refusal.fault(), "refused: {refusal}"
             )
@@ -210,7 +224,11 @@ fn log(asked: &Asked, refusal: &Refusal, response: &Response<Answer>, error_id: 
         LogLevel::Debug => line!(debug),
         LogLevel::Info => line!(info),
         LogLevel::Warn => line!(warn),
-        LogLevel::Error => line!(error),
+        // Whoever can bring one about can bring about a thousand a second.
+        LogLevel::Error => match worker.live.repeats().due(format!("{tenant} {refusal}")) {
+            Some(kept_back) => line!(error, kept_back),
+            None => line!(debug),
+        },
     }
 }
 

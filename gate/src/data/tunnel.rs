@@ -1,15 +1,19 @@
 //! A WebSocket between client and app: bytes both ways until one side ends it,
-//! nothing comes for long, or the user is cut off.
+//! nothing comes for long, the user is cut off, or the gate stops.
 
 use std::cell::{Cell, RefCell};
+use std::future::poll_fn;
 use std::io;
+use std::pin::pin;
 use std::rc::Rc;
+use std::task::Poll;
 use std::time::Duration;
 
 use hyper::upgrade::OnUpgrade;
 use hyper_util::rt::TokioIo;
-use portcullis_core::websocket::{FrameTracker, POLICY_VIOLATION, close_frame};
+use portcullis_core::websocket::{FrameTracker, GOING_AWAY, POLICY_VIOLATION, close_frame};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::sync::watch;
 use tokio::time::Instant;
 
 use super::connection::Slot;
@@ -22,11 +26,27 @@ const GOODBYE_WAIT: Duration = Duration::from_millis(100);
 /// Either side gets this long to take the other's end.
 const CLOSE_WAIT: Duration = Duration::from_millis(500);
 
+/// What ends a tunnel besides its two sides and its user's cut.
+pub(super) struct Limits {
+    /// Without a byte either way.
+    pub idle: Duration,
+    pub draining: watch::Receiver<bool>,
+}
+
+/// Why a tunnel is over.
+enum End {
+    /// A side has ended it, or both were silent.
+    ByItself,
+    Cut,
+    /// The gate is stopping.
+    GoingAway,
+}
+
 pub(super) async fn run(
     client: OnUpgrade,
     app: OnUpgrade,
     ticket: Rc<Ticket>,
-    idle: Duration,
+    limits: Limits,
     slot: Option<Slot>,
 ) {
     let both = tokio::select! {
@@ -39,14 +59,14 @@ pub(super) async fn run(
     };
     match both {
         Ok((client, app)) => {
-            join(TokioIo::new(client), TokioIo::new(app), ticket, idle).await;
+            join(TokioIo::new(client), TokioIo::new(app), ticket, limits).await;
         }
         Err(error) => tracing::debug!(%error, "an upgrade came to nothing"),
     }
     drop(slot);
 }
 
-async fn join<C, A>(client: C, app: A, ticket: Rc<Ticket>, idle: Duration)
+async fn join<C, A>(client: C, app: A, ticket: Rc<Ticket>, limits: Limits)
 where
     C: AsyncRead + AsyncWrite + Unpin,
     A: AsyncRead + AsyncWrite + Unpin,
@@ -55,33 +75,37 @@ where
     let (mut from_app, mut to_app) = tokio::io::split(app);
     let last = Cell::new(Instant::now());
     let frames = RefCell::new(FrameTracker::default());
-    let cut = tokio::select! {
+    let end = tokio::select! {
         biased;
-        () = ticket.cut().fired() => true,
-        _ = pump(&mut from_app, &mut to_client, &last, Some(&frames)) => false,
-        _ = pump(&mut from_client, &mut to_app, &last, None) => false,
-        () = silence(&last, idle) => false,
+        () = ticket.cut().fired() => End::Cut,
+        _ = pump(&mut from_app, &mut to_client, &last, Some(&frames)) => End::ByItself,
+        _ = pump(&mut from_client, &mut to_app, &last, None) => End::ByItself,
+        () = silence(&last, limits.idle) => End::ByItself,
+        // Last, so that it sees how far the others have got.
+        () = may_go(limits.draining, &frames) => End::GoingAway,
     };
-    if !cut {
-        let _ = tokio::time::timeout(CLOSE_WAIT, to_client.shutdown()).await;
-        let _ = tokio::time::timeout(CLOSE_WAIT, to_app.shutdown()).await;
-        return;
-    }
-    ticket.cut().obey();
+    let (code, reason, wait) = match end {
+        End::ByItself => {
+            let _ = tokio::time::timeout(CLOSE_WAIT, to_client.shutdown()).await;
+            let _ = tokio::time::timeout(CLOSE_WAIT, to_app.shutdown()).await;
+            return;
+        }
+        End::Cut => {
+            ticket.cut().obey();
+            (POLICY_VIOLATION, ticket.cut().reason(), GOODBYE_WAIT)
+        }
+        End::GoingAway => (GOING_AWAY, "the server is going away", CLOSE_WAIT),
+    };
     // The app first: it waits for nobody.
     drop((from_app, to_app));
     let goodbye = async {
         // In the middle of a frame a close frame would be read as its payload.
         if frames.borrow().between_frames() {
-            let frame = close_frame(POLICY_VIOLATION, ticket.cut().reason());
-            to_client.write_all(&frame).await?;
+            to_client.write_all(&close_frame(code, reason)).await?;
         }
         to_client.shutdown().await
     };
-    let told = matches!(
-        tokio::time::timeout(GOODBYE_WAIT, goodbye).await,
-        Ok(Ok(()))
-    );
+    let told = matches!(tokio::time::timeout(wait, goodbye).await, Ok(Ok(())));
     // From here on not a byte passes, either way.
     drop(ticket);
     if told {
@@ -89,6 +113,23 @@ where
         // reset may overtake the close frame.
         let _ = tokio::time::timeout(CLOSE_WAIT, discard(&mut from_client)).await;
     }
+}
+
+/// Ready when the gate is stopping and what the client has is whole frames: inside
+/// one it could not be told.
+async fn may_go(mut draining: watch::Receiver<bool>, frames: &RefCell<FrameTracker>) {
+    let mut draining = pin!(draining.wait_for(|draining| *draining));
+    let mut stopping = false;
+    // Looked at again whenever a piece has passed: that runs in the same task.
+    poll_fn(|context| {
+        stopping = stopping || draining.as_mut().poll(context).is_ready();
+        if stopping && frames.borrow().between_frames() {
+            Poll::Ready(())
+        } else {
+            Poll::Pending
+        }
+    })
+    .await;
 }
 
 /// Reads to the end, for nobody.

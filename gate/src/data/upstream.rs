@@ -3,11 +3,14 @@
 mod http1;
 mod http2;
 
+use std::net::IpAddr;
 use std::time::Duration;
 
 use http::{Request, Response};
 use hyper::body::Incoming;
+use portcullis_core::ids::UserKey;
 use portcullis_core::refusal::Refusal;
+use portcullis_core::share;
 use tokio::net::TcpStream;
 
 use super::WorkerRef;
@@ -37,11 +40,30 @@ impl Borrowed {
     }
 }
 
+/// On whose account an exchange is, where apps have only so many places.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(super) enum Account {
+    /// The first whom the request names.
+    User(UserKey),
+    /// Of a client that nobody knows.
+    Site(IpAddr),
+}
+
+impl Account {
+    pub(super) fn of(user: Option<&UserKey>, client: IpAddr) -> Self {
+        match user {
+            Some(user) => Self::User(user.clone()),
+            None => Self::Site(share::site(client)),
+        }
+    }
+}
+
 /// Sends `request`, which is in HTTP/1.1's form, in the app's own protocol. What
 /// may have been seen by the app is never sent twice.
 pub(super) async fn send(
     worker: &WorkerRef,
     app: &App,
+    account: &Account,
     request: Request<Upload>,
 ) -> Result<(Response<Incoming>, Borrowed), Refusal> {
     match app.protocol {
@@ -50,7 +72,7 @@ pub(super) async fn send(
             Ok((response, Borrowed::Http1(whole)))
         }
         UpstreamProtocol::Http2 => {
-            let (response, place) = http2::send(worker, &app.authority, request).await?;
+            let (response, place) = http2::send(worker, &app.authority, account, request).await?;
             Ok((response, Borrowed::Http2(place)))
         }
     }

@@ -76,6 +76,7 @@ async fn run(
         pool: RefCell::new(upstream::Pool::default()),
         left: leaving::Left::default(),
         clock: wall_clock,
+        draining: draining.clone(),
     });
     while let Some(Arrival {
         stream,

@@ -1,5 +1,6 @@
 //! All who may know the tokens of one place: keys, and servers that are asked.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use portcullis_core::limits;
@@ -49,11 +50,17 @@ impl Judges {
         self.verifiers.is_empty() && self.introspections.is_empty()
     }
 
-    /// What the token says, by each who knows it.
+    /// What the token says, by each who knows it. `from`: the address that it came
+    /// from.
     ///
     /// # Errors
     /// Where nobody knows it.
-    pub async fn judge(&self, token: &str, now: Timestamp) -> Result<Vec<Arc<Claims>>, Untaken> {
+    pub async fn judge(
+        &self,
+        token: &str,
+        from: IpAddr,
+        now: Timestamp,
+    ) -> Result<Vec<Arc<Claims>>, Untaken> {
         if token.is_empty() {
             return Err(Untaken::Invalid("it is no token"));
         }
@@ -94,7 +101,7 @@ impl Judges {
             return Ok(known);
         }
         for introspection in &self.introspections {
-            match introspection.ask(token, now).await {
+            match introspection.ask(token, from, now).await {
                 Ok(Answer::Active(claims)) => known.push(claims),
                 Ok(Answer::Inactive) => {
                     why_not = why_not.or(Some(Untaken::Invalid("it is not active")));

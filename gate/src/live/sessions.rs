@@ -9,7 +9,7 @@ mod table;
 
 use std::net::IpAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU8, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use aws_lc_rs::digest;
@@ -17,6 +17,7 @@ use futures_util::future::BoxFuture;
 use moka::sync::Cache;
 use portcullis_core::ids::{Revision, TenantId, UserKey};
 use portcullis_core::limits;
+use portcullis_core::share;
 use portcullis_core::standing::Standing;
 use portcullis_core::time::Timestamp;
 
@@ -121,6 +122,9 @@ pub struct Session {
     pub agent: Option<Arc<str>>,
     last_seen: AtomicU64,
     ended: AtomicU8,
+    /// Given out beside another credential, and nobody has come with it yet. Not
+    /// stored: after a restart it counts as any other.
+    untried: AtomicBool,
 }
 
 impl Session {
@@ -131,9 +135,16 @@ impl Session {
     /// Notes a use. In memory alone: no request waits for a disk to say so.
     pub fn touch(&self, now: Timestamp) {
         const OFTEN_ENOUGH: u64 = 1_000;
+        if self.is_untried() {
+            self.untried.store(false, Ordering::Relaxed);
+        }
         if now.0.saturating_sub(self.last_seen().0) >= OFTEN_ENOUGH {
             self.last_seen.fetch_max(now.0, Ordering::Relaxed);
         }
+    }
+
+    fn is_untried(&self) -> bool {
+        self.untried.load(Ordering::Relaxed)
     }
 
     pub fn ended(&self) -> Option<End> {
@@ -164,6 +175,12 @@ pub fn id_of(hash: &SessionHash) -> String {
 pub enum LearnError {
     #[error("the gate holds {0} sessions and takes no more; raise sessions.max")]
     Full(usize),
+    #[error(
+        "{user} has {ended} sessions that are over, more than the room that is left allows; \
+         let the client keep its session instead of logging in anew, shorten the cookie's kept, \
+         or raise sessions.max"
+    )]
+    Share { user: String, ended: usize },
     #[error("the session could not be stored: {0}")]
     Store(String),
 }
@@ -265,6 +282,27 @@ impl Sessions {
         self.births.get(hash)
     }
 
+    /// Whether there is room for one more session of `user`. What has ended can't be
+    /// forgotten for new ones, so who ends many is the one who has to stop: others
+    /// find room.
+    ///
+    /// # Errors
+    /// Where there is none.
+    pub fn room_for(&self, user: &UserKey) -> Result<(), LearnError> {
+        let free = self.bounds.all.saturating_sub(self.count());
+        if free == 0 {
+            return Err(LearnError::Full(self.bounds.all));
+        }
+        let ended = self.by_user.ended(user);
+        if share::may_take(ended, free, limits::SESSIONS_ENDED_PART) {
+            return Ok(());
+        }
+        Err(LearnError::Share {
+            user: user.user().to_owned(),
+            ended,
+        })
+    }
+
     /// Learns a session; when this returns, it is durable. Learning it again for
     /// the same user changes nothing, so that a session revoked meanwhile can't
     /// be refreshed by an app that sets the same cookie over and over. `by_login`:
@@ -284,21 +322,54 @@ impl Sessions {
                 return Ok(Vec::new());
             }
         }
-        if self.count() >= self.bounds.all {
-            return Err(LearnError::Full(self.bounds.all));
-        }
+        self.room_for(&learnt.user)?;
         // In force before durable: should the store fail, the answer that carries
         // the cookie is withheld, and an entry too many lets nobody in.
         let session = self.insert(learnt);
-        let mut changes = vec![Change::Learnt(Arc::clone(&session))];
         let most = self.bounds.per_user;
-        let displaced = self.by_user.over(&session.user, most, dead_before);
+        let displaced = self.by_user.displace(&session.user, most, dead_before);
+        self.keep(session, displaced).await
+    }
+
+    async fn keep(
+        &self,
+        session: Arc<Session>,
+        displaced: Vec<Arc<Session>>,
+    ) -> Result<Vec<Arc<Session>>, LearnError> {
+        let mut changes = vec![Change::Learnt(session)];
         for over in &displaced {
             over.ended.store(End::Displaced.code(), Ordering::Release);
             changes.push(Change::Ended(Arc::clone(over), End::Displaced));
         }
         self.store.keep(changes).await?;
         Ok(displaced)
+    }
+
+    /// Whether the user may be given one more session beside another credential that
+    /// `learnt` tells of. A program that calls with a token or a key, and keeps no
+    /// cookies, is given one with each answer by many an app.
+    pub fn has_room_beside(&self, learnt: &Learnt, dead_before: Revision) -> bool {
+        let client = (learnt.address, learnt.agent.as_deref());
+        let (user, now) = (&learnt.user, learnt.first_seen);
+        self.by_user
+            .has_room_untried(user, client, now, dead_before)
+    }
+
+    /// Learns a session that was given out beside another credential; durable when
+    /// this returns. Until somebody comes with it, it takes the place of another such
+    /// one and of none that a login began. Returns those that had to end for it.
+    pub async fn learn_beside(
+        &self,
+        learnt: Learnt,
+        dead_before: Revision,
+    ) -> Result<Vec<Arc<Session>>, LearnError> {
+        if self.table.owned(&learnt.hash, &learnt.user).is_some() {
+            return Ok(Vec::new());
+        }
+        self.room_for(&learnt.user)?;
+        let session = self.put(learnt, true);
+        let displaced = self.by_user.displace_untried(&session, dead_before);
+        self.keep(session, displaced).await
     }
 
     /// Puts a session in whatever the bounds say, unless it is the user's already.
@@ -312,6 +383,10 @@ impl Sessions {
 
     /// Puts in a session that is durable already (at start).
     pub fn insert(&self, learnt: Learnt) -> Arc<Session> {
+        self.put(learnt, false)
+    }
+
+    fn put(&self, learnt: Learnt, untried: bool) -> Arc<Session> {
         let user = self.by_user.shared(&learnt.user);
         let session = Arc::new(Session {
             hash: learnt.hash,
@@ -327,12 +402,16 @@ impl Sessions {
                 .map(|agent| self.agents.share(agent.as_str(), |agent| Arc::from(agent))),
             last_seen: AtomicU64::new(learnt.last_seen.0),
             ended: AtomicU8::new(learnt.ended.map_or(0, End::code)),
+            untried: AtomicBool::new(untried),
         });
         let before = self.table.put(Arc::clone(&session));
-        if before.is_none() {
-            self.count.fetch_add(1, Ordering::Relaxed);
+        match before {
+            None => {
+                self.count.fetch_add(1, Ordering::Relaxed);
+            }
+            Some(before) => self.by_user.forget(&before),
         }
-        self.by_user.replace(before.as_ref(), &session);
+        self.by_user.add(&session);
         session
     }
 
@@ -391,7 +470,7 @@ impl Sessions {
                 .ended
                 .compare_exchange(0, why.code(), Ordering::AcqRel, Ordering::Acquire);
         if alive.is_ok() {
-            self.by_user.remove(session);
+            self.by_user.end(session);
         }
         alive.is_ok()
     }
@@ -420,7 +499,7 @@ impl Sessions {
     pub fn forget(&self, session: &Arc<Session>) {
         if self.table.remove(session) {
             self.count.fetch_sub(1, Ordering::Relaxed);
-            self.by_user.remove(session);
+            self.by_user.forget(session);
         }
     }
 

@@ -2,6 +2,8 @@
 //! that any app might read: names are decoded and folded as the most lenient of
 //! them would, and both `&` and `;` part them.
 
+use std::borrow::Cow;
+
 use super::scheme::token68;
 use super::{Credential, Sources, TokenPlace};
 use crate::login::fields::alike;
@@ -19,8 +21,7 @@ pub fn query_tokens(query: &str, sources: &Sources) -> Vec<Credential> {
             if value.is_empty() {
                 continue;
             }
-            let name = decoded(name);
-            if alike(&name, wanted) {
+            if alike(&decoded(name), wanted) {
                 let text = token68(decoded(value).as_bytes());
                 found.push(Credential::Token { source, text });
             }
@@ -31,11 +32,13 @@ pub fn query_tokens(query: &str, sources: &Sources) -> Vec<Credential> {
 
 /// With `+` as a space and each escape undone; one that is none stays, and makes
 /// the text one that nothing verifies.
-fn decoded(text: &str) -> String {
+pub(super) fn decoded(text: &str) -> Cow<'_, str> {
+    if !text.contains(['+', '%']) {
+        return Cow::Borrowed(text);
+    }
     let spaced = text.replace('+', " ");
-    percent_encoding::percent_decode_str(&spaced)
-        .decode_utf8_lossy()
-        .into_owned()
+    let decoded = percent_encoding::percent_decode_str(&spaced).decode_utf8_lossy();
+    Cow::Owned(decoded.into_owned())
 }
 
 #[cfg(test)]

@@ -4,11 +4,22 @@
 
 use http::Uri;
 
+use super::query::decoded;
 use super::{Sources, canonical_cookie_value};
 use crate::login::fields::alike;
 
-/// Index of the cookie, value, and whether it stood in the path.
-pub fn url_sessions(uri: &Uri, sources: &Sources) -> Vec<(usize, Vec<u8>, bool)> {
+/// A session in the target.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct InTarget {
+    /// Index into [`Sources::session_cookies`].
+    pub cookie: usize,
+    pub value: Vec<u8>,
+    /// It stands in the path, not in the query.
+    pub in_path: bool,
+}
+
+/// Every session that `uri` carries.
+pub fn url_sessions(uri: &Uri, sources: &Sources) -> Vec<InTarget> {
     let (path, query) = (uri.path(), uri.query().unwrap_or_default());
     if sources.session_cookies.is_empty() || (query.is_empty() && !path.contains(';')) {
         return Vec::new();
@@ -21,15 +32,18 @@ pub fn url_sessions(uri: &Uri, sources: &Sources) -> Vec<(usize, Vec<u8>, bool)>
         .map(|pair| (pair, true))
         .chain(in_query.map(|pair| (pair, false)));
     let mut found = Vec::new();
-    for (pair, stands_in_path) in all {
+    for (pair, in_path) in all {
         let Some((name, value)) = pair.split_once('=') else {
             continue;
         };
-        let name = percent_encoding::percent_decode_str(name).decode_utf8_lossy();
+        let name = decoded(name);
         for (cookie, wanted) in sources.session_cookies.iter().enumerate() {
             if !value.is_empty() && !sources.is_sealed(cookie) && alike(&name, wanted) {
-                let value = canonical_cookie_value(value.as_bytes());
-                found.push((cookie, value, stands_in_path));
+                found.push(InTarget {
+                    cookie,
+                    value: canonical_cookie_value(value.as_bytes()),
+                    in_path,
+                });
             }
         }
     }
@@ -49,7 +63,7 @@ mod tests {
         };
         let found = |target: &str| {
             let found = url_sessions(&target.parse().unwrap(), &sources);
-            let values = found.into_iter().map(|(_, value, _)| value);
+            let values = found.into_iter().map(|found| found.value);
             values
                 .map(|value| String::from_utf8(value).unwrap())
                 .collect::<Vec<_>>()
@@ -60,6 +74,7 @@ mod tests {
             "/me;%6asessionid=%61bc",
             "/me?JSESSIONID=abc",
             "/me?x=1&jsessionid=abc",
+            "/me?+jsessionid=abc",
         ] {
             assert_eq!(found(target), ["abc"], "{target}");
         }

@@ -277,6 +277,35 @@ fn a_tenant_whose_users_cannot_be_told_apart_is_refused() {
 }
 
 #[test]
+fn a_rule_for_sessions_that_there_are_none_of_is_refused() {
+    let keys = "[[tenants]]\nid = \"acme\"\nhosts = [\"a.test\"]\nupstream = \"http://a:1\"\nunknown_sessions = \"login\"\n[[tenants.trusted_headers]]\nheader = \"X-User\"\nfrom = [\"10.0.0.5\"]\n";
+    let expected = "portcullis.toml:5: tenants.unknown_sessions: is about session cookies and tokens of logins, and the tenant has neither; add [[tenants.session_cookies]] or [[tenants.session_tokens]], or remove it";
+    assert_eq!(lines(keys), [expected]);
+}
+
+#[test]
+fn a_login_whose_every_answer_is_a_yes_is_doubted() {
+    let doubts = |more: &str| {
+        let folder = folder();
+        let config = parse(&format!("{TENANT}{more}\n"), folder.path()).unwrap();
+        let root = format!("{}/", folder.path().display());
+        let doubts = config.doubts.iter();
+        doubts
+            .map(|doubt| doubt.to_string().replace(&root, ""))
+            .collect::<Vec<_>>()
+    };
+    let expected = "portcullis.toml:9: tenants.logins.success_sets_cookie: is off, and nothing else says what an accepted login looks like: every answer below 400 counts as one, a form that is shown again as well; add success_statuses or success_body";
+    assert_eq!(doubts("success_sets_cookie = false"), [expected]);
+    for told in [
+        "",
+        "success_sets_cookie = false\nsuccess_statuses = [303]",
+        "success_sets_cookie = false\nsuccess_body = { absent = \"Wrong\" }",
+    ] {
+        assert!(doubts(told).is_empty(), "{told}");
+    }
+}
+
+#[test]
 fn upstreams_are_plain_http_and_a_host_alone() {
     let with = |upstream: &str| lines(&TENANT.replace("http://127.0.0.1:9000", upstream));
     let line = |text: &str| [format!("portcullis.toml:4: tenants.upstream: {text}")];
@@ -299,9 +328,9 @@ fn upstreams_are_plain_http_and_a_host_alone() {
     );
     assert_eq!(
         with("http://u@a.test"),
-        line(&format!(
-            "\"http://u@a.test\" has a user name; the gate does not sign in to upstreams{mend}"
-        ))
+        line(
+            "has a user name in it, and the gate does not sign in to upstreams; remove what stands before the '@'"
+        )
     );
     assert_eq!(
         with("http://a.test:0"),

@@ -183,7 +183,7 @@ where
     let outcome = tokio::time::timeout(limits::ADMIN_REQUEST_WAIT, work).await;
     let outcome = outcome.unwrap_or_else(|_| {
         let what = "the call was not done in time, and may yet be";
-        Err(Problem::unavailable("outcome-unknown", what)
+        Err(Problem::unavailable("outcome_unknown", what)
             .mend("repeat it with the same Idempotency-Key, or look at the user"))
     });
     match outcome {

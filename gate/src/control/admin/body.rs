@@ -22,13 +22,13 @@ pub(super) async fn read(headers: &HeaderMap, body: Body) -> Result<Bytes, Probl
         if cause.is_some_and(|cause| cause.is::<LengthLimitError>()) {
             too_large()
         } else {
-            Problem::bad("broken-body", "the body broke off")
+            Problem::bad("broken_body", "the body broke off")
         }
     })?;
     if !bytes.is_empty() && !is_json(headers) {
         let status = StatusCode::UNSUPPORTED_MEDIA_TYPE;
         let what = "the body is not announced as JSON";
-        return Err(Problem::new(status, "wrong-content-type", what)
+        return Err(Problem::new(status, "wrong_content_type", what)
             .of("Content-Type")
             .mend("send Content-Type: application/json"));
     }
@@ -38,7 +38,7 @@ pub(super) async fn read(headers: &HeaderMap, body: Body) -> Result<Bytes, Probl
 fn too_large() -> Problem {
     let limit = limits::ADMIN_BODY_BYTES_MAX;
     let what = format!("the body is larger than {limit} bytes");
-    Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "too-large", what)
+    Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "too_large", what)
 }
 
 fn is_json(headers: &HeaderMap) -> bool {
@@ -57,7 +57,7 @@ pub(super) fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, Problem> {
     whole.map_err(|error| malformed(&error))?;
     // An array would be taken for the fields in their order.
     if body.trim_ascii_start().first() != Some(&b'{') {
-        return Err(Problem::bad("not-an-object", "the body is no JSON object"));
+        return Err(Problem::bad("not_an_object", "the body is no JSON object"));
     }
     let mut reader = serde_json::Deserializer::from_slice(body);
     serde_path_to_error::deserialize(&mut reader).map_err(|error| wrong(&error))
@@ -69,7 +69,7 @@ fn malformed(error: &serde_json::Error) -> Problem {
     let place = format!(" at line {line} column {column}");
     let what = text.strip_suffix(&place).unwrap_or(&text);
     let what = format!("the body is not JSON: {what} (line {line}, column {column})");
-    Problem::bad("malformed-json", what)
+    Problem::bad("malformed_json", what)
 }
 
 /// Well-formed, but not what the call takes.
@@ -84,14 +84,14 @@ fn wrong(error: &serde_path_to_error::Error<serde_json::Error>) -> Problem {
     if let Some((name, expected)) = unknown.and_then(|rest| rest.split_once("`, ")) {
         let what = format!("unknown field `{name}`");
         let mend = format!("leave it out ({expected})");
-        return Problem::bad("unknown-field", what).of(name).mend(mend);
+        return Problem::bad("unknown_field", what).of(name).mend(mend);
     }
     if let Some(name) = what.strip_prefix("duplicate field `") {
         let name = name.trim_end_matches('`');
         return Problem::field(name, format!("`{name}` is there twice")).mend("give it once");
     }
     let path = error.path().to_string();
-    let problem = Problem::bad("invalid-field", what);
+    let problem = Problem::bad("invalid_field", what);
     if path == "." {
         problem
     } else {

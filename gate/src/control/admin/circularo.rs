@@ -72,7 +72,7 @@ pub(super) async fn put(ask: Ask, fields: Fields) -> Result<Answer<Outcome>, Pro
     let done = match (edit, status) {
         (None, None) => {
             return Err(
-                Problem::bad("nothing-to-change", "the body changes nothing")
+                Problem::bad("nothing_to_change", "the body changes nothing")
                     .mend("give `status`, or one of email, phone, username, employee_id, locale"),
             );
         }

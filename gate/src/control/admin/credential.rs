@@ -68,14 +68,14 @@ fn from_header(headers: &HeaderMap) -> Result<Option<String>, Problem> {
 
 /// No credential: RFC 6750 §3.1 gives no error code then.
 fn missing(what: &str) -> Problem {
-    Problem::new(StatusCode::UNAUTHORIZED, "token-missing", what)
+    Problem::new(StatusCode::UNAUTHORIZED, "token_missing", what)
         .mend("send the header `Authorization: Bearer TOKEN`")
         .with(header::WWW_AUTHENTICATE, CHALLENGE)
 }
 
 fn invalid_request(what: &str) -> Problem {
     let challenge = format!("{CHALLENGE}, error=\"invalid_request\"");
-    Problem::bad("invalid-credentials", what)
+    Problem::bad("invalid_credentials", what)
         .mend("send one token, as `Authorization: Bearer TOKEN`")
         .with(header::WWW_AUTHENTICATE, challenge)
 }
@@ -84,7 +84,7 @@ fn invalid_request(what: &str) -> Problem {
 pub(super) fn user_out() -> Problem {
     let challenge = format!("{CHALLENGE}, error=\"invalid_token\"");
     let what = "the user whom the token belongs to is suspended or deleted";
-    Problem::new(StatusCode::UNAUTHORIZED, "token-user-out", what)
+    Problem::new(StatusCode::UNAUTHORIZED, "token_user_out", what)
         .mend("have the user let back in, or use another token")
         .with(header::WWW_AUTHENTICATE, challenge)
 }
@@ -93,7 +93,7 @@ pub(super) fn user_out() -> Problem {
 pub(super) fn too_many_failures(retry_after: Duration) -> Problem {
     let seconds = retry_after.as_millis().div_ceil(1_000).max(1);
     let what = "too many calls with a bad token came from this address";
-    Problem::new(StatusCode::TOO_MANY_REQUESTS, "too-many-failures", what)
+    Problem::new(StatusCode::TOO_MANY_REQUESTS, "too_many_failures", what)
         .mend(format!(
             "use a good token, or wait {seconds} s before trying another"
         ))
@@ -104,7 +104,7 @@ pub(super) fn too_many_failures(retry_after: Duration) -> Problem {
 pub(super) fn invalid_token() -> Problem {
     let challenge = format!("{CHALLENGE}, error=\"invalid_token\"");
     let what = "the token is unknown, expired or revoked";
-    Problem::new(StatusCode::UNAUTHORIZED, "invalid-token", what)
+    Problem::new(StatusCode::UNAUTHORIZED, "invalid_token", what)
         .mend("use one that is in force (`portcullis token create` makes one)")
         .with(header::WWW_AUTHENTICATE, challenge)
 }
@@ -112,7 +112,7 @@ pub(super) fn invalid_token() -> Problem {
 pub(super) fn wrong_role(role: &str, call: Call) -> Problem {
     let challenge = format!("{CHALLENGE}, error=\"insufficient_scope\"");
     let what = format!("a token of the role {role} may not do this");
-    Problem::new(StatusCode::FORBIDDEN, "insufficient-role", what)
+    Problem::new(StatusCode::FORBIDDEN, "insufficient_role", what)
         .mend(format!(
             "use a token of the role {}",
             permitted(call).join(" or ")

@@ -37,7 +37,7 @@ fn check(request: &Request) -> Result<(), Problem> {
     if !is_own(host) {
         let status = StatusCode::MISDIRECTED_REQUEST;
         let what = format!("the admin listener does not go by the name {host:?}");
-        return Err(Problem::new(status, "wrong-host", what)
+        return Err(Problem::new(status, "wrong_host", what)
             .of("Host")
             .mend("call it by its IP address or as localhost"));
     }
@@ -53,7 +53,7 @@ fn check(request: &Request) -> Result<(), Problem> {
 
 fn check_origin(headers: &HeaderMap, host: &str) -> Result<(), Problem> {
     let cross = |what: &str| {
-        Err(Problem::new(StatusCode::FORBIDDEN, "cross-origin", what)
+        Err(Problem::new(StatusCode::FORBIDDEN, "cross_origin", what)
             .of("Origin")
             .mend("call it from the listener's own pages, or without a browser"))
     };

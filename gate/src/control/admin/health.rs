@@ -24,7 +24,7 @@ pub(super) async fn readyz(State(api): State<Arc<Api>>) -> Response {
     };
     match lacks {
         Ok(()) => "ready\n".into_response(),
-        Err(what) => Problem::unavailable("not-ready", format!("the gate is not ready: {what}"))
+        Err(what) => Problem::unavailable("not_ready", format!("the gate is not ready: {what}"))
             .into_response(),
     }
 }

@@ -2,7 +2,7 @@
 
 use axum::http::{HeaderName, HeaderValue, Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use portcullis_core::plan::PlanError;
+use portcullis_core::plan::{PlanError, Weaker};
 use schemars::JsonSchema;
 use serde::Serialize;
 
@@ -57,11 +57,11 @@ impl Problem {
 
     /// A field, parameter or header that holds what it can't hold.
     pub(super) fn field(field: impl Into<String>, what: impl Into<String>) -> Self {
-        Self::bad("invalid-field", what).of(field)
+        Self::bad("invalid_field", what).of(field)
     }
 
     pub(super) fn not_found(what: impl Into<String>) -> Self {
-        Self::new(StatusCode::NOT_FOUND, "not-found", what)
+        Self::new(StatusCode::NOT_FOUND, "not_found", what)
     }
 
     pub(super) fn conflict(code: &'static str, what: impl Into<String>) -> Self {
@@ -75,7 +75,7 @@ impl Problem {
 
     pub(super) fn wrong_method(method: &Method, path: &str) -> Self {
         let what = format!("{method} is nothing that can be done with {path}");
-        Self::new(StatusCode::METHOD_NOT_ALLOWED, "wrong-method", what)
+        Self::new(StatusCode::METHOD_NOT_ALLOWED, "wrong_method", what)
             .mend("use one of those that the header Allow lists")
     }
 
@@ -138,12 +138,25 @@ impl From<PlanError> for Problem {
         let what = error.to_string();
         match error {
             PlanError::Deleted => Self::deleted(),
-            PlanError::NoSuchHold(_) => Self::new(StatusCode::NOT_FOUND, "no-such-hold", what)
+            PlanError::NoSuchHold(_) => Self::new(StatusCode::NOT_FOUND, "no_such_hold", what)
                 .of("hold")
                 .mend("name one that the user's `holds` list, or none to lift all"),
-            PlanError::WouldLetIn(_) => Self::conflict("would-let-in", what).of("hold"),
+            PlanError::WouldLetIn { how, .. } => {
+                let field = match how {
+                    Weaker::StartsLater => "starts_at",
+                    Weaker::EndsSooner => "ends_at",
+                    Weaker::LetsLook => "access",
+                    Weaker::FreesApiKeys => "disable_api_keys",
+                };
+                Self::conflict("would_let_in", what).of(field).mend(
+                    "to weaken it, place another hold beside it under another name, then restore this one",
+                )
+            }
+            PlanError::TooManyHolds => Self::conflict("too_many_holds", what)
+                .of("hold")
+                .mend("place one of those again under its name, or restore one first"),
             PlanError::MayNotLift { .. } => {
-                Self::new(StatusCode::FORBIDDEN, "may-not-lift", what).of("hold")
+                Self::new(StatusCode::FORBIDDEN, "may_not_lift", what).of("hold")
             }
             PlanError::EndsBeforeStart => {
                 Self::field("ends_at", what).mend("name a time after `starts_at`")
@@ -162,16 +175,16 @@ impl From<AppendError> for Problem {
             AppendError::Conflict { .. } => Self::conflict("conflict", what),
             AppendError::KeyReused => {
                 let status = StatusCode::UNPROCESSABLE_ENTITY;
-                Self::new(status, "idempotency-key-reused", what).of("Idempotency-Key")
+                Self::new(status, "idempotency_key_reused", what).of("Idempotency-Key")
             }
-            AppendError::AliasTaken { .. } => Self::conflict("alias-taken", what),
-            AppendError::TokenTaken => Self::conflict("token-taken", what),
+            AppendError::AliasTaken { .. } => Self::conflict("alias_taken", what),
+            AppendError::TokenTaken => Self::conflict("token_taken", what),
             AppendError::TooLarge { .. } => {
-                Self::new(StatusCode::PAYLOAD_TOO_LARGE, "too-large", what)
+                Self::new(StatusCode::PAYLOAD_TOO_LARGE, "too_large", what)
             }
             AppendError::Nameless => Self::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", what),
             AppendError::Unavailable(_) => Self::unavailable("unavailable", what),
-            AppendError::Unknown => Self::unavailable("outcome-unknown", what),
+            AppendError::Unknown => Self::unavailable("outcome_unknown", what),
         }
     }
 }
@@ -190,12 +203,12 @@ impl From<CommandError> for Problem {
             CommandError::Append(error) => error.into(),
             CommandError::Read(error) => error.into(),
             CommandError::Stale { .. } => {
-                Self::new(StatusCode::PRECONDITION_FAILED, "stale-revision", what).of("If-Match")
+                Self::new(StatusCode::PRECONDITION_FAILED, "stale_revision", what).of("If-Match")
             }
             CommandError::Oneself => Self::conflict("oneself", what),
-            CommandError::LastAdministrator => Self::conflict("last-administrator", what)
+            CommandError::LastAdministrator => Self::conflict("last_administrator", what)
                 .mend("make another administrator's token first, or have a global-admin revoke this one's"),
-            CommandError::NotInForce => Self::unavailable("not-in-force", what),
+            CommandError::NotInForce => Self::unavailable("not_in_force", what),
         }
     }
 }
@@ -211,9 +224,9 @@ impl From<TokenError> for Problem {
             TokenError::UserDeleted => Self::new(StatusCode::GONE, "deleted", what).of("user"),
             TokenError::ExpiresInThePast => Self::field("expires", what),
             TokenError::NoSuchToken(_) => Self::not_found(what).mend("look at GET /api/v1/tokens"),
-            TokenError::Ended => Self::conflict("token-ended", what),
+            TokenError::Ended => Self::conflict("token_ended", what),
             TokenError::Changed => Self::conflict("conflict", what),
-            TokenError::LastAdministrator => Self::conflict("last-administrator", what)
+            TokenError::LastAdministrator => Self::conflict("last_administrator", what)
                 .mend("make another tenant-admin's token first, or ask a global-admin"),
             TokenError::Append(error) => error.into(),
             TokenError::Read(error) => error.into(),

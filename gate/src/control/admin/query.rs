@@ -46,7 +46,7 @@ impl Query {
             format!("this call takes {}", known.join(", "))
         };
         let what = format!("unknown parameter `{name}`");
-        Err(Problem::bad("unknown-field", what).of(name).mend(mend))
+        Err(Problem::bad("unknown_field", what).of(name).mend(mend))
     }
 
     /// How many rows a page is to have.

@@ -72,7 +72,7 @@ impl Answers {
             }) => Ok(Some(answer.clone())),
             Some(Place { answer: None, .. }) => Err(Problem::new(
                 StatusCode::CONFLICT,
-                "still-being-done",
+                "still_being_done",
                 "the first request with this Idempotency-Key is still being done",
             )
             .mend("wait for its answer, or repeat this in a moment")),

@@ -36,8 +36,10 @@ pub(super) struct SuspendFields {
     revoke_sessions: Option<bool>,
     /// True unless said otherwise, or unless the user keeps read-only access.
     disable_api_keys: Option<bool>,
+    /// A time, or a duration from now; one that has passed is now.
     #[schemars(with = "Option<Moment>")]
     starts_at: Option<String>,
+    /// A time after the start, or how long the hold lasts.
     #[schemars(with = "Option<Moment>")]
     ends_at: Option<String>,
     /// The name of the hold; `admin` unless said otherwise.
@@ -86,10 +88,17 @@ pub(super) async fn suspend(ask: Ask, fields: SuspendFields) -> Result<Answer<Ou
     let now = commander.now();
     let kind = kind(fields.kind, fields.allow_password_reset)?;
     let (reason, reason_text) = reasons(fields.reason, fields.suspension_reason)?;
-    let moment = |field, text: Option<String>| -> Result<Option<Timestamp>, Problem> {
-        text.map(|text| times::moment(field, &text, now))
+    let moment = |field, text: Option<String>, from| -> Result<Option<Timestamp>, Problem> {
+        text.map(|text| times::moment(field, &text, from))
             .transpose()
     };
+    let starts_at = moment("starts_at", fields.starts_at, now)?;
+    // A duration is how long the hold lasts, whenever it starts.
+    let ends_at = moment(
+        "ends_at",
+        fields.ends_at,
+        starts_at.max(Some(now)).unwrap_or(now),
+    )?;
     let access = fields.access.unwrap_or_default();
     // Who may go on looking keeps what they look with, unless the caller says otherwise.
     let keeps = access == Access::ReadOnly;
@@ -99,8 +108,8 @@ pub(super) async fn suspend(ask: Ask, fields: SuspendFields) -> Result<Answer<Ou
         access,
         reason,
         reason_text,
-        starts_at: moment("starts_at", fields.starts_at)?,
-        ends_at: moment("ends_at", fields.ends_at)?,
+        starts_at,
+        ends_at,
         revoke_sessions: fields.revoke_sessions.unwrap_or(!keeps),
         disable_api_keys: fields.disable_api_keys.unwrap_or(!keeps),
     };

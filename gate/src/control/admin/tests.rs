@@ -4,6 +4,7 @@
 mod access;
 mod bounds;
 mod dialects;
+mod holds;
 mod owners;
 mod records;
 mod retries;

@@ -162,7 +162,7 @@ pub(super) async fn create(ask: Ask, fields: CreateFields) -> Result<Answer<Secr
     if ask.caller.tenant.is_some() && fields.role == Role::GlobalAdmin {
         let what = "a token of one tenant makes no token for all of them";
         return Err(
-            Problem::new(StatusCode::FORBIDDEN, "insufficient-role", what)
+            Problem::new(StatusCode::FORBIDDEN, "insufficient_role", what)
                 .of("role")
                 .mend("choose tenant-admin, support or auditor"),
         );

@@ -2,6 +2,7 @@
 
 use portcullis_core::ids::{HoldName, UserKey};
 use portcullis_core::ledger::{Entry, Event, Role};
+use portcullis_core::standing::{Reach, Standing};
 use portcullis_core::time::Timestamp;
 use portcullis_core::user::{Hold, Profile, Status, User};
 use schemars::JsonSchema;
@@ -32,6 +33,8 @@ pub(super) struct UserView {
     suspension_status: Option<&'static str>,
     suspension_information: Option<SuspensionView>,
     holds: Vec<HoldView>,
+    /// They stay so where a restore did not give them back.
+    api_keys_disabled: bool,
     #[schemars(with = "Option<Time>")]
     sessions_not_before: Option<String>,
     #[schemars(with = "Option<Time>")]
@@ -49,6 +52,8 @@ pub(super) struct UserView {
 struct SuspensionView {
     #[schemars(with = "KindWord")]
     status: &'static str,
+    #[schemars(with = "AccessWord")]
+    access: &'static str,
     reason: Option<String>,
     reason_text: Option<String>,
     #[schemars(with = "Time")]
@@ -104,6 +109,7 @@ impl UserView {
             suspension_status: hold.map(|hold| hold.kind.as_str()),
             suspension_information: hold.map(SuspensionView::of),
             holds: user.holds.iter().map(HoldView::of).collect(),
+            api_keys_disabled: Standing::of(user).leeway(now).api_keys == Reach::Nothing,
             sessions_not_before: user.sessions_not_before.map(times::text),
             last_seen_at: last_seen(&state.live, key, user).map(times::text),
             revision: user.revision.0,
@@ -124,6 +130,7 @@ impl SuspensionView {
     fn of(hold: &Hold) -> Self {
         Self {
             status: hold.kind.as_str(),
+            access: hold.access.as_str(),
             reason: hold.reason.clone().map(String::from),
             reason_text: hold.reason_text.clone(),
             since: times::text(hold.starts_at),

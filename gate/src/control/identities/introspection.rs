@@ -15,11 +15,10 @@ use portcullis_core::ids::TenantId;
 use portcullis_core::limits;
 use portcullis_core::time::Timestamp;
 use serde_json::{Map, Value};
-use tokio::sync::Semaphore;
 
 use super::call::{CallFault, Caller};
 use crate::config::IntrospectionConfig;
-use crate::live::introspection::{Answer, Introspection, Question};
+use crate::live::introspection::{Answer, Introspection, Lane, Question};
 use crate::live::tokens::{Claims, numeric_date, user_of};
 
 #[derive(Debug, thiserror::Error)]
@@ -30,7 +29,7 @@ enum Fault {
     Answer(&'static str),
 }
 
-struct Desk {
+struct Server {
     tenant: TenantId,
     caller: Result<Caller, CallFault>,
     /// One line when it begins to fail and one when it is well again.
@@ -38,30 +37,26 @@ struct Desk {
 }
 
 pub(super) fn start(tenant: &TenantId, introspection: &Introspection) {
-    let Some(mut questions) = introspection.take_desk() else {
-        return;
-    };
-    let desk = Arc::new(Desk {
+    let server = Arc::new(Server {
         tenant: tenant.clone(),
         caller: Caller::new(&introspection.config.endpoint),
         failing: AtomicBool::new(false),
     });
-    let places = Arc::new(Semaphore::new(limits::INTROSPECTIONS_ASKED_MAX));
-    tokio::spawn(async move {
-        while let Some(question) = questions.recv().await {
-            let Ok(place) = Arc::clone(&places).acquire_owned().await else {
-                return;
-            };
-            let desk = Arc::clone(&desk);
+    for lane in [Lane::Known, Lane::New] {
+        for _ in 0..limits::INTROSPECTIONS_ASKED_MAX {
+            let (server, desk) = (Arc::clone(&server), introspection.desk());
             tokio::spawn(async move {
-                desk.take(question).await;
-                drop(place);
+                // One that is under way goes on though its asker hangs up: the answer
+                // is remembered, and to break off would cost the server a connection.
+                while let Some(question) = desk.next(lane).await {
+                    server.take(question).await;
+                }
             });
         }
-    });
+    }
 }
 
-impl Desk {
+impl Server {
     async fn take(&self, question: Question) {
         let url = question.config().endpoint.uri().clone();
         match self.ask(&question).await {

@@ -3,10 +3,13 @@
 use std::borrow::Borrow;
 use std::collections::HashMap;
 use std::hash::Hash;
+use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use hashbrown::HashTable;
 use portcullis_core::ids::{Revision, UserKey};
+use portcullis_core::limits;
+use portcullis_core::time::Timestamp;
 
 use super::{Session, SessionHash};
 use crate::live::sharded::Sharded;
@@ -108,9 +111,44 @@ impl Table {
     }
 }
 
-/// A user's sessions that have not ended.
+/// What each user has: a session of the table is either on the list of its user or
+/// counted among those that are over.
 #[derive(Default)]
-pub(super) struct ByUser(Sharded<UserKey, Vec<Arc<Session>>>);
+pub(super) struct ByUser(Sharded<UserKey, Theirs>);
+
+#[derive(Default)]
+struct Theirs {
+    /// That have not ended.
+    alive: Vec<Arc<Session>>,
+    /// How many are over, and remembered.
+    over: usize,
+}
+
+/// Where a session was given out to, and to what.
+type Client<'a> = (Option<IpAddr>, Option<&'a str>);
+
+fn is_of(session: &Session, client: Client<'_>) -> bool {
+    (session.address, session.agent.as_deref()) == client
+}
+
+/// Whether it has waited long enough for somebody to come with it.
+fn may_go(session: &Session, now: Timestamp) -> bool {
+    session.has_expired(now, limits::SESSION_UNTRIED_KEPT)
+}
+
+impl Theirs {
+    fn untried(&self, dead_before: Revision) -> impl Iterator<Item = &Arc<Session>> {
+        let alive = self.alive.iter();
+        alive.filter(move |session| session.is_untried() && session.learnt_at >= dead_before)
+    }
+
+    /// Takes it off the list; `false`: it was not there, and so counts as over.
+    fn take_off(&mut self, session: &Arc<Session>) -> bool {
+        let before = self.alive.len();
+        self.alive.retain(|other| !Arc::ptr_eq(other, session));
+        self.alive.len() < before
+    }
+}
 
 impl ByUser {
     /// The key itself where the user has sessions, so that they share it.
@@ -120,49 +158,143 @@ impl ByUser {
         known.unwrap_or_else(|| user.clone())
     }
 
-    pub(super) fn replace(&self, before: Option<&Arc<Session>>, session: &Arc<Session>) {
-        if let Some(before) = before {
-            self.remove(before);
-        }
+    pub(super) fn add(&self, session: &Arc<Session>) {
+        let mut shard = self.0.write(&session.user);
+        let theirs = shard.entry(session.user.clone()).or_default();
+        // Asked under the lock: who ends it looks for it here after that.
         if session.ended().is_none() {
-            let mut shard = self.0.write(&session.user);
-            let sessions = shard.entry(session.user.clone()).or_default();
-            sessions.push(Arc::clone(session));
+            theirs.alive.push(Arc::clone(session));
+        } else {
+            theirs.over += 1;
         }
     }
 
-    pub(super) fn remove(&self, session: &Arc<Session>) {
+    /// It has ended, and stays remembered.
+    pub(super) fn end(&self, session: &Arc<Session>) {
         let mut shard = self.0.write(&session.user);
-        if let Some(sessions) = shard.get_mut(&session.user) {
-            sessions.retain(|other| !Arc::ptr_eq(other, session));
-            if sessions.is_empty() {
+        if let Some(theirs) = shard.get_mut(&session.user)
+            && theirs.take_off(session)
+        {
+            theirs.over += 1;
+        }
+    }
+
+    /// It is in the table no more.
+    pub(super) fn forget(&self, session: &Arc<Session>) {
+        let mut shard = self.0.write(&session.user);
+        if let Some(theirs) = shard.get_mut(&session.user) {
+            if !theirs.take_off(session) {
+                theirs.over = theirs.over.saturating_sub(1);
+            }
+            if theirs.alive.is_empty() && theirs.over == 0 {
                 shard.remove(&session.user);
             }
         }
     }
 
     pub(super) fn of(&self, user: &UserKey) -> Vec<Arc<Session>> {
-        self.0.read(user).get(user).cloned().unwrap_or_default()
+        let shard = self.0.read(user);
+        let theirs = shard.get(user);
+        theirs
+            .map(|theirs| theirs.alive.clone())
+            .unwrap_or_default()
     }
 
-    /// Takes out, and returns, what the user has beyond `most`: the least recently
-    /// used. Those that a revocation killed are taken off the list on the way.
-    pub(super) fn over(
+    /// How many sessions of the user are over.
+    pub(super) fn ended(&self, user: &UserKey) -> usize {
+        self.0.read(user).get(user).map_or(0, |theirs| theirs.over)
+    }
+
+    /// Takes off the list, and returns, what the user has beyond `most`: the least
+    /// recently used. Those that a revocation killed go on the way.
+    pub(super) fn displace(
         &self,
         user: &UserKey,
         most: usize,
         dead_before: Revision,
     ) -> Vec<Arc<Session>> {
         let mut shard = self.0.write(user);
-        let Some(sessions) = shard.get_mut(user) else {
+        let Some(theirs) = shard.get_mut(user) else {
             return Vec::new();
         };
-        if sessions.len() <= most {
+        let before = theirs.alive.len();
+        if before <= most {
             return Vec::new();
         }
-        sessions.retain(|session| session.learnt_at >= dead_before);
-        sessions.sort_by_key(|session| std::cmp::Reverse(session.last_seen()));
-        sessions.split_off(most.min(sessions.len()))
+        let alive = &mut theirs.alive;
+        alive.retain(|session| session.learnt_at >= dead_before);
+        alive.sort_by_key(|session| std::cmp::Reverse(session.last_seen()));
+        let mut counted = 0;
+        let (kept, displaced) = alive.drain(..).partition(|session| {
+            counted += usize::from(!session.is_untried());
+            session.is_untried() || counted <= most
+        });
+        *alive = kept;
+        theirs.over += before - theirs.alive.len();
+        displaced
+    }
+
+    /// Whether one more that nobody has come with yet has room, or may have another's.
+    pub(super) fn has_room_untried(
+        &self,
+        user: &UserKey,
+        client: Client<'_>,
+        now: Timestamp,
+        dead_before: Revision,
+    ) -> bool {
+        let shard = self.0.read(user);
+        let Some(theirs) = shard.get(user) else {
+            return true;
+        };
+        let untried = || theirs.untried(dead_before);
+        let has_room = |most, some: &mut dyn Iterator<Item = &Arc<Session>>| {
+            let (mut count, mut oldest) = (0, None::<&Arc<Session>>);
+            for session in some {
+                count += 1;
+                oldest = oldest
+                    .filter(|other| other.first_seen <= session.first_seen)
+                    .or(Some(session));
+            }
+            count < most || oldest.is_some_and(|oldest| may_go(oldest, now))
+        };
+        let mut of_client = untried().filter(|session| is_of(session, client));
+        has_room(limits::SESSIONS_UNTRIED_PER_CLIENT_MAX, &mut of_client)
+            && has_room(limits::SESSIONS_UNTRIED_PER_USER_MAX, &mut untried())
+    }
+
+    /// Takes off the list, and returns, those whose room `fresh` took: the oldest of
+    /// its client's, and the oldest of all its user's.
+    pub(super) fn displace_untried(
+        &self,
+        fresh: &Arc<Session>,
+        dead_before: Revision,
+    ) -> Vec<Arc<Session>> {
+        let client = (fresh.address, fresh.agent.as_deref());
+        let mut displaced = Vec::new();
+        let mut shard = self.0.write(&fresh.user);
+        let Some(theirs) = shard.get_mut(&fresh.user) else {
+            return displaced;
+        };
+        for (most, any) in [
+            (limits::SESSIONS_UNTRIED_PER_CLIENT_MAX, false),
+            (limits::SESSIONS_UNTRIED_PER_USER_MAX, true),
+        ] {
+            let counts = |session: &&Arc<Session>| any || is_of(session, client);
+            let count = theirs.untried(dead_before).filter(counts).count();
+            let oldest = theirs
+                .untried(dead_before)
+                .filter(counts)
+                .min_by_key(|session| session.first_seen)
+                .filter(|oldest| count > most && may_go(oldest, fresh.first_seen))
+                .cloned();
+            if let Some(oldest) = oldest
+                && theirs.take_off(&oldest)
+            {
+                theirs.over += 1;
+                displaced.push(oldest);
+            }
+        }
+        displaced
     }
 }
 

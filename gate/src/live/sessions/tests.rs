@@ -150,3 +150,140 @@ async fn a_session_at_rest_for_too_long_has_expired() {
     // A clock that was set back is no reason.
     assert!(!session.has_expired(Timestamp(0), kept));
 }
+
+/// Logs in and out again.
+async fn come_and_go(sessions: &Sessions, mark: u8, name: &str) -> Result<(), LearnError> {
+    let learnt = learnt(mark, name, 1, 0);
+    sessions.learn(learnt, true, Revision(0)).await?;
+    sessions.end(&found(sessions, mark), End::LoggedOut).await
+}
+
+#[tokio::test]
+async fn who_ends_session_after_session_leaves_room_for_others_and_stays_out_of_all_of_them() {
+    let sessions = table(100, 9);
+    let mut ended = 0;
+    let refused = loop {
+        match come_and_go(&sessions, ended, "bob").await {
+            Ok(()) => ended += 1,
+            Err(refused) => break refused,
+        }
+    };
+    let share = LearnError::Share {
+        user: "bob".into(),
+        ended: usize::from(ended),
+    };
+    assert_eq!((refused, ended), (share, 20), "a fifth");
+    assert!(sessions.room_for(&key("bob")).is_err());
+    for mark in 0..ended {
+        assert_eq!(found(&sessions, mark)[0].ended(), Some(End::LoggedOut));
+    }
+    for mark in 100..110 {
+        come_and_go(&sessions, mark, "alice").await.unwrap();
+    }
+    // One that is forgotten, long after its last use, gives its room back.
+    sessions.forget(&found(&sessions, 0)[0]);
+    sessions.forget(&found(&sessions, 1)[0]);
+    sessions.forget(&found(&sessions, 2)[0]);
+    sessions.room_for(&key("bob")).unwrap();
+}
+
+#[tokio::test]
+async fn what_is_over_is_counted_however_it_ended() {
+    let sessions = table(100, 2);
+    // Three that are displaced, and two that a revocation kills.
+    for (mark, learnt_at) in [(1, 1), (2, 1), (3, 5), (4, 5), (5, 5)] {
+        learn(&sessions, learnt(mark, "bob", learnt_at, mark.into()), true).await;
+    }
+    assert_eq!(sessions.by_user.ended(&key("bob")), 3);
+    let last = learnt(6, "bob", 6, 6);
+    sessions.learn(last, true, Revision(6)).await.unwrap();
+    assert_eq!(sessions.by_user.ended(&key("bob")), 5);
+    // Ended once more, come alive by its password, read from the store, forgotten.
+    sessions
+        .end(&found(&sessions, 6), End::LoggedOut)
+        .await
+        .unwrap();
+    sessions
+        .end(&found(&sessions, 6), End::LoggedOut)
+        .await
+        .unwrap();
+    assert_eq!(sessions.by_user.ended(&key("bob")), 6);
+    learn(&sessions, learnt(6, "bob", 6, 7), true).await;
+    assert_eq!(sessions.by_user.ended(&key("bob")), 5);
+    let ended = Some(End::Expired);
+    sessions.insert(Learnt {
+        ended,
+        ..learnt(7, "bob", 6, 8)
+    });
+    assert_eq!(sessions.by_user.ended(&key("bob")), 6);
+    for mark in 1..=7 {
+        sessions.forget(&found(&sessions, mark)[0]);
+    }
+    assert_eq!(
+        (sessions.by_user.ended(&key("bob")), sessions.count()),
+        (0, 0)
+    );
+}
+
+/// One of `bob`'s that was given out beside another credential.
+async fn beside(sessions: &Sessions, mark: u8, agent: &str, seen: u64) -> bool {
+    let agent = Some(agent.into());
+    let learnt = Learnt {
+        agent,
+        ..learnt(mark, "bob", 1, seen)
+    };
+    let has_room = sessions.has_room_beside(&learnt, Revision(0));
+    if has_room {
+        sessions.learn_beside(learnt, Revision(0)).await.unwrap();
+    }
+    has_room
+}
+
+#[tokio::test]
+async fn a_client_that_keeps_no_cookies_costs_few_sessions_and_ends_none_of_the_users_own() {
+    let sessions = table(1_000, 2);
+    learn(&sessions, learnt(101, "bob", 1, 0), true).await;
+    learn(&sessions, learnt(102, "bob", 1, 0), true).await;
+    let most = u8::try_from(limits::SESSIONS_UNTRIED_PER_CLIENT_MAX).unwrap();
+    for mark in 1..=most {
+        assert!(beside(&sessions, mark, "Program/1", mark.into()).await);
+    }
+    assert!(!beside(&sessions, 50, "Program/1", 1_000).await);
+    assert!(found(&sessions, 50).is_empty());
+    // Another client of bob's has room of its own; one that is used makes room.
+    assert!(beside(&sessions, 60, "Browser/1", 1_000).await);
+    found(&sessions, 1)[0].touch(Timestamp(5_000));
+    assert!(beside(&sessions, 51, "Program/1", 5_000).await);
+    assert!(!beside(&sessions, 52, "Program/1", 5_000).await);
+    // Much later the oldest ends for a new one, and is remembered.
+    let hour = u64::try_from(limits::SESSION_UNTRIED_KEPT.as_millis()).unwrap();
+    assert!(beside(&sessions, 53, "Program/1", 2 * hour).await);
+    assert_eq!(found(&sessions, 2)[0].ended(), Some(End::Displaced));
+    assert!(!beside(&sessions, 54, "Program/1", hour).await);
+    for mark in [101, 102, 1, 51, 60] {
+        assert_eq!(found(&sessions, mark)[0].ended(), None, "{mark}");
+    }
+    // One that was used counts as any other: with a new login the least used ends.
+    learn(&sessions, learnt(103, "bob", 1, 3 * hour), true).await;
+    let ended = |mark| found(&sessions, mark)[0].ended().is_some();
+    assert_eq!(
+        [101, 102, 103, 1, 51].map(ended),
+        [true, true, false, false, false]
+    );
+}
+
+#[tokio::test]
+async fn clients_of_one_user_share_a_bound_however_they_call_themselves() {
+    let sessions = table(1_000, 2);
+    let mut given: u8 = 0;
+    while beside(&sessions, given, &format!("Program/{given}"), 0).await {
+        given += 1;
+    }
+    assert_eq!(usize::from(given), limits::SESSIONS_UNTRIED_PER_USER_MAX);
+    // What a revocation killed is no bar.
+    let fresh = Learnt {
+        agent: None,
+        ..learnt(200, "bob", 2, 0)
+    };
+    assert!(sessions.has_room_beside(&fresh, Revision(2)));
+}

@@ -48,7 +48,7 @@ async fn every_role_may_do_what_the_table_says_and_nothing_else() {
             } else {
                 assert_eq!(
                     reply.problem(),
-                    (403, "insufficient-role", ""),
+                    (403, "insufficient_role", ""),
                     "{role:?} {call:?}"
                 );
                 assert!(
@@ -94,13 +94,13 @@ async fn without_a_good_token_nothing_is_told_or_done() {
     let call = "POST /api/v1/users/bob/suspend";
     let json = ("content-type", "application/json");
     let none = gate.send(call, &[json], "{}").await;
-    assert_eq!(none.problem(), (401, "token-missing", ""));
+    assert_eq!(none.problem(), (401, "token_missing", ""));
     assert_eq!(
         none.header("www-authenticate"),
         "Bearer realm=\"portcullis\""
     );
     let bad = gate.by("portcullis_guess", call, "{}").await;
-    assert_eq!(bad.problem(), (401, "invalid-token", ""));
+    assert_eq!(bad.problem(), (401, "invalid_token", ""));
     assert!(
         bad.header("www-authenticate")
             .contains("error=\"invalid_token\"")
@@ -129,7 +129,7 @@ async fn a_token_in_the_query_is_taken_on_the_circularo_calls_alone_and_where_it
     let elsewhere = format!("GET /api/v1/users?token={}", on.root);
     assert_eq!(on.send(&elsewhere, &[], "").await.problem().0, 401);
     let two = on.by(&on.root, &put, suspended).await;
-    assert_eq!(two.problem(), (400, "invalid-credentials", ""));
+    assert_eq!(two.problem(), (400, "invalid_credentials", ""));
     assert!(!two.text.contains(&on.root), "a token is never echoed");
     on.stop().await;
 
@@ -150,13 +150,13 @@ async fn a_token_of_one_tenant_never_reaches_another() {
     let foreign = gate
         .by(&support, "GET /api/v1/users/bob?tenant=globex", "")
         .await;
-    assert_eq!(foreign.problem(), (404, "not-found", "tenant"));
+    assert_eq!(foreign.problem(), (404, "not_found", "tenant"));
     let unknown = gate
         .by(&support, "GET /api/v1/users/bob?tenant=nowhere", "")
         .await;
-    assert_eq!(unknown.problem(), (404, "not-found", "tenant"));
+    assert_eq!(unknown.problem(), (404, "not_found", "tenant"));
     let own = gate.by(&support, "GET /api/v1/users/bob", "").await;
-    assert_eq!(own.problem(), (404, "not-found", ""));
+    assert_eq!(own.problem(), (404, "not_found", ""));
     let audit = gate.by(&support, "GET /api/v1/audit", "").await;
     for entry in audit.json["entries"].as_array().unwrap() {
         assert_eq!(entry["tenant"], "acme");
@@ -171,7 +171,7 @@ async fn a_global_token_names_the_tenant_where_there_are_several() {
     let gate = Gate::start(&["acme", "globex"]).await;
     let call = "POST /api/v1/users/bob/suspend";
     let missing = gate.root(call, "{}").await;
-    assert_eq!(missing.problem(), (400, "invalid-field", "tenant"));
+    assert_eq!(missing.problem(), (400, "invalid_field", "tenant"));
     assert!(
         missing.json["mend"]
             .as_str()
@@ -189,6 +189,6 @@ async fn a_global_token_names_the_tenant_where_there_are_several() {
         .await;
     assert_eq!(both.problem().2, "tenant");
     let unknown = gate.root("GET /api/v1/users?tenant=nowhere", "").await;
-    assert_eq!(unknown.problem(), (404, "not-found", "tenant"));
+    assert_eq!(unknown.problem(), (404, "not_found", "tenant"));
     gate.stop().await;
 }

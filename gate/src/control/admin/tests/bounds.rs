@@ -11,12 +11,12 @@ const SUSPEND: &str = "POST /api/v1/users/bob/suspend";
 async fn bodies_that_are_no_json_object_are_told_so() {
     let gate = Gate::start(&["acme"]).await;
     for (body, code) in [
-        ("{\n  \"kind\": }", "malformed-json"),
-        ("{\"kind\":\"permanent\"", "malformed-json"),
-        ("{} {}", "malformed-json"),
-        ("[\"x\"]", "not-an-object"),
-        ("\"x\"", "not-an-object"),
-        ("null", "not-an-object"),
+        ("{\n  \"kind\": }", "malformed_json"),
+        ("{\"kind\":\"permanent\"", "malformed_json"),
+        ("{} {}", "malformed_json"),
+        ("[\"x\"]", "not_an_object"),
+        ("\"x\"", "not_an_object"),
+        ("null", "not_an_object"),
     ] {
         let reply = gate.root(SUSPEND, body).await;
         assert_eq!(reply.problem(), (400, code, ""), "{body}: {}", reply.text);
@@ -38,14 +38,14 @@ async fn bodies_that_are_no_json_object_are_told_so() {
         ("content-type", "text/plain"),
     ];
     let text = gate.send(SUSPEND, &headers, "{}").await;
-    assert_eq!(text.problem(), (415, "wrong-content-type", "Content-Type"));
+    assert_eq!(text.problem(), (415, "wrong_content_type", "Content-Type"));
     let large = format!(
         "{{\"comment\":\"{}\"}}",
         "x".repeat(limits::ADMIN_BODY_BYTES_MAX)
     );
     assert_eq!(
         gate.root(SUSPEND, &large).await.problem(),
-        (413, "too-large", "")
+        (413, "too_large", "")
     );
     gate.stop().await;
 }
@@ -60,10 +60,10 @@ async fn unknown_paths_and_methods_are_problems_and_never_stubs() {
         "/api/v1/users/",
     ] {
         let reply = gate.root(&format!("GET {path}"), "").await;
-        assert_eq!(reply.problem(), (404, "not-found", ""), "{path}");
+        assert_eq!(reply.problem(), (404, "not_found", ""), "{path}");
     }
     let delete = gate.root("DELETE /api/v1/users/bob", "").await;
-    assert_eq!(delete.problem(), (405, "wrong-method", ""));
+    assert_eq!(delete.problem(), (405, "wrong_method", ""));
     assert!(
         delete.header("allow").contains("PUT"),
         "{}",
@@ -78,7 +78,7 @@ async fn another_name_or_another_origin_is_turned_away() {
     let host = gate
         .root_with(("host", "evil.example"), "GET /api/v1/users", "")
         .await;
-    assert_eq!(host.problem(), (421, "wrong-host", "Host"));
+    assert_eq!(host.problem(), (421, "wrong_host", "Host"));
     for (name, value) in [
         ("origin", "http://evil.example"),
         ("origin", "null"),
@@ -88,7 +88,7 @@ async fn another_name_or_another_origin_is_turned_away() {
         let reply = gate.root_with((name, value), SUSPEND, "{}").await;
         assert_eq!(
             reply.problem(),
-            (403, "cross-origin", "Origin"),
+            (403, "cross_origin", "Origin"),
             "{name}: {value}"
         );
     }
@@ -125,7 +125,7 @@ async fn health_readiness_and_numbers_need_no_token() {
     gate.stop().await;
     let lame = Gate::start_with(&["acme"], false, Err("globex has no policy".into())).await;
     let reply = lame.send("GET /readyz", &[], "").await;
-    assert_eq!(reply.problem(), (503, "not-ready", ""));
+    assert_eq!(reply.problem(), (503, "not_ready", ""));
     assert!(
         reply.json["detail"]
             .as_str()

@@ -28,9 +28,9 @@ async fn circularo_suspends_and_activates_by_status() {
         (&json!("SUCCESS"), &json!("active"))
     );
     let bad = gate.send(&put, &json_type, r#"{"status":"frozen"}"#).await;
-    assert_eq!(bad.problem(), (400, "invalid-field", "status"));
+    assert_eq!(bad.problem(), (400, "invalid_field", "status"));
     let nothing = gate.send(&put, &json_type, "{}").await;
-    assert_eq!(nothing.problem(), (400, "nothing-to-change", ""));
+    assert_eq!(nothing.problem(), (400, "nothing_to_change", ""));
     gate.stop().await;
 }
 
@@ -64,7 +64,7 @@ async fn attributes_are_kept_in_one_spelling_and_cleared_by_null() {
     ] {
         assert_eq!(
             gate.root(put, body).await.problem(),
-            (400, "invalid-field", field),
+            (400, "invalid_field", field),
             "{body}"
         );
     }
@@ -78,7 +78,7 @@ async fn an_alias_that_is_taken_stops_the_whole_call() {
         .await;
     let body = r#"{"email":"team@acme.test","status":"suspended"}"#;
     let taken = gate.root("PUT /api/v1/users/bob", body).await;
-    assert_eq!(taken.problem(), (409, "alias-taken", ""));
+    assert_eq!(taken.problem(), (409, "alias_taken", ""));
     assert!(
         taken.json["detail"]
             .as_str()
@@ -95,7 +95,7 @@ async fn a_support_token_suspends_by_status_but_edits_no_attribute() {
     let support = gate.token(Role::Support, Some("acme"), "desk").await;
     let body = r#"{"status":"suspended","email":"x@acme.test"}"#;
     let refused = gate.by(&support, "PUT /api/v1/users/bob", body).await;
-    assert_eq!(refused.problem(), (403, "insufficient-role", ""));
+    assert_eq!(refused.problem(), (403, "insufficient_role", ""));
     assert_eq!(gate.root("GET /api/v1/users/bob", "").await.status, 404);
     gate.stop().await;
 }

@@ -51,7 +51,7 @@ async fn a_token_is_out_while_its_user_is_under_whatever_name() {
     assert_eq!(gate.suspend(&gate.root, "ann").await.status, 200);
     for token in all {
         let out = gate.by(token, READ, "").await;
-        assert_eq!(out.problem(), (401, "token-user-out", ""));
+        assert_eq!(out.problem(), (401, "token_user_out", ""));
         assert!(out.header("www-authenticate").contains("invalid_token"));
     }
     assert!(!gate.tokens.in_force(&id, now()), "what is open ends, too");
@@ -222,7 +222,7 @@ async fn a_rotation_shows_the_new_secret_once_and_tells_until_when_the_old_one_w
     gate.root(&format!("DELETE /api/v1/tokens/{id}"), "").await;
     assert_eq!(
         gate.root(&call, "").await.problem(),
-        (409, "token-ended", "")
+        (409, "token_ended", "")
     );
     let nowhere = gate.root("POST /api/v1/tokens/tok_x/rotate", "").await;
     assert_eq!(nowhere.problem().0, 404);
@@ -275,7 +275,7 @@ async fn the_last_tenant_admin_is_suspended_by_nobody() {
             "{}"
         };
         let last = gate.root(call, body).await;
-        assert_eq!(last.problem(), (409, "last-administrator", ""), "{call}");
+        assert_eq!(last.problem(), (409, "last_administrator", ""), "{call}");
         assert!(last.json["mend"].as_str().unwrap().contains("token first"));
     }
     let dry = gate
@@ -283,7 +283,7 @@ async fn the_last_tenant_admin_is_suspended_by_nobody() {
         .await;
     assert_eq!(
         dry.problem().1,
-        "last-administrator",
+        "last_administrator",
         "a dry run says so as well"
     );
     // An administrator with a hold to come is not to be counted on.
@@ -297,7 +297,7 @@ async fn the_last_tenant_admin_is_suspended_by_nobody() {
     );
     assert_eq!(
         gate.suspend(&gate.root, "ann").await.problem().1,
-        "last-administrator"
+        "last_administrator"
     );
     gate.restore("bob").await;
     assert_eq!(gate.suspend(&gate.root, "ann").await.status, 200);
@@ -307,7 +307,7 @@ async fn the_last_tenant_admin_is_suspended_by_nobody() {
     );
     assert_eq!(
         gate.suspend(&gate.root, "bob").await.problem().1,
-        "last-administrator"
+        "last_administrator"
     );
     gate.restore("ann").await;
     gate.root(&format!("DELETE /api/v1/tokens/{anns}"), "")
@@ -346,10 +346,10 @@ async fn a_tenant_admin_does_not_revoke_the_last_tenant_admins_token() {
     let (ann, id) = gate.make_for("tenant-admin", "ann").await;
     let revoke = format!("DELETE /api/v1/tokens/{id}");
     let refused = gate.by(&ann, &revoke, "").await;
-    assert_eq!(refused.problem(), (409, "last-administrator", ""));
+    assert_eq!(refused.problem(), (409, "last_administrator", ""));
     let rotate = format!("POST /api/v1/tokens/{id}/rotate");
     let refused = gate.by(&ann, &rotate, r#"{"expires":"1m"}"#).await;
-    assert_eq!(refused.problem(), (409, "last-administrator", ""));
+    assert_eq!(refused.problem(), (409, "last_administrator", ""));
     assert_eq!(gate.root(&revoke, "").await.json["changed"], true);
     gate.stop().await;
 }
@@ -362,7 +362,7 @@ async fn bad_tokens_are_answered_429_once_there_are_too_many_and_good_ones_never
         assert_eq!(gate.by("portcullis_guess", READ, "").await.problem().0, 401);
     }
     let limited = gate.by("portcullis_guess", READ, "").await;
-    assert_eq!(limited.problem(), (429, "too-many-failures", ""));
+    assert_eq!(limited.problem(), (429, "too_many_failures", ""));
     let wait: u64 = limited.header("retry-after").parse().unwrap();
     assert!((1..=3).contains(&wait), "{wait}");
     let wrong_role = gate.token(Role::Auditor, Some("acme"), "reader").await;

@@ -278,9 +278,9 @@ async fn a_tenant_admin_makes_and_sees_tokens_of_its_tenant_alone() {
     let foreign = gate
         .by(&admin, create, r#"{"role":"support","tenant":"globex"}"#)
         .await;
-    assert_eq!(foreign.problem(), (404, "not-found", "tenant"));
+    assert_eq!(foreign.problem(), (404, "not_found", "tenant"));
     let global = gate.by(&admin, create, r#"{"role":"global-admin"}"#).await;
-    assert_eq!(global.problem(), (403, "insufficient-role", "role"));
+    assert_eq!(global.problem(), (403, "insufficient_role", "role"));
     let list = gate.by(&admin, "GET /api/v1/tokens", "").await;
     for token in list.json["tokens"].as_array().unwrap() {
         assert_eq!(token["tenant"], "acme");

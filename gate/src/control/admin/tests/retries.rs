@@ -29,18 +29,18 @@ async fn a_key_is_for_one_request_and_one_token() {
         .await;
     assert_eq!(
         other.problem(),
-        (422, "idempotency-key-reused", "Idempotency-Key")
+        (422, "idempotency_key_reused", "Idempotency-Key")
     );
     let support = gate.token(Role::Support, Some("acme"), "desk").await;
     let bearer = format!("Bearer {support}");
     let json = ("content-type", "application/json");
     let headers = [("authorization", bearer.as_str()), json, key];
     let theirs = gate
-        .send(SUSPEND, &headers, r#"{"kind":"temporary"}"#)
+        .send(SUSPEND, &headers, r#"{"kind":"temporary","hold":"desk"}"#)
         .await;
     assert_eq!(theirs.status, 200);
     let empty = gate.root_with(("idempotency-key", ""), SUSPEND, "{}").await;
-    assert_eq!(empty.problem(), (400, "invalid-field", "Idempotency-Key"));
+    assert_eq!(empty.problem(), (400, "invalid_field", "Idempotency-Key"));
     gate.stop().await;
 }
 

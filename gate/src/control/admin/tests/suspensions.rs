@@ -62,6 +62,7 @@ async fn a_user_has_exactly_the_documented_members() {
         "suspension_status",
         "suspension_information",
         "holds",
+        "api_keys_disabled",
         "sessions_not_before",
         "last_seen_at",
         "revision",
@@ -70,7 +71,15 @@ async fn a_user_has_exactly_the_documented_members() {
     ];
     expected.sort_unstable();
     assert_eq!(names(&reply.json["user"]), expected);
-    let mut expected = vec!["status", "reason", "reason_text", "since", "until", "by"];
+    let mut expected = vec![
+        "status",
+        "access",
+        "reason",
+        "reason_text",
+        "since",
+        "until",
+        "by",
+    ];
     expected.sort_unstable();
     assert_eq!(
         names(&reply.json["user"]["suspension_information"]),
@@ -145,7 +154,7 @@ async fn a_restore_names_the_holds_it_lifted_and_those_it_left() {
     assert_eq!(one.json["holds_left"], json!(["fraud", "admin"]));
     assert_eq!(one.json["user"]["status"], "suspended");
     let missing = gate.root(RESTORE, "{\"hold\":\"hr\"}").await;
-    assert_eq!(missing.problem(), (404, "no-such-hold", "hold"));
+    assert_eq!(missing.problem(), (404, "no_such_hold", "hold"));
     let rest = gate.root(RESTORE, "").await;
     assert_eq!(rest.json["holds_lifted"], json!(["fraud", "admin"]));
     assert_eq!(rest.json["user"]["status"], "active");
@@ -166,46 +175,54 @@ async fn a_restore_names_the_holds_it_lifted_and_those_it_left() {
 async fn each_field_that_is_wrong_is_named() {
     let gate = Gate::start(&["acme"]).await;
     let table = [
-        (r#"{"kind":"forever"}"#, "invalid-field", "kind"),
+        (r#"{"kind":"forever"}"#, "invalid_field", "kind"),
         (
             r#"{"kind":"permanent","allow_password_reset":true}"#,
-            "invalid-field",
+            "invalid_field",
             "allow_password_reset",
         ),
         (
             r#"{"suspension_reason":"Not a key"}"#,
-            "invalid-field",
+            "invalid_field",
             "suspension_reason",
         ),
         (
             r#"{"reason":"keyOne","suspension_reason":"keyTwo"}"#,
-            "invalid-field",
+            "invalid_field",
             "reason",
         ),
-        (r#"{"reason":" "}"#, "invalid-field", "reason"),
-        (r#"{"reason":7}"#, "invalid-field", "reason"),
+        (r#"{"reason":" "}"#, "invalid_field", "reason"),
+        (r#"{"reason":7}"#, "invalid_field", "reason"),
         (
             r#"{"revoke_sessions":"yes"}"#,
-            "invalid-field",
+            "invalid_field",
             "revoke_sessions",
         ),
-        (r#"{"ends_at":"soon"}"#, "invalid-field", "ends_at"),
+        (r#"{"ends_at":"soon"}"#, "invalid_field", "ends_at"),
         (
             r#"{"ends_at":"2001-01-01T00:00:00Z"}"#,
-            "invalid-field",
+            "invalid_field",
             "ends_at",
         ),
         (
-            r#"{"starts_at":"48h","ends_at":"24h"}"#,
-            "invalid-field",
+            r#"{"starts_at":"2500-01-02T00:00:00Z","ends_at":"2500-01-01T00:00:00Z"}"#,
+            "invalid_field",
             "ends_at",
         ),
-        (r#"{"hold":"Not A Hold"}"#, "invalid-field", "hold"),
-        (r#"{"notify":true}"#, "invalid-field", "notify"),
-        (r#"{"raison":"x"}"#, "unknown-field", "raison"),
+        (
+            r#"{"starts_at":"48h","ends_at":"0s"}"#,
+            "invalid_field",
+            "ends_at",
+        ),
+        (r#"{"ends_at":"0s"}"#, "invalid_field", "ends_at"),
+        (r#"{"starts_at":"soon"}"#, "invalid_field", "starts_at"),
+        (r#"{"access":"write-only"}"#, "invalid_field", "access"),
+        (r#"{"hold":"Not A Hold"}"#, "invalid_field", "hold"),
+        (r#"{"notify":true}"#, "invalid_field", "notify"),
+        (r#"{"raison":"x"}"#, "unknown_field", "raison"),
         (
             r#"{"kind":"permanent","kind":"temporary"}"#,
-            "invalid-field",
+            "invalid_field",
             "kind",
         ),
     ];
@@ -249,7 +266,7 @@ async fn a_stale_revision_changes_nothing() {
     let etag = first.header("etag").to_owned();
     gate.root(RESTORE, "").await;
     let stale = gate.root_with(("if-match", &etag), SUSPEND, "{}").await;
-    assert_eq!(stale.problem(), (412, "stale-revision", "If-Match"));
+    assert_eq!(stale.problem(), (412, "stale_revision", "If-Match"));
     let fresh = gate.root("GET /api/v1/users/bob", "").await;
     let good = gate
         .root_with(("if-match", fresh.header("etag")), SUSPEND, "{}")
@@ -257,7 +274,7 @@ async fn a_stale_revision_changes_nothing() {
     assert_eq!(good.status, 200);
     for bad in ["7", "\"x\"", "W/\"7\"", "*", "\"+7\""] {
         let reply = gate.root_with(("if-match", bad), SUSPEND, "{}").await;
-        assert_eq!(reply.problem(), (400, "invalid-field", "If-Match"), "{bad}");
+        assert_eq!(reply.problem(), (400, "invalid_field", "If-Match"), "{bad}");
     }
     gate.stop().await;
 }
@@ -279,7 +296,7 @@ async fn an_id_with_a_slash_and_an_alias_both_lead_to_the_user() {
         let reply = gate
             .root(&format!("POST /api/v1/users/{bad}/suspend"), "{}")
             .await;
-        assert_eq!(reply.problem(), (400, "invalid-field", "id"), "{bad}");
+        assert_eq!(reply.problem(), (400, "invalid_field", "id"), "{bad}");
     }
     gate.stop().await;
 }
