@@ -10,13 +10,13 @@ use super::client::{AdminApi, Answer};
 use super::{Failure, Surroundings, words};
 
 /// What stands for itself in a path. The dot does not: `..` could be resolved away.
-const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_');
+pub(super) const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_');
 
 #[derive(Debug, Subcommand)]
 pub(super) enum UserCommand {
     /// Suspend a user: out at once, live connections and sessions included
     #[command(
-        after_help = "Examples:\n  portcullis user suspend bob\n  portcullis user suspend bob --temporary --reason suspiciousUserNoGood --ends-at 24h\n  portcullis user suspend bob --approver alice --ticket SEC-42 --dry-run"
+        after_help = "Examples:\n  portcullis user suspend bob\n  portcullis user suspend bob --temporary --reason suspiciousUserNoGood --ends-at 24h\n  portcullis user suspend bob --read-only --starts-at 2030-01-01T00:00:00Z --ends-at 90d\n  portcullis user suspend bob --approver alice --ticket SEC-42 --dry-run"
     )]
     Suspend(Suspend),
     /// Lift holds; the user is let back in when none is left
@@ -74,7 +74,14 @@ pub(super) struct Suspend {
     /// For the audit alone
     #[arg(long, value_name = "TEXT")]
     comment: Option<String>,
-    /// When it ends by itself: a time (RFC 3339) or a duration such as 24h
+    /// The user may go on looking (GET, HEAD and OPTIONS), log in and log out; sessions
+    /// and API keys are left alive for that
+    #[arg(long)]
+    read_only: bool,
+    /// When it starts: a time (RFC 3339) or a duration from now such as 2h [default: now]
+    #[arg(long, value_name = "TIME")]
+    starts_at: Option<String>,
+    /// When it ends by itself: a time (RFC 3339), or how long it lasts, such as 24h
     #[arg(long, value_name = "TIME")]
     ends_at: Option<String>,
     /// Say what would happen, and do nothing
@@ -176,6 +183,7 @@ impl Suspend {
             ("approver", &self.approver),
             ("ticket", &self.ticket),
             ("comment", &self.comment),
+            ("starts_at", &self.starts_at),
             ("ends_at", &self.ends_at),
         ]);
         let mut set = |key: &str, value: Value| body.insert(key.to_owned(), value);
@@ -184,6 +192,9 @@ impl Suspend {
         }
         if self.permanent {
             set("kind", json!("permanent"));
+        }
+        if self.read_only {
+            set("access", json!("read-only"));
         }
         if self.dry_run {
             set("dry_run", json!(true));

@@ -17,13 +17,17 @@ pub(super) fn text(json: &Value, path: &str) -> String {
     }
 }
 
-/// "bob is suspended (permanent)", after what the API says about the user.
+/// "bob is suspended (permanent, read-only)", after what the API says about the user.
 fn standing(user: &Value, would: bool) -> String {
     let (id, status) = (text(user, "id"), text(user, "status"));
     let kind = text(user, "suspension_status");
     let verb = if would { "would be" } else { "is" };
     if status == "suspended" && !kind.is_empty() {
-        return format!("{id} {verb} suspended ({kind})");
+        let access = match text(user, "suspension_information.access").as_str() {
+            "read-only" => ", read-only",
+            _ => "",
+        };
+        return format!("{id} {verb} suspended ({kind}{access})");
     }
     format!("{id} {verb} {status}")
 }
@@ -55,7 +59,13 @@ pub(super) fn restoration(answer: &Value, asked_for: &str) -> String {
                 visible(asked_for)
             );
         }
-        return format!("No hold to lift; {standing}, as before: nothing was changed.");
+        let kept = kept(answer);
+        let none = if kept.is_empty() {
+            "No hold"
+        } else {
+            "No hold of yours"
+        };
+        return format!("{none} to lift; {standing}, as before: nothing was changed.{kept}");
     }
     let lifted = match names(answer, "holds_lifted").as_slice() {
         [] => "Lifted".to_owned(),
@@ -73,7 +83,19 @@ pub(super) fn restoration(answer: &Value, asked_for: &str) -> String {
         [hold] => format!("{id} {verb} hold {}{}", text(hold, "name"), until(hold)),
         holds => format!("{id} {verb} holds {}", described(holds.iter())),
     };
-    format!("{lifted}; {left}.{}", receipt(answer, Tone::Undid))
+    let receipt = receipt(answer, Tone::Undid);
+    format!("{lifted}; {left}.{receipt}{}", kept(answer))
+}
+
+/// " legal is lifted by global-admin or tenant-admin.", for each hold that the
+/// token could not lift.
+fn kept(answer: &Value) -> String {
+    let holds = list(answer, "holds_kept").iter();
+    let said = holds.map(|hold| {
+        let roles = names(hold, "lifted_by").join(" or ");
+        format!(" {} is lifted by {roles}.", text(hold, "name"))
+    });
+    said.collect()
 }
 
 /// When the suspension ends, or which of several holds speaks for it.
@@ -86,6 +108,7 @@ fn lead(user: &Value) -> String {
     let said = |hold: &&Value| {
         [
             ("kind", "status"),
+            ("access", "access"),
             ("starts_at", "since"),
             ("ends_at", "until"),
             ("actor", "by"),
@@ -194,11 +217,12 @@ fn counted(count: u64, noun: &str) -> String {
 
 /// All that is known of one user.
 pub(super) fn profile(out: &mut dyn Write, user: &Value) -> io::Result<()> {
-    const ROWS: [(&str, &str); 16] = [
+    const ROWS: [(&str, &str); 17] = [
         ("user", "id"),
         ("tenant", "tenant"),
         ("status", "status"),
         ("suspension", "suspension_status"),
+        ("access", "suspension_information.access"),
         ("reason", "suspension_information.reason"),
         ("reason text", "suspension_information.reason_text"),
         ("since", "suspension_information.since"),
@@ -212,11 +236,14 @@ pub(super) fn profile(out: &mut dyn Write, user: &Value) -> io::Result<()> {
         ("revision", "revision"),
         ("updated", "updated_at"),
     ];
-    let rows: Vec<_> = ROWS
+    let mut rows: Vec<_> = ROWS
         .into_iter()
         .map(|(name, path)| (name, text(user, path)))
         .filter(|(_, value)| !value.is_empty())
         .collect();
+    if user.get("api_keys_disabled") == Some(&Value::Bool(true)) {
+        rows.push(("API keys", "disabled".to_owned()));
+    }
     print::pairs(out, &rows)?;
     let holds = list(user, "holds");
     if holds.is_empty() {
@@ -226,6 +253,7 @@ pub(super) fn profile(out: &mut dyn Write, user: &Value) -> io::Result<()> {
         [
             "name",
             "kind",
+            "access",
             "reason",
             "actor",
             "approver",
@@ -240,7 +268,7 @@ pub(super) fn profile(out: &mut dyn Write, user: &Value) -> io::Result<()> {
     print::table(
         out,
         [
-            "HOLD", "KIND", "REASON", "ACTOR", "APPROVER", "TICKET", "FROM", "UNTIL",
+            "HOLD", "KIND", "ACCESS", "REASON", "ACTOR", "APPROVER", "TICKET", "FROM", "UNTIL",
         ],
         &rows,
     )

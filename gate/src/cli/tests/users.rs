@@ -15,7 +15,7 @@ fn a_suspension_is_sent_as_asked_and_its_receipt_told_in_words() {
         .serve();
     let outcome = run_with(
         &api,
-        "user suspend bob --tenant acme --temporary --reason suspiciousUserNoGood --hold fraud --approver alice --ticket SEC-42 --comment why --ends-at 24h --no-revoke-sessions --keep-api-keys",
+        "user suspend bob --tenant acme --temporary --reason suspiciousUserNoGood --hold fraud --approver alice --ticket SEC-42 --comment why --read-only --starts-at 2h --ends-at 24h --no-revoke-sessions --keep-api-keys",
     );
     outcome.result.unwrap();
     assert_eq!(
@@ -28,8 +28,8 @@ fn a_suspension_is_sent_as_asked_and_its_receipt_told_in_words() {
     let body: serde_json::Value = serde_json::from_str(&asked.body).unwrap();
     let expected = serde_json::json!({
         "kind": "temporary", "reason": "suspiciousUserNoGood", "hold": "fraud", "approver": "alice",
-        "ticket": "SEC-42", "comment": "why", "ends_at": "24h", "revoke_sessions": false,
-        "disable_api_keys": false,
+        "ticket": "SEC-42", "comment": "why", "access": "read-only", "starts_at": "2h", "ends_at": "24h",
+        "revoke_sessions": false, "disable_api_keys": false,
     });
     assert_eq!(body, expected);
 }
@@ -72,6 +72,10 @@ fn a_restore_tells_what_was_lifted_and_who_is_still_out() {
         (
             r#"{"user":{"id":"bob","status":"active","revision":3},"unchanged":true,"holds_lifted":[],R}"#,
             "No hold to lift; bob is active, as before: nothing was changed.\n",
+        ),
+        (
+            r#"{"user":{"id":"bob","status":"suspended","suspension_status":"permanent","revision":3},"unchanged":true,"holds_lifted":[],"holds_kept":[{"name":"legal","lifted_by":["global-admin","tenant-admin"]}],R}"#,
+            "No hold of yours to lift; bob is suspended (permanent), as before: nothing was changed. legal is lifted by global-admin or tenant-admin.\n",
         ),
         (
             r#"{"user":{"id":"bob","status":"active","revision":0},"unchanged":true,"holds_lifted":[],R}"#,
@@ -160,7 +164,7 @@ fn an_id_cannot_lead_to_another_call() {
 
 #[test]
 fn a_user_is_shown_with_the_holds_and_no_terminal_codes() {
-    let user = "{\"id\":\"bob\",\"tenant\":\"acme\",\"status\":\"suspended\",\"suspension_status\":\"permanent\",\"suspension_information\":{\"reason_text\":\"a\\u001b[2Jb\"},\"email\":null,\"holds\":[{\"name\":\"admin\",\"kind\":\"permanent\",\"actor\":\"alice\",\"ticket\":\"SEC-42\"}]}";
+    let user = "{\"id\":\"bob\",\"tenant\":\"acme\",\"status\":\"suspended\",\"suspension_status\":\"permanent\",\"suspension_information\":{\"reason_text\":\"a\\u001b[2Jb\"},\"email\":null,\"holds\":[{\"name\":\"admin\",\"kind\":\"permanent\",\"access\":\"read-only\",\"actor\":\"alice\",\"ticket\":\"SEC-42\"}],\"api_keys_disabled\":true}";
     let api = Answers::new().on("/api/v1/users/bob", 200, user).serve();
     let outcome = run_with(&api, "user show bob");
     let expected = "\
@@ -169,9 +173,10 @@ tenant:       acme
 status:       suspended
 suspension:   permanent
 reason text:  a\u{FFFD}[2Jb
+API keys:     disabled
 
-HOLD   KIND       REASON  ACTOR  APPROVER  TICKET  FROM  UNTIL
-admin  permanent          alice            SEC-42
+HOLD   KIND       ACCESS     REASON  ACTOR  APPROVER  TICKET  FROM  UNTIL
+admin  permanent  read-only          alice            SEC-42
 ";
     assert_eq!(outcome.out, expected);
 }
