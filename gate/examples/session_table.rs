@@ -16,6 +16,7 @@ use portcullis::live::sessions::{
 };
 use portcullis::live::tenants::Tenants;
 use portcullis::live::{self, Reader};
+use portcullis_core::deed::Deed;
 use portcullis_core::ids::{Revision, TenantId, UserId, UserKey};
 use portcullis_core::time::Timestamp;
 
@@ -72,7 +73,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let before = resident()?;
     let tickets: Vec<_> = users
         .iter()
-        .filter_map(|user| live.register(vec![Stake::of(user.clone(), false)], &[]))
+        .filter_map(|user| live.register(vec![Stake::of(user.clone(), false)], &[], Deed::Act))
         .collect();
     let connections = resident()? - before;
     writeln!(

@@ -26,7 +26,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use arc_swap::ArcSwap;
 use portcullis_core::ids::{Revision, UserKey};
-use portcullis_core::standing::Standing;
+use portcullis_core::standing::{Leeway, Standing};
 
 use self::aliases::Aliases;
 use self::attempts::Attempts;
@@ -169,11 +169,11 @@ impl Writer {
         self.0.status.standing(user)
     }
 
-    /// Cuts what the user of these names has open. Call it after [`Writer::apply`]:
-    /// connections register before they are judged, so whatever is not cut here was
-    /// judged by the new standing.
-    pub fn cut(&self, names: &[UserKey], spare_api_keys: bool, out: bool) -> CutWatch {
-        self.0.connections.cut(names, spare_api_keys, out)
+    /// Cuts what the user of these names has open beyond `leeway`. Call it after
+    /// [`Writer::apply`]: connections register before they are judged, so whatever is
+    /// not cut here was judged by the new standing.
+    pub fn cut(&self, names: &[UserKey], leeway: Leeway, out: bool) -> CutWatch {
+        self.0.connections.cut(names, leeway, out)
     }
 
     /// Cuts what the user of these names has open in one session.

@@ -10,12 +10,14 @@ use crate::settings::{
 };
 use crate::templates::{Facts, fill};
 use crate::texts::{
-    CONTACT_LABEL, PERMANENT_MESSAGE, PERMANENT_TITLE, RESET_LABEL, TEMPORARY_MESSAGE,
-    TEMPORARY_TITLE, find, pick,
+    CONTACT_LABEL, PERMANENT_MESSAGE, PERMANENT_TITLE, READ_ONLY_MESSAGE, READ_ONLY_TITLE,
+    RESET_LABEL, TEMPORARY_MESSAGE, TEMPORARY_TITLE, find, find_near, pick,
 };
 
 /// The attribute by which the gate says whether it can run a reset.
 const RESET_OFFERED: &str = "reset-offered";
+/// The attribute by which it says what the user may still do.
+const ACCESS: &str = "access";
 
 /// One language for the whole answer: the first that the reader prefers and
 /// that has words for the reason; where no language has, the first that has
@@ -29,10 +31,7 @@ pub fn decide(request: &RefusalRequest) -> RefusalDecision {
         PERMANENT_TITLE
     };
     // A way back is spoken of only where there is one.
-    let offered = !request
-        .attributes
-        .iter()
-        .any(|(key, value)| key == RESET_OFFERED && value == "no");
+    let offered = !says(request, RESET_OFFERED, "no");
     let resettable = resettable && offered;
     let message = if resettable {
         TEMPORARY_MESSAGE
@@ -48,6 +47,14 @@ pub fn decide(request: &RefusalRequest) -> RefusalDecision {
         Some(key) => settings.localized(WORDS, tag, key).is_some(),
         None => find(settings, tag, message).is_some(),
     });
+    // A language that the tenant has added may not have these.
+    let looks = says(request, ACCESS, "read-only")
+        && find_near(settings, &language, READ_ONLY_MESSAGE).is_some();
+    let (title, message) = if looks {
+        (READ_ONLY_TITLE, READ_ONLY_MESSAGE)
+    } else {
+        (title, message)
+    };
     let facts = Facts {
         settings,
         language: &language,
@@ -79,6 +86,11 @@ pub fn decide(request: &RefusalRequest) -> RefusalDecision {
         headers: Vec::new(),
         language,
     }
+}
+
+fn says(request: &RefusalRequest, attribute: &str, value: &str) -> bool {
+    let mut attributes = request.attributes.iter();
+    attributes.any(|(key, said)| key == attribute && said == value)
 }
 
 /// Whether the user may come back by a reset: the suspension is temporary, and

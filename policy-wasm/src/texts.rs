@@ -13,6 +13,9 @@ pub const TEMPORARY_MESSAGE: Text = Text("temporary.message");
 /// Where only an administrator lets the user back in.
 pub const PERMANENT_TITLE: Text = Text("permanent.title");
 pub const PERMANENT_MESSAGE: Text = Text("permanent.message");
+/// Where the user may go on looking.
+pub const READ_ONLY_TITLE: Text = Text("read_only.title");
+pub const READ_ONLY_MESSAGE: Text = Text("read_only.message");
 pub const CONTACT_LABEL: Text = Text("contact_label");
 pub const RESET_LABEL: Text = Text("reset_label");
 pub const NO_RESET: Text = Text("no_reset");
@@ -55,7 +58,7 @@ pub const PAGE: [Text; 5] = [
 ];
 
 /// Built-in texts: name, English, German, French.
-const BUILT_IN: [(Text, [&str; 3]); 26] = [
+const BUILT_IN: [(Text, [&str; 3]); 28] = [
     (
         TEMPORARY_TITLE,
         [
@@ -86,6 +89,22 @@ const BUILT_IN: [(Text, [&str; 3]); 26] = [
             "Your account was suspended on {since}. {reason}\nTo restore your access, contact {contact}.",
             "Ihr Konto wurde am {since} gesperrt. {reason}\nUm es wieder nutzen zu können, wenden Sie sich an {contact}.",
             "Votre compte a été suspendu le {since}. {reason}\nPour rétablir votre accès, contactez {contact}.",
+        ],
+    ),
+    (
+        READ_ONLY_TITLE,
+        [
+            "Your account is read-only",
+            "Ihr Konto ist auf Lesen beschränkt",
+            "Votre compte est en lecture seule",
+        ],
+    ),
+    (
+        READ_ONLY_MESSAGE,
+        [
+            "Your account has been read-only since {since}. {reason}\nYou can look at everything as before, but change nothing. To do more again, contact {contact}.",
+            "Ihr Konto ist seit dem {since} auf Lesen beschränkt. {reason}\nSie können alles ansehen wie bisher, aber nichts ändern. Um es wieder ganz nutzen zu können, wenden Sie sich an {contact}.",
+            "Votre compte est en lecture seule depuis le {since}. {reason}\nVous pouvez tout consulter comme avant, mais rien modifier. Pour retrouver un accès complet, contactez {contact}.",
         ],
     ),
     (

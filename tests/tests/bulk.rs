@@ -12,7 +12,7 @@ use portcullis_tests::admin::Admin;
 use portcullis_tests::browser::Browser;
 use portcullis_tests::client::{Ask, Wire2};
 use portcullis_tests::crowd::{Held, Kind, Stage, sign_in_all};
-use portcullis_tests::gate::{Gate, tenant};
+use portcullis_tests::gate::{Gate, Plan, tenant};
 use portcullis_tests::origin::Origin;
 use portcullis_tests::patience::{LONG, eventually, within};
 use serde_json::{Value, json};
@@ -189,4 +189,61 @@ async fn a_single_suspension_does_not_wait_for_a_bulk_call_to_end() {
     let last = gate.admin().ask(Method::GET, &path, None).await;
     assert_eq!(last.status, 404, "the bulk call is still under way");
     read_until(&mut answer, "\"summary\"").await;
+}
+
+/// No door leads around who may lift a hold.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_bulk_call_and_its_undo_lift_what_the_caller_may_lift() {
+    const RULE: &str = "[[tenants.holds]]\nname = \"legal\"\nlifted_by = [\"tenant-admin\"]\n\n";
+    let origin = Origin::start().await;
+    let plan = Plan::new(&(tenant("acme", origin.address) + RULE));
+    let support = plan.token("support", &["--tenant", "acme"]);
+    let gate = plan.start();
+    let (root, support) = (gate.admin(), Admin::new(gate.admin, &support));
+    let bulk = "/api/v1/bulk";
+    for hold in ["admin", "legal"] {
+        let ask = json!({"action": "suspend", "users": ["bob"], "hold": hold, "batch": hold});
+        lines(&root, bulk, &ask).await;
+    }
+    let ask = json!({"action": "restore", "users": ["bob"], "hold": "legal"});
+    let (told, _) = lines(&support, bulk, &ask).await;
+    assert_eq!(told[0]["code"], "may_not_lift");
+    let ask = json!({"action": "suspend", "users": ["bob"], "hold": "legal", "kind": "temporary"});
+    let (told, _) = lines(&support, bulk, &ask).await;
+    assert_eq!(told[0]["code"], "may_not_lift");
+    let (told, _) = lines(&support, "/api/v1/bulk/legal/undo", &json!({})).await;
+    assert_eq!(told[0]["code"], "may_not_lift");
+    let ask = json!({"action": "restore", "users": ["bob"]});
+    let (told, _) = lines(&support, bulk, &ask).await;
+    assert_eq!(
+        (&told[0]["outcome"], &told[0]["holds_left"]),
+        (&json!("changed"), &json!(["legal"]))
+    );
+    let bob = root.done(Method::GET, "/api/v1/users/bob", None).await;
+    assert_eq!(bob["status"], "suspended");
+    let (told, _) = lines(&root, "/api/v1/bulk/legal/undo", &json!({})).await;
+    assert_eq!(told[0]["outcome"], "changed");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_bulk_call_leaves_the_last_administrator() {
+    let origin = Origin::start().await;
+    let plan = Plan::new(&tenant("acme", origin.address));
+    for user in ["alice", "bob"] {
+        plan.token("tenant-admin", &["--tenant", "acme", "--user", user]);
+    }
+    let gate = plan.start();
+    let root = gate.admin();
+    let users =
+        json!({"action": "suspend", "users": ["carol", "alice", "bob", "dave"], "batch": "b1"});
+    let (told, summary) = lines(&root, "/api/v1/bulk", &users).await;
+    assert_eq!(summary["changed"], 3, "{told:?}");
+    assert_eq!(told[2]["code"], "last_administrator");
+    assert_eq!(told[1]["flags"], json!(["admin", "unknown"]));
+    // Nor does taking a restore back.
+    let back = json!({"action": "restore", "users": ["alice"], "batch": "b2"});
+    lines(&root, "/api/v1/bulk", &back).await;
+    root.suspend("bob", &json!({})).await;
+    let (told, _) = lines(&root, "/api/v1/bulk/b2/undo", &json!({})).await;
+    assert_eq!(told[0]["code"], "last_administrator");
 }

@@ -96,6 +96,7 @@ async fn each_question_is_answered_by_one_command_and_one_call() {
     who_did_what(&mut desk).await;
     bulk(&mut desk).await;
     back_in(&mut desk).await;
+    tokens(&mut desk).await;
     desk.sheet.check("questions.md");
 }
 
@@ -248,4 +249,14 @@ async fn back_in(desk: &mut Desk) {
     ]);
     desk.get("/api/v1/audit?user=dave&action=holds_lifted")
         .await;
+}
+
+async fn tokens(desk: &mut Desk) {
+    // Support is shown no tokens.
+    desk.token = desk.gate.token.clone();
+    desk.sheet
+        .head("11. Which admin tokens can act on this tenant?");
+    desk.sheet.say("Whose tokens act on one tenant says `TENANT`; those of `(all)` act on every one. A tenant-admin is shown those of its tenant, a global-admin all.");
+    desk.command(&["token", "list", "--in-force"]);
+    desk.get("/api/v1/tokens?in_force=true").await;
 }

@@ -3,11 +3,13 @@
 
 use std::sync::Arc;
 
+use crate::deed::Deed;
 use crate::ids::UserKey;
 use crate::login::Disclose;
 use crate::refusal::{Occasion, Refusal, SuspendedUser};
-use crate::standing::{Standing, Verdict};
+use crate::standing::{Leeway, Reach, Standing, Verdict};
 use crate::time::Timestamp;
+use crate::user::Access;
 
 /// How an identity was carried.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,7 +46,9 @@ pub struct Attempt {
 
 impl Attempt {
     fn out(&self, now: Timestamp) -> Option<SuspendedUser> {
-        out(&self.user, &self.standing, now, Occasion::Login, false)
+        // Who may look may come to do so.
+        let asks = (Occasion::Login, Deed::Look);
+        out(&self.user, &self.standing, now, asks, false)
     }
 }
 
@@ -56,6 +60,7 @@ pub struct Question {
     /// The request is for a login route or the login page: a dead cookie is no
     /// reason to keep anyone from logging in anew.
     pub at_login: bool,
+    pub deed: Deed,
 }
 
 /// Permission to forward one request. Only [`decide`] can make one.
@@ -91,7 +96,7 @@ pub fn decide(question: &Question, now: Timestamp) -> Result<Permitted, Refusal>
             &identity.user,
             &identity.standing,
             now,
-            Occasion::Request,
+            (Occasion::Request, question.deed),
             with_key,
         ) else {
             continue;
@@ -118,13 +123,14 @@ pub fn decide(question: &Question, now: Timestamp) -> Result<Permitted, Refusal>
     }
     let mut without_dead_cookies = false;
     for identity in &question.identities {
+        let unseen = || identity.standing.revokes_unseen(now);
         match identity.carrier {
             Carrier::ApiKey if identity.standing.api_keys_disabled => {
                 return Err(Refusal::ApiKeyDisabled);
             }
             Carrier::Session if identity.dead && question.at_login => without_dead_cookies = true,
-            Carrier::Session if identity.dead => return Err(Refusal::SessionEnded),
-            Carrier::Token if identity.dead => return Err(Refusal::TokenRevoked),
+            Carrier::Session if identity.dead || unseen() => return Err(Refusal::SessionEnded),
+            Carrier::Token if identity.dead || unseen() => return Err(Refusal::TokenRevoked),
             Carrier::ApiKey
             | Carrier::Session
             | Carrier::Token
@@ -139,26 +145,28 @@ pub fn decide(question: &Question, now: Timestamp) -> Result<Permitted, Refusal>
     })
 }
 
-/// The user as a refusal speaks of it, if the user is out.
+/// The user as a refusal speaks of it, if the user is out of what is asked for.
 fn out(
     user: &UserKey,
     standing: &Standing,
     now: Timestamp,
-    occasion: Occasion,
-    with_key: bool,
+    (occasion, deed): (Occasion, Deed),
+    by_api_key: bool,
 ) -> Option<SuspendedUser> {
-    let suspension = match standing.judge(now) {
+    let (suspension, leeway) = match standing.judge(now) {
         Verdict::Active => return None,
-        Verdict::Suspended {
-            keys_work: true, ..
-        } if with_key => return None,
-        Verdict::Suspended { suspension, .. } => Some(suspension),
-        Verdict::Deleted => None,
+        Verdict::Suspended { leeway, .. } if leeway.of(by_api_key).allows(deed) => return None,
+        Verdict::Suspended { suspension, leeway } => (Some(suspension), leeway),
+        Verdict::Deleted => (None, Leeway::NONE),
     };
     Some(SuspendedUser {
         user: user.clone(),
         revision: standing.revision,
         suspension,
+        access: match leeway.people {
+            Reach::Nothing => Access::None,
+            Reach::Looking | Reach::Everything => Access::ReadOnly,
+        },
         occasion,
     })
 }
@@ -178,19 +186,24 @@ mod tests {
         Active,
         Suspended,
         SuspendedButKeysWork,
+        ReadOnly,
+        ReadOnlyWithoutKeys,
         Deleted,
         KeysDisabled,
     }
 
     fn standing(is: Is) -> Arc<Standing> {
-        let hold = |disables_api_keys| StandingHold {
+        let hold = |access, disables_api_keys| StandingHold {
             kind: Kind::Temporary,
+            access,
             reason: None,
             reason_text: None,
             source: Source::Api,
             starts_at: Timestamp(1),
             ends_at: None,
             disables_api_keys,
+            revokes_sessions: true,
+            begun: true,
         };
         let mut standing = Standing {
             revision: Revision(3),
@@ -198,8 +211,10 @@ mod tests {
         };
         match is {
             Is::Active => {}
-            Is::Suspended => standing.holds.push(hold(true)),
-            Is::SuspendedButKeysWork => standing.holds.push(hold(false)),
+            Is::Suspended => standing.holds.push(hold(Access::None, true)),
+            Is::SuspendedButKeysWork => standing.holds.push(hold(Access::None, false)),
+            Is::ReadOnly => standing.holds.push(hold(Access::ReadOnly, false)),
+            Is::ReadOnlyWithoutKeys => standing.holds.push(hold(Access::ReadOnly, true)),
             Is::Deleted => standing.deleted = true,
             Is::KeysDisabled => standing.api_keys_disabled = true,
         }
@@ -233,9 +248,14 @@ mod tests {
     }
 
     fn ask(identities: Vec<Identity>) -> Outcome {
+        ask_to(Deed::Act, identities)
+    }
+
+    fn ask_to(deed: Deed, identities: Vec<Identity>) -> Outcome {
         match decide(
             &Question {
                 identities,
+                deed,
                 ..Question::default()
             },
             NOW,
@@ -258,31 +278,85 @@ mod tests {
             Is::Active,
             Is::Suspended,
             Is::SuspendedButKeysWork,
+            Is::ReadOnly,
+            Is::ReadOnlyWithoutKeys,
             Is::Deleted,
             Is::KeysDisabled,
         ];
+        let told = Basic { told: true };
         for is in all {
-            let told = Basic { told: true };
             for carrier in [Session, Token, ApiKey, TrustedHeader, told, unproven] {
-                for dead in [false, true] {
+                for (dead, deed) in [
+                    (false, Deed::Act),
+                    (true, Deed::Act),
+                    (false, Deed::Look),
+                    (true, Deed::Look),
+                ] {
+                    let out = match (is, carrier, deed) {
+                        (Is::Active | Is::KeysDisabled, _, _)
+                        | (Is::SuspendedButKeysWork, ApiKey, _)
+                        | (Is::ReadOnly, _, Deed::Look) => false,
+                        (Is::ReadOnlyWithoutKeys, ApiKey, _) => true,
+                        (Is::ReadOnlyWithoutKeys, _, Deed::Look) => false,
+                        (_, _, _) => true,
+                    };
                     let expected = match (is, carrier, dead) {
-                        (Is::Suspended | Is::Deleted | Is::SuspendedButKeysWork, of, _)
-                            if of == unproven =>
-                        {
-                            Outcome::WrongPassword
-                        }
-                        (Is::Suspended | Is::Deleted, _, _) => Outcome::Suspended,
-                        (Is::SuspendedButKeysWork, ApiKey, _) => Outcome::Goes,
-                        (Is::SuspendedButKeysWork, _, _) => Outcome::Suspended,
+                        (_, of, _) if out && of == unproven => Outcome::WrongPassword,
+                        _ if out => Outcome::Suspended,
                         (Is::KeysDisabled, ApiKey, _) => Outcome::KeyDisabled,
                         (_, Session, true) => Outcome::SessionEnded,
                         (_, Token, true) => Outcome::TokenRevoked,
-                        (Is::Active | Is::KeysDisabled, _, _) => Outcome::Goes,
+                        _ => Outcome::Goes,
                     };
-                    let found = ask(vec![identity(carrier, is, dead)]);
-                    assert_eq!(found, expected, "{is:?} {carrier:?} dead={dead}");
+                    let found = ask_to(deed, vec![identity(carrier, is, dead)]);
+                    assert_eq!(found, expected, "{is:?} {carrier:?} dead={dead} {deed:?}");
                 }
             }
+        }
+    }
+
+    #[test]
+    fn who_may_look_may_log_in_and_keeps_the_cookie_when_refused() {
+        for disclose in [Disclose::AfterPassword, Disclose::Always] {
+            let question = Question {
+                attempt: Some(Attempt {
+                    user: key("bob"),
+                    standing: standing(Is::ReadOnly),
+                    disclose,
+                }),
+                deed: Deed::Look,
+                ..Question::default()
+            };
+            let permitted = decide(&question, NOW).unwrap();
+            assert!(permitted.withhold_login().is_none());
+        }
+        let refused = |is| {
+            let question = Question {
+                identities: vec![identity(Carrier::Session, is, false)],
+                ..Question::default()
+            };
+            decide(&question, NOW).unwrap_err()
+        };
+        assert!(!refused(Is::ReadOnly).takes_cookies_back());
+        assert!(refused(Is::Suspended).takes_cookies_back());
+    }
+
+    #[test]
+    fn a_session_from_before_a_hold_is_dead_though_nobody_recorded_its_beginning() {
+        let mut over = (*standing(Is::Suspended)).clone();
+        over.holds[0].begun = false;
+        over.holds[0].ends_at = Some(NOW);
+        let over = Arc::new(over);
+        for (carrier, expected) in [
+            (Carrier::Session, Outcome::SessionEnded),
+            (Carrier::Token, Outcome::TokenRevoked),
+            (Carrier::ApiKey, Outcome::Goes),
+        ] {
+            let identity = Identity {
+                standing: Arc::clone(&over),
+                ..identity(carrier, Is::Active, false)
+            };
+            assert_eq!(ask(vec![identity]), expected);
         }
     }
 

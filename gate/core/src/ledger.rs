@@ -94,8 +94,8 @@ pub enum Event {
         lifted: Vec<HoldName>,
         /// As they were before the batch.
         placed: Vec<Hold>,
-        /// Whether the API keys are to stay refused, whatever the holds say.
-        api_keys_disabled: bool,
+        /// Whether the API keys stay disabled, whatever the holds say.
+        api_keys_withheld: bool,
     },
     SessionsRevoked,
     /// One session of the user was ended by an administrator.
@@ -116,10 +116,13 @@ pub enum Event {
     TokenRevoked {
         token_id: String,
     },
-    /// The token has a new secret; the old one is dead.
+    /// The token has a new secret.
     TokenRotated {
         token_id: String,
         expires_at: Option<Timestamp>,
+        /// Until when the old secret works as well; `None`: it is dead.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        old_until: Option<Timestamp>,
     },
     /// Everything that is held about the user was handed out.
     Exported,
@@ -236,44 +239,37 @@ pub fn apply(user: &User, entry: &Entry) -> User {
     next.updated_at = draft.at;
     match &draft.event {
         Event::HoldPlaced { hold } => {
-            next.holds.retain(|other| other.name != hold.name);
+            remove(&mut next, std::slice::from_ref(&hold.name), entry);
             next.holds.push(hold.clone());
             if hold.in_force(draft.at) {
                 begin(&mut next, &hold.name, entry);
             }
         }
-        Event::HoldStarted { hold: name } => {
-            if user.hold(name).is_some() {
-                begin(&mut next, name, entry);
-            }
-        }
+        Event::HoldStarted { hold: name } => begin(&mut next, name, entry),
         Event::HoldsLifted {
             holds,
             restores_api_keys,
         } => {
-            next.holds.retain(|hold| !holds.contains(&hold.name));
-            settle_api_keys(&mut next, *restores_api_keys);
-        }
-        Event::HoldEnded { hold } => {
-            next.holds.retain(|other| other.name != *hold);
-            settle_api_keys(&mut next, true);
+            let disables = |hold: &Hold| hold.in_force(draft.at) && hold.disables_api_keys;
+            let disabled = next.api_keys_disabled || next.holds.iter().any(disables);
+            next.api_keys_withheld = disabled && !restores_api_keys;
+            remove(&mut next, holds, entry);
         }
         Event::HoldsPutBack {
             lifted,
             placed,
-            api_keys_disabled,
+            api_keys_withheld,
         } => {
             put_back(&mut next, lifted, placed, entry);
-            next.api_keys_disabled = *api_keys_disabled
-                || (next.holds.iter()).any(|hold| hold.begun && hold.disables_api_keys);
+            next.api_keys_withheld = *api_keys_withheld;
         }
+        Event::HoldEnded { hold } => remove(&mut next, std::slice::from_ref(hold), entry),
         Event::SessionsRevoked => revoke_sessions(&mut next, entry),
         Event::ProfileChanged { profile } => next.profile = profile.clone(),
         Event::Deleted => {
             next.deleted_at = Some(draft.at);
             next.profile = Profile::default();
             next.holds.clear();
-            next.api_keys_disabled = true;
             revoke_sessions(&mut next, entry);
         }
         // The session itself is marked where sessions are kept.
@@ -284,18 +280,32 @@ pub fn apply(user: &User, entry: &Entry) -> User {
         | Event::Exported
         | Event::Refused { .. } => {}
     }
+    let disables = |hold: &Hold| hold.begun && hold.disables_api_keys;
+    next.api_keys_disabled =
+        next.deleted_at.is_some() || next.api_keys_withheld || next.holds.iter().any(disables);
     next
 }
 
 fn put_back(user: &mut User, lifted: &[HoldName], placed: &[Hold], entry: &Entry) {
-    user.holds.retain(|hold| {
-        !lifted.contains(&hold.name) && placed.iter().all(|other| other.name != hold.name)
-    });
+    remove(user, lifted, entry);
     for hold in placed {
+        remove(user, std::slice::from_ref(&hold.name), entry);
         user.holds.push(hold.clone());
         if hold.in_force(entry.draft.at) {
             begin(user, &hold.name, entry);
         }
+    }
+}
+
+/// Takes holds away. One that came into force without anybody's noticing has done
+/// what it does all the same: the sessions of its time stay dead.
+fn remove(user: &mut User, names: &[HoldName], entry: &Entry) {
+    for name in names {
+        let unseen = |hold: &Hold| !hold.begun && hold.starts_at <= entry.draft.at;
+        if user.hold(name).is_some_and(unseen) {
+            begin(user, name, entry);
+        }
+        user.holds.retain(|hold| hold.name != *name);
     }
 }
 
@@ -305,18 +315,9 @@ fn begin(user: &mut User, name: &HoldName, entry: &Entry) {
         return;
     };
     hold.begun = true;
-    let (disables_api_keys, revokes_sessions) = (hold.disables_api_keys, hold.revokes_sessions);
-    user.api_keys_disabled |= disables_api_keys;
-    if revokes_sessions {
+    if hold.revokes_sessions {
         revoke_sessions(user, entry);
     }
-}
-
-/// Keys come back with the last hold that disabled them, unless whoever lifted it
-/// said otherwise.
-fn settle_api_keys(user: &mut User, restore: bool) {
-    let still_disabled = user.holds.iter().any(|hold| hold.disables_api_keys);
-    user.api_keys_disabled = user.api_keys_disabled && (still_disabled || !restore);
 }
 
 fn revoke_sessions(user: &mut User, entry: &Entry) {
@@ -461,6 +462,68 @@ mod tests {
         assert!(one_left.api_keys_disabled);
         assert!(!apply(&one_left, &lifted(4, "b", true)).api_keys_disabled);
         assert!(apply(&one_left, &lifted(4, "b", false)).api_keys_disabled);
+    }
+
+    #[test]
+    fn keys_that_were_withheld_stay_so_whichever_holds_come_and_go() {
+        let user = fold(&[
+            placed(1, hold("a", Kind::Temporary)),
+            lifted(2, "a", false),
+            placed(3, hold("b", Kind::Temporary)),
+            entry(
+                4,
+                Event::HoldEnded {
+                    hold: HoldName::parse("b").unwrap(),
+                },
+            ),
+        ]);
+        assert!(user.holds.is_empty() && user.api_keys_disabled);
+        let none = Event::HoldsLifted {
+            holds: vec![],
+            restores_api_keys: true,
+        };
+        assert!(!apply(&user, &entry(5, none)).api_keys_disabled);
+    }
+
+    #[test]
+    fn a_hold_that_waits_keeps_no_keys_from_coming_back() {
+        let mut later = hold("leave", Kind::Permanent);
+        later.starts_at = Timestamp(500);
+        let user = fold(&[
+            placed(1, later),
+            placed(2, hold("a", Kind::Temporary)),
+            lifted(3, "a", true),
+        ]);
+        assert!(!user.api_keys_disabled);
+    }
+
+    #[test]
+    fn a_hold_that_began_unseen_has_done_what_it_does_when_it_goes() {
+        let mut later = hold("leave", Kind::Permanent);
+        later.starts_at = Timestamp(500);
+        let name = later.name.clone();
+        let before = fold(&[placed(1, later)]);
+        let gone = [
+            lifted(60, "leave", true),
+            lifted(60, "leave", false),
+            entry(60, Event::HoldEnded { hold: name }),
+        ];
+        for entry in &gone {
+            let after = apply(&before, entry);
+            assert!(after.holds.is_empty());
+            assert_eq!(after.sessions_revoked_at, Revision(60));
+        }
+        assert!(apply(&before, &gone[1]).api_keys_disabled, "withheld");
+        assert!(!apply(&before, &gone[2]).api_keys_disabled);
+        let early = apply(&before, &lifted(40, "leave", false));
+        assert_eq!(early.sessions_revoked_at, Revision(0));
+        assert!(!early.api_keys_disabled);
+    }
+
+    #[test]
+    fn a_clock_that_is_set_back_lets_nobody_in() {
+        let user = fold(&[placed(1, hold("admin", Kind::Permanent))]);
+        assert_eq!(user.status(Timestamp(0)), Status::Suspended);
     }
 
     #[test]

@@ -7,12 +7,14 @@
 
 pub mod cookies;
 pub mod decide;
+pub mod deed;
 pub mod forward;
 pub mod grpc;
 pub mod host;
 pub mod identify;
 pub mod ids;
 pub mod ledger;
+pub mod lift;
 pub mod limits;
 pub mod login;
 pub mod names;

@@ -8,7 +8,7 @@ use crate::ids::{Revision, UserKey};
 use crate::login::LoginFault;
 use crate::request::HeadFault;
 use crate::standing::Suspension;
-use crate::user::Kind;
+use crate::user::{Access, Kind};
 
 /// On what a suspended user was met.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -26,6 +26,8 @@ pub struct SuspendedUser {
     pub revision: Revision,
     /// `None`: the user is deleted.
     pub suspension: Option<Suspension>,
+    /// What the user may still do, though not this.
+    pub access: Access,
     pub occasion: Occasion,
 }
 
@@ -196,9 +198,28 @@ impl Refusal {
         }
     }
 
-    /// Whether the tenant's session cookies are taken back with the answer.
+    /// Whether the tenant's session cookies are taken back with the answer. Not
+    /// from who may go on looking with them.
     pub const fn takes_cookies_back(&self) -> bool {
-        matches!(self, Self::Suspended(_) | Self::SessionEnded)
+        match self {
+            Self::Suspended(user) => matches!(user.access, Access::None),
+            Self::SessionEnded => true,
+            Self::TokenRevoked
+            | Self::TokenInvalid(_)
+            | Self::ApiKeyDisabled
+            | Self::BasicRefused
+            | Self::Head(_)
+            | Self::Login(_)
+            | Self::UnknownHost
+            | Self::ReservedPath
+            | Self::SlowBody
+            | Self::BrokenBody
+            | Self::CannotKnow(_)
+            | Self::Overloaded(_)
+            | Self::UpstreamUnreachable
+            | Self::UpstreamSlow
+            | Self::UpstreamBroken => false,
+        }
     }
 
     /// Whether the answer challenges for a better token (RFC 6750 §3).
@@ -280,6 +301,7 @@ mod tests {
                     since: Timestamp(0),
                     until: None,
                 }),
+                access: Access::None,
                 occasion: Occasion::Login,
             }
             .message_key()

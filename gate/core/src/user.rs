@@ -1,5 +1,7 @@
 //! A user as the ledger's fold knows it: holds, tombstone, profile.
 
+use std::cmp::Reverse;
+
 use serde::{Deserialize, Serialize};
 
 use crate::ids::{HoldName, ReasonKey, Revision};
@@ -41,15 +43,16 @@ impl Kind {
     }
 }
 
-/// What a suspended user may still do.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+/// What a suspended user may still do; the strictest comes first.
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
+)]
 #[serde(rename_all = "kebab-case")]
 pub enum Access {
     /// Nothing.
     #[default]
     None,
-    /// Look, and log out: the safe methods of RFC 9110, section 9.2.1, and the
-    /// tenant's logout.
+    /// Look, log in and log out: see [`crate::deed`].
     ReadOnly,
 }
 
@@ -123,8 +126,10 @@ pub struct Hold {
 }
 
 impl Hold {
+    /// A hold that has begun stays begun: a clock that is set back lets nobody in.
     pub fn in_force(&self, now: Timestamp) -> bool {
-        self.starts_at <= now && self.ends_at.is_none_or(|end| now < end)
+        let begun = self.begun || self.starts_at <= now;
+        begun && self.ends_at.is_none_or(|end| now < end)
     }
 
     /// Whether both would keep a user out in the same way for the same reason,
@@ -144,12 +149,16 @@ impl Hold {
     }
 }
 
-/// Until when a hold lasts, for comparing: one without an end lasts longest.
-pub(crate) const fn lasts(ends_at: Option<Timestamp>) -> u64 {
-    match ends_at {
-        Some(end) => end.0,
-        None => u64::MAX,
-    }
+/// Of several holds in force, the one that is least by this speaks for the
+/// suspension: the one that leaves least, then a permanent one, then the one that
+/// lasts longest, then the oldest.
+pub(crate) fn precedence(
+    (access, kind): (Access, Kind),
+    starts_at: Timestamp,
+    ends_at: Option<Timestamp>,
+) -> impl Ord {
+    let lasts = ends_at.map_or(u64::MAX, |end| end.0);
+    (access, Reverse(kind), Reverse(lasts), starts_at)
 }
 
 /// What is known about the person; each of the first four is an alias of the user.
@@ -197,9 +206,14 @@ pub struct User {
     /// Tokens issued at or before this second are dead.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sessions_not_before: Option<Timestamp>,
-    /// Set where a hold was lifted without giving the API keys back.
+    /// Whether the API keys are refused: a hold disables them, or whoever lifted
+    /// one did not give them back.
     #[serde(default)]
     pub api_keys_disabled: bool,
+    /// Whoever lifted a hold did not give the API keys back: they stay disabled
+    /// until a restore does, whichever holds come and go meanwhile.
+    #[serde(default)]
+    pub api_keys_withheld: bool,
 }
 
 impl User {
@@ -216,16 +230,9 @@ impl User {
     /// The hold that speaks for the suspension: the strictest in force, among
     /// equals the one that lasts longest, then the oldest.
     pub fn leading_hold(&self, now: Timestamp) -> Option<&Hold> {
-        self.holds
-            .iter()
-            .filter(|hold| hold.in_force(now))
-            .min_by_key(|hold| {
-                (
-                    std::cmp::Reverse(hold.kind),
-                    std::cmp::Reverse(lasts(hold.ends_at)),
-                    hold.starts_at,
-                )
-            })
+        let in_force = self.holds.iter().filter(|hold| hold.in_force(now));
+        in_force
+            .min_by_key(|hold| precedence((hold.access, hold.kind), hold.starts_at, hold.ends_at))
     }
 
     pub fn hold(&self, name: &HoldName) -> Option<&Hold> {

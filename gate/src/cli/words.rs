@@ -8,7 +8,7 @@ use serde_json::Value;
 use super::print::visible;
 
 pub(super) use entries::{entries, entry};
-pub(super) use tables::{Profile, page, sessions};
+pub(super) use tables::{Profile, moment, page, sessions};
 
 /// The text at `path` in `json` (`a.b`), fit to be printed; empty where there is none.
 pub(super) fn text(json: &Value, path: &str) -> String {

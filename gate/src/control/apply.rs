@@ -8,7 +8,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use portcullis_core::ids::{Revision, TenantId, UserId, UserKey};
 use portcullis_core::ledger::{Entry, Event};
 use portcullis_core::limits;
-use portcullis_core::standing::{Standing, Verdict};
+use portcullis_core::plan::Agenda;
+use portcullis_core::standing::{Leeway, Reach, Standing};
 use portcullis_core::time::Timestamp;
 use portcullis_core::user::User;
 use tokio::sync::{mpsc, watch};
@@ -42,6 +43,8 @@ pub struct Effects {
     kept: Kept,
     changed: watch::Receiver<u64>,
     live: Reader,
+    /// Asks the applier to cut by the clock.
+    overdue: mpsc::UnboundedSender<UserKey>,
     /// Entries up to here were in force before this gate began to follow.
     loaded: Revision,
 }
@@ -79,6 +82,12 @@ impl Effects {
         }
     }
 
+    /// Cuts what a hold no longer allows that has come into force and can't be put on
+    /// record: a disk that takes nothing must not leave connections open.
+    pub fn cut_by_clock(&self, key: &UserKey) {
+        let _ = self.overdue.send(key.clone());
+    }
+
     /// What the step from `before` to `after` would bring about now.
     pub fn forecast(
         &self,
@@ -88,7 +97,7 @@ impl Effects {
         now: Timestamp,
     ) -> Effect {
         let (old, new) = (Standing::of(before), Standing::of(after));
-        let cuts = is_out(&new, now) || new.sessions_revoked_at > old.sessions_revoked_at;
+        let (leeway, _) = leeway(&old, &new, now);
         let names = names(key, before);
         let connections = self.live.connections();
         let one = if let Event::SessionRevoked { session } = event {
@@ -101,9 +110,8 @@ impl Effects {
             seq: after.revision,
             sessions_revoked: revoked(&self.live, &names, &old, &new) + u64::from(ends),
             connections_cut: match one {
-                Some(session) if !cuts => connections.in_session(&names, &session),
-                Some(_) | None if cuts => connections.at_stake(&names, !new.api_keys_disabled),
-                Some(_) | None => 0,
+                Some(session) => connections.in_session(&names, &session),
+                None => connections.at_stake(&names, leeway),
             },
             api_keys_disabled: keys_disabled(&self.live, key, &old, &new),
             in_force_at: now,
@@ -118,9 +126,12 @@ pub struct Applier {
     tail: Tail,
     aliases: HashMap<UserKey, Vec<UserKey>>,
     clock: fn() -> Timestamp,
-    /// Told of each user whose holds may have an end or a later start.
-    scheduled: mpsc::UnboundedSender<(UserKey, User)>,
+    /// Told when each user's holds begin and end by themselves.
+    scheduled: Scheduled,
 }
+
+/// When the holds of a user begin and end by themselves, as of its latest change.
+pub type Scheduled = mpsc::UnboundedSender<(UserKey, Agenda)>;
 
 impl Applier {
     /// Reads everything that the store holds into `live`. When this returns, the
@@ -129,14 +140,17 @@ impl Applier {
         store: Arc<SqliteStore>,
         live: Writer,
         clock: fn() -> Timestamp,
-        scheduled: mpsc::UnboundedSender<(UserKey, User)>,
+        scheduled: Scheduled,
     ) -> Result<Self, ReadError> {
         // The head first: what is appended meanwhile is read again, harmlessly.
         let head = store.head();
         let mut aliases: HashMap<UserKey, Vec<UserKey>> = HashMap::new();
         store.load_users(|key, user| {
             live.apply(&key, Standing::of(&user));
-            let _ = scheduled.send((key, user));
+            let agenda = Agenda::of(&user);
+            if !agenda.is_empty() {
+                let _ = scheduled.send((key, agenda));
+            }
         })?;
         store.load_aliases(|tenant, alias, user| {
             if let Ok(alias) = UserId::parse(&alias) {
@@ -163,16 +177,25 @@ impl Applier {
     pub fn start(mut self) -> Effects {
         let kept = Arc::new(Mutex::new(BTreeMap::new()));
         let (told, changed) = watch::channel(0);
+        let (overdue, mut to_cut) = mpsc::unbounded_channel();
         let effects = Effects {
             kept: Arc::clone(&kept),
             changed,
+            overdue,
             live: self.live.reader(),
             loaded: self.tail.after(),
         };
         tokio::spawn(async move {
             let told = Arc::new(told);
             loop {
-                match self.tail.next_page().await {
+                let page = tokio::select! {
+                    page = self.tail.next_page() => page,
+                    Some(key) = to_cut.recv() => {
+                        self.cut_by_clock(&key);
+                        continue;
+                    }
+                };
+                match page {
                     Ok(page) => self.apply(&page, &kept, &told).await,
                     Err(ReadError::Closed) => return,
                     Err(error) => {
@@ -217,13 +240,22 @@ impl Applier {
             }
         }
         for (key, user) in users {
-            let _ = self.scheduled.send((key, user));
+            let _ = self.scheduled.send((key, Agenda::of(&user)));
         }
         // Before any is counted: none of the page may be taken for forgotten.
         keep(kept, effects, told);
         for (effect, cut) in counting {
             count(effect, cut, Arc::clone(kept), Arc::clone(told));
         }
+    }
+
+    fn cut_by_clock(&self, key: &UserKey) {
+        let standing = self.live.standing(key);
+        let (leeway, out) = leeway(&standing, &standing, (self.clock)());
+        let mut names = vec![key.clone()];
+        names.extend(self.aliases.get(key).into_iter().flatten().cloned());
+        // Nobody waits for the count: there is no entry to give a receipt for.
+        drop(self.live.cut(&names, leeway, out));
     }
 
     /// Makes the user's new state what requests are judged by, and cuts.
@@ -239,9 +271,7 @@ impl Applier {
         names.extend(self.aliases.get(key).into_iter().flatten().cloned());
         let mut sessions_revoked = revoked(&self.live.reader(), &names, &old, &new);
         let api_keys_disabled = keys_disabled(&self.live.reader(), key, &old, &new);
-        let out = is_out(&new, now);
-        let cuts = out || new.sessions_revoked_at > old.sessions_revoked_at;
-        let spare_api_keys = !new.api_keys_disabled;
+        let (leeway, out) = leeway(&old, &new, now);
         self.point_aliases(key, user);
         self.live.apply(key, new);
         let mut cut = None;
@@ -251,8 +281,12 @@ impl Applier {
         }
         // Under every name: a request may have come before the gate knew that the
         // name is this user's.
-        if cuts {
-            cut = Some(self.live.cut(&names, spare_api_keys, out));
+        if leeway != Leeway::FULL {
+            let beyond = self.live.cut(&names, leeway, out);
+            cut = Some(match cut {
+                Some(of_session) => beyond.and(of_session),
+                None => beyond,
+            });
         }
         let effect = Effect {
             seq: entry.seq,
@@ -346,11 +380,15 @@ fn keep(kept: &Kept, effects: Vec<(Revision, Option<Effect>)>, told: &watch::Sen
     told.send_modify(|count| *count += 1);
 }
 
-fn is_out(standing: &Standing, now: Timestamp) -> bool {
-    match standing.judge(now) {
-        Verdict::Active => false,
-        Verdict::Suspended { .. } | Verdict::Deleted => true,
+/// What the user may have open from now on, and whether that is less because the
+/// user is out: what comes of sessions that have died is closed too.
+fn leeway(old: &Standing, new: &Standing, now: Timestamp) -> (Leeway, bool) {
+    let mut leeway = new.leeway(now);
+    let out = leeway.people != Reach::Everything;
+    if new.sessions_revoked_at > old.sessions_revoked_at || new.revokes_unseen(now) {
+        leeway.people = Reach::Nothing;
     }
+    (leeway, out)
 }
 
 /// The user's id and aliases: the names under which sessions may have been learnt.

@@ -13,7 +13,7 @@ use portcullis_core::user::User;
 use tokio::sync::{mpsc, watch};
 
 use self::deed::Decided;
-use super::command::{Caller, CommandError, Commander, Note, Receipt};
+use super::command::{Caller, CommandError, Commander, Note, Receipt, refuse_oneself};
 use super::ledger::{IdempotencyKey, ReadError};
 use super::store::{Changed, Decision, Each, UserFilter};
 use super::tokens::Admins;
@@ -93,6 +93,8 @@ pub struct Line {
     /// Of what was changed, now or by an earlier attempt.
     pub receipt: Option<Receipt>,
     pub flags: Vec<Flag>,
+    /// Restoring: holds that stay, because others have to lift them, or were not meant.
+    pub left: Vec<HoldName>,
     /// Undoing: left alone, because somebody changed them since.
     pub changed_since: Vec<HoldName>,
     /// Undoing: not placed again, because their end has passed.
@@ -121,7 +123,38 @@ pub enum Stopped {
 /// What is told next: lines, or that all are told, or why it ended before.
 pub type Telling = Result<Option<Vec<Line>>, Stopped>;
 
+/// Users who are changed in one job of the store.
+struct Lot {
+    targets: Vec<Target>,
+    /// Which of them are users at all: names that are none have no turn.
+    turns: Vec<usize>,
+    /// It is the last administrator, alone.
+    last: bool,
+}
+
+impl Lot {
+    fn of(targets: Vec<Target>, last: bool) -> Self {
+        let all = targets.iter().enumerate();
+        let turns = all.filter(|(_, target)| target.key.is_ok());
+        Self {
+            turns: turns.map(|(at, _)| at).collect(),
+            targets,
+            last,
+        }
+    }
+
+    fn turn(&self, turn: usize) -> Option<(&UserKey, &Target)> {
+        let target = self.targets.get(*self.turns.get(turn)?)?;
+        Some((target.key.as_ref().ok()?, target))
+    }
+
+    fn turns(&self) -> impl Iterator<Item = (&UserKey, &Target)> {
+        (0..self.turns.len()).filter_map(|turn| self.turn(turn))
+    }
+}
+
 /// Users in one go, and what was written about them.
+#[derive(Default)]
 struct Chunk {
     lines: Vec<Line>,
     /// Holds that were placed begin later: not in force though durable.
@@ -198,42 +231,85 @@ impl Bulk {
         }
     }
 
+    /// Who owns an administrator's token has a turn alone: of two who would be put
+    /// out, the second must find the first gone.
     async fn write(self: Arc<Self>, targets: Vec<Target>) -> Result<Chunk, CommandError> {
-        let targets: Arc<[Target]> = targets.into();
-        // Names that are none have no turn.
-        let turns: Vec<usize> = (0..targets.len())
-            .filter(|at| targets.get(*at).is_some_and(|target| target.key.is_ok()))
-            .collect();
-        let changed = if self.dry_run {
-            self.rehearse(&targets, &turns).await?
-        } else {
-            let each = |at: &usize| {
-                let key = targets.get(*at)?.key.as_ref().ok()?;
-                Some(Each {
-                    key: key.clone(),
-                    idempotency: self.retry.as_ref().and_then(|retry| retry(key)),
-                })
-            };
-            let each: Vec<Each> = turns.iter().filter_map(each).collect();
-            let (bulk, targets) = (Arc::clone(&self), Arc::clone(&targets));
-            let decide = move |turn: usize, user: &User| bulk.decide(&targets, &turns, turn, user);
-            let store = Arc::clone(self.commander.store());
-            store.change_each(each, decide).await?
-        };
-        Ok(self.chunk(&targets, changed))
+        let owners = self.commander.tokens().admins(self.commander.now());
+        let mut chunk = Chunk::default();
+        let mut lot = Vec::with_capacity(targets.len());
+        for target in targets {
+            let owns = target.key.as_ref().is_ok_and(|key| owners.owns(key));
+            if owns && self.deed.puts_out() {
+                Arc::clone(&self)
+                    .write_lot(std::mem::take(&mut lot), &mut chunk)
+                    .await?;
+                Arc::clone(&self).write_owner(target, &mut chunk).await?;
+            } else {
+                lot.push(target);
+            }
+        }
+        self.write_lot(lot, &mut chunk).await?;
+        Ok(chunk)
     }
 
-    fn decide(
-        &self,
-        targets: &[Target],
-        turns: &[usize],
-        turn: usize,
-        user: &User,
-    ) -> Decision<Decided> {
-        let target = turns.get(turn).and_then(|at| targets.get(*at));
-        let Some((key, target)) =
-            target.and_then(|target| Some((target.key.as_ref().ok()?, target)))
-        else {
+    async fn write_lot(
+        self: Arc<Self>,
+        targets: Vec<Target>,
+        chunk: &mut Chunk,
+    ) -> Result<(), CommandError> {
+        if targets.is_empty() {
+            return Ok(());
+        }
+        let lot = Arc::new(Lot::of(targets, false));
+        let changed = Arc::clone(&self).change(&lot).await?;
+        self.add(chunk, &lot, changed);
+        Ok(())
+    }
+
+    async fn write_owner(
+        self: Arc<Self>,
+        target: Target,
+        chunk: &mut Chunk,
+    ) -> Result<(), CommandError> {
+        let tokens = self.commander.tokens();
+        let one_at_a_time = tokens.administrators().await;
+        let now = self.commander.now();
+        let key = target.key.as_ref();
+        let last = key.is_ok_and(|key| tokens.is_last_administrator(key, now));
+        let lot = Arc::new(Lot::of(vec![target], last));
+        let changed = Arc::clone(&self).change(&lot).await?;
+        // In force before the next administrator's turn.
+        for one in &changed {
+            if let Ok(Some(written)) = &one.written {
+                let effect = self.commander.effects().of(written.seq).await;
+                effect.ok_or(CommandError::NotInForce)?;
+            }
+        }
+        drop(one_at_a_time);
+        self.add(chunk, &lot, changed);
+        Ok(())
+    }
+
+    async fn change(
+        self: Arc<Self>,
+        lot: &Arc<Lot>,
+    ) -> Result<Vec<Changed<Decided>>, CommandError> {
+        if self.dry_run {
+            return Ok(self.rehearse(lot).await?);
+        }
+        let each = lot.turns().map(|(key, _)| Each {
+            key: key.clone(),
+            idempotency: self.retry.as_ref().and_then(|retry| retry(key)),
+        });
+        let each: Vec<Each> = each.collect();
+        let store = Arc::clone(self.commander.store());
+        let lot = Arc::clone(lot);
+        let decide = move |turn: usize, user: &User| self.decide(&lot, turn, user);
+        Ok(store.change_each(each, decide).await?)
+    }
+
+    fn decide(&self, lot: &Lot, turn: usize, user: &User) -> Decision<Decided> {
+        let Some((key, target)) = lot.turn(turn) else {
             return Decision {
                 draft: None,
                 tag: Decided::default(),
@@ -249,30 +325,21 @@ impl Bulk {
             };
             return Decision { draft: None, tag };
         }
-        let (event, tag) = self
-            .deed
-            .decide(&self.by, &self.note, key, user, target, now);
+        let (event, tag) = self.plan(key, user, target, lot.last, now);
         let draft = event.map(|event| self.commander.draft(&self.by, key, &self.note, event));
         Decision { draft, tag }
     }
 
     /// What would come of it.
-    async fn rehearse(
-        &self,
-        targets: &[Target],
-        turns: &[usize],
-    ) -> Result<Vec<Changed<Decided>>, ReadError> {
-        let keys = turns
-            .iter()
-            .filter_map(|at| targets.get(*at)?.key.clone().ok());
-        let keys: Arc<[UserKey]> = keys.collect();
+    async fn rehearse(&self, lot: &Lot) -> Result<Vec<Changed<Decided>>, ReadError> {
+        let keys: Arc<[UserKey]> = lot.turns().map(|(key, _)| key.clone()).collect();
         let (store, wanted) = (Arc::clone(self.commander.store()), Arc::clone(&keys));
         let users = tokio::task::spawn_blocking(move || store.users_of(&wanted)).await;
         let users = users.map_err(|_| ReadError::Closed)??;
         let each = keys.iter().zip(users).enumerate();
         let rehearsed = each.map(|(turn, (key, user))| {
             let user = user.unwrap_or_default();
-            let Decision { draft, mut tag } = self.decide(targets, turns, turn, &user);
+            let Decision { draft, mut tag } = self.decide(lot, turn, &user);
             tag.forecast = draft.map(|draft| self.commander.forecast(key, &user, draft));
             Changed {
                 before: user.revision,
@@ -283,13 +350,9 @@ impl Bulk {
         Ok(rehearsed.collect())
     }
 
-    fn chunk(&self, targets: &[Target], changed: Vec<Changed<Decided>>) -> Chunk {
-        let mut chunk = Chunk {
-            lines: Vec::with_capacity(targets.len()),
-            waits: Vec::with_capacity(targets.len()),
-        };
+    fn add(&self, chunk: &mut Chunk, lot: &Lot, changed: Vec<Changed<Decided>>) {
         let mut changed = changed.into_iter();
-        for target in targets {
+        for target in &lot.targets {
             let mut line = Line {
                 asked: target.asked.clone(),
                 key: target.key.clone().ok(),
@@ -297,6 +360,7 @@ impl Bulk {
                 why: None,
                 receipt: None,
                 flags: Vec::new(),
+                left: Vec::new(),
                 changed_since: Vec::new(),
                 over: Vec::new(),
             };
@@ -312,12 +376,11 @@ impl Bulk {
             chunk.lines.push(line);
             chunk.waits.push(waits);
         }
-        chunk
     }
 
     /// Fills in what came of a user; whether what was placed begins later.
     fn tell(&self, line: &mut Line, key: &UserKey, changed: Changed<Decided>) -> bool {
-        if self.by.is(key) {
+        if refuse_oneself(&self.by, key).is_err() {
             line.flags.push(Flag::Oneself);
         }
         if self.admins.has(key) {
@@ -328,6 +391,7 @@ impl Bulk {
         }
         let tag = changed.tag.unwrap_or_default();
         (line.changed_since, line.over) = (tag.changed_since, tag.over);
+        line.left = tag.left;
         if tag.passed {
             line.flags.push(Flag::Passed);
         }

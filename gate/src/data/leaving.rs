@@ -8,12 +8,13 @@ use std::net::IpAddr;
 use std::rc::Rc;
 
 use portcullis_core::limits;
+use portcullis_core::share::site;
 use tokio::task::JoinHandle;
 
 use super::WorkerRef;
 use super::connection::{Client, Slot};
 
-/// By address, on one worker.
+/// By address as [`site`] counts them, on one worker.
 #[derive(Default)]
 pub(super) struct Left(RefCell<HashMap<IpAddr, usize>>);
 
@@ -21,15 +22,16 @@ impl Left {
     /// Whether the address has to wait until the app has answered some.
     pub(super) fn is_full(&self, address: IpAddr) -> bool {
         let left = self.0.borrow();
-        left.get(&address)
+        left.get(&site(address))
             .is_some_and(|count| *count >= limits::LOGINS_LEFT_MAX)
     }
 
     fn add(&self, address: IpAddr) {
-        *self.0.borrow_mut().entry(address).or_default() += 1;
+        *self.0.borrow_mut().entry(site(address)).or_default() += 1;
     }
 
     fn remove(&self, address: IpAddr) {
+        let address = site(address);
         let mut left = self.0.borrow_mut();
         if let Some(count) = left.get_mut(&address) {
             *count -= 1;

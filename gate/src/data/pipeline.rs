@@ -12,6 +12,7 @@ use http::uri::Authority;
 use http::{Method, Request, Response, StatusCode, header};
 use hyper::body::{Body, Incoming};
 use portcullis_core::decide::{Question, decide};
+use portcullis_core::deed::Deed;
 use portcullis_core::host::HostName;
 use portcullis_core::login::LoginRoute;
 use portcullis_core::path::CheckedPath;
@@ -91,16 +92,16 @@ async fn pass(
 ) -> Result<Response<Answer>, Refusal> {
     let (mut parts, mut body) = request.into_parts();
     let (head, tenant) = admit(worker, &parts, !body.is_end_stream(), asked)?;
-    let (live, method) = (&worker.live, parts.method.clone());
+    let live = &worker.live;
     let begun = live.latest();
     let peer = client.address.ip();
     // Read first: a body may take its time, and whose the sessions are is looked up
     // when nothing keeps the request any more.
     let login = login::read(&tenant, &head, &parts, &mut body).await?;
-    let (found, ticket) = enter(worker, &tenant, &parts, peer, login.is_some()).await?;
+    let (at_login, at_logout, deed) = purpose(&tenant, &head, &parts, login.is_some());
+    let (found, ticket) = enter(worker, &tenant, (&parts, peer), login.is_some(), deed).await?;
     let named = &found.named;
     asked.remember_sessions(named);
-    let at_login = tenant.is_login(&head.path);
     if !found.spoilt.is_empty() && !at_login {
         return Err(Refusal::SessionEnded);
     }
@@ -108,6 +109,7 @@ async fn pass(
         identities: named.iter().map(|named| named.judged(live)).collect(),
         attempt: login.as_ref().map(|login| login.attempt(live)),
         at_login,
+        deed,
     };
     let asked_first = question();
     let permitted = decide(&asked_first, (worker.clock)())?;
@@ -138,7 +140,8 @@ async fn pass(
         elsewhere: &found.elsewhere,
         begun,
         at_login,
-        at_logout: tenant.is_logout(&method, &head.path),
+        at_logout,
+        deed,
         beside: login.is_none() && found.is_beside(),
         named,
         judged: &asked_first.identities,
@@ -170,14 +173,14 @@ async fn pass(
 async fn enter(
     worker: &WorkerRef,
     tenant: &Tenant,
-    parts: &Parts,
-    peer: IpAddr,
+    (parts, peer): (&Parts, IpAddr),
     is_attempt: bool,
+    deed: Deed,
 ) -> Result<(Found, Rc<Ticket>), Refusal> {
     let live = &worker.live;
     loop {
         let found = identify(tenant, live, parts, peer, (worker.clock)()).await?;
-        let ticket = register(live, &found)?;
+        let ticket = register(live, &found, deed)?;
         // Looked for when the request is registered: a login that begins later cuts
         // it, should the session become its user's.
         let unsettled = live.attempts().within(found.sessions());
@@ -207,16 +210,36 @@ fn find_room(
     tenant: &Tenant,
     login: Option<&Login<'_>>,
 ) -> Result<(), Refusal> {
-    let sessions = worker.live.sessions();
-    let room = login.map_or(Ok(()), |login| sessions.room_for(&login.name));
+    let live = &worker.live;
+    // Under whom a session would be kept: the user that the name means.
+    let room = login.map_or(Ok(()), |login| {
+        live.sessions().room_for(&live.resolve(login.name.clone()))
+    });
     room.map_err(|error| settle::not_learnt(worker, tenant, &error))
+}
+
+/// Whether the request is for a login or a logout, and what it is about.
+fn purpose(
+    tenant: &Tenant,
+    head: &CheckedHead,
+    parts: &Parts,
+    is_attempt: bool,
+) -> (bool, bool, Deed) {
+    let at_logout = tenant.is_logout(&parts.method, &head.path);
+    let deed = if is_attempt || at_logout {
+        Deed::Look
+    } else {
+        let query = parts.uri.query();
+        Deed::of(&parts.method, query, &parts.headers, head.websocket)
+    };
+    (tenant.is_login(&head.path), at_logout, deed)
 }
 
 /// Registered before it is judged, so that a suspension finds it either way. An
 /// attempt proves nothing, and to cut it would tell a stranger who is out: it is
 /// judged when the app has answered.
-fn register(live: &Reader, found: &Found) -> Result<Rc<Ticket>, Refusal> {
-    let ticket = live.register(stakes(&found.named), &found.unknown);
+fn register(live: &Reader, found: &Found, deed: Deed) -> Result<Rc<Ticket>, Refusal> {
+    let ticket = live.register(stakes(&found.named), &found.unknown, deed);
     let ticket = ticket.ok_or(Refusal::Overloaded("requests under way"))?;
     let is_known = |hash| live.sessions().is_known(hash);
     if found.unknown.iter().any(is_known) {

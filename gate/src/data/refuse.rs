@@ -7,6 +7,7 @@ use http::{Response, StatusCode};
 use portcullis_core::policy::{self, RefusalDecision, RefusalInput, Surface};
 use portcullis_core::refusal::{Refusal, SuspendedUser};
 use portcullis_core::standing::Suspension;
+use portcullis_core::user::Access;
 use serde_json::json;
 
 use super::body::Answer;
@@ -61,10 +62,11 @@ async fn prepare(
     let key = Key {
         user: user.user.clone(),
         revision: user.revision,
-        since: user
+        hold: user
             .suspension
             .as_ref()
-            .map(|suspension| suspension.since.0),
+            .map(|suspension| (suspension.since, suspension.until)),
+        access: user.access,
         policy: tenant.policy.digest().into(),
         generation: tenant.generation,
         occasion: user.occasion,
@@ -110,6 +112,12 @@ fn input(
     user: &SuspendedUser,
     suspension: &Suspension,
 ) -> RefusalInput {
+    // No reset can be run yet, and a promise that can't be kept is not made.
+    let mut attributes = vec![("reset-offered".into(), "no".into())];
+    match user.access {
+        Access::None => {}
+        Access::ReadOnly => attributes.push(("access".into(), user.access.as_str().into())),
+    }
     RefusalInput {
         tenant: tenant.id().to_string(),
         user_id: user.user.user().to_owned(),
@@ -126,8 +134,7 @@ fn input(
         locales: asked.locales(),
         surface: asked.surface(),
         occasion: user.occasion,
-        // No reset can be run yet, and a promise that can't be kept is not made.
-        attributes: vec![("reset-offered".into(), "no".into())],
+        attributes,
     }
 }
 
@@ -140,6 +147,7 @@ fn decided(
     Prepared {
         error_id,
         key: user.message_key(),
+        access: user.access,
         status: decision.status,
         language: decision.language,
         title: decision.title,
@@ -153,13 +161,19 @@ fn decided(
 
 /// The gate's own words: plain, true, and without a promise.
 fn builtin(user: &SuspendedUser, error_id: String) -> Prepared {
-    let message = match &user.suspension {
-        Some(_) => "Your account has been suspended. Please contact your administrator.",
-        None => "This account no longer exists.",
+    let message = match (&user.suspension, user.access) {
+        (Some(_), Access::None) => {
+            "Your account has been suspended. Please contact your administrator."
+        }
+        (Some(_), Access::ReadOnly) => {
+            "Your account may only be used to look for now. Please contact your administrator."
+        }
+        (None, Access::None | Access::ReadOnly) => "This account no longer exists.",
     };
     Prepared {
         error_id,
         key: user.message_key(),
+        access: user.access,
         status: StatusCode::FORBIDDEN,
         language: "en".into(),
         title: "Access refused".into(),
@@ -175,13 +189,18 @@ fn render(asked: &Asked, prepared: &Prepared) -> Response<Answer> {
     let mut response = match asked.surface() {
         Surface::Page => respond::body(asked, "text/html; charset=utf-8", page::refusal(prepared)),
         Surface::Api => {
-            let object = json!({
+            let mut object = json!({
                 "error_id": prepared.error_id,
                 "error": "access_denied",
                 "error_description": prepared.key,
                 "error_message_key": prepared.key,
                 "error_user_msg": prepared.words.as_ref().unwrap_or(&prepared.key),
             });
+            match prepared.access {
+                Access::None => {}
+                // A program is to know that looking still goes.
+                Access::ReadOnly => object["access"] = json!(prepared.access.as_str()),
+            }
             respond::body(asked, "application/json", object.to_string())
         }
     };

@@ -13,6 +13,7 @@ pub(super) use learning::not_learnt;
 use http::{HeaderMap, Response};
 use hyper::body::Incoming;
 use portcullis_core::decide::{Identity, Permitted};
+use portcullis_core::deed::Deed;
 use portcullis_core::identify::{
     Credential, SetCookie, credentials, set_cookies, without_set_cookies,
 };
@@ -47,6 +48,7 @@ pub(super) struct Scene<'a> {
     /// Whoever sent it is known by something else than a session, and came with none:
     /// perhaps a program that keeps no cookies.
     pub beside: bool,
+    pub deed: Deed,
     pub named: &'a [Named],
     pub judged: &'a [Identity],
 }

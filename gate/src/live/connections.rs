@@ -11,8 +11,10 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use futures_util::task::AtomicWaker;
+use portcullis_core::deed::Deed;
 use portcullis_core::ids::UserKey;
 use portcullis_core::limits;
+use portcullis_core::standing::Leeway;
 use tokio::sync::Notify;
 
 use super::sessions::SessionHash;
@@ -64,6 +66,8 @@ impl Stake {
 /// The wire from a suspension to one request under way.
 #[derive(Default)]
 pub struct Cut {
+    /// What the request is about: who may look keeps what looks.
+    deed: Deed,
     fired: AtomicBool,
     /// Not because the user is out, but because the session has ended.
     by_session: AtomicBool,
@@ -112,8 +116,16 @@ impl super::Reader {
     /// Registers a request under each user that it names, each once, and under its
     /// sessions that are nobody's yet. `None`: the gate is at its limit of requests
     /// under way.
-    pub fn register(&self, stakes: Vec<Stake>, unknown: &[SessionHash]) -> Option<Ticket> {
-        let cut = Arc::new(Cut::default());
+    pub fn register(
+        &self,
+        stakes: Vec<Stake>,
+        unknown: &[SessionHash],
+        deed: Deed,
+    ) -> Option<Ticket> {
+        let cut = Arc::new(Cut {
+            deed,
+            ..Cut::default()
+        });
         let table = &self.0.connections;
         if table.count.fetch_add(1, Ordering::Relaxed) >= limits::REQUESTS_UNDER_WAY_MAX {
             table.count.fetch_sub(1, Ordering::Relaxed);
@@ -249,12 +261,13 @@ impl Connections {
         self.open.read(user).get(user).map_or(0, HashMap::len) as u64
     }
 
-    pub(super) fn cut(&self, names: &[UserKey], spare_api_keys: bool, out: bool) -> CutWatch {
-        CutWatch::of(self.of_all(names, spare_api_keys), !out)
+    pub(super) fn cut(&self, names: &[UserKey], leeway: Leeway, out: bool) -> CutWatch {
+        CutWatch::of(self.beyond(names, leeway), !out)
     }
 
-    fn of_all(&self, names: &[UserKey], spare_api_keys: bool) -> Vec<Arc<Cut>> {
-        let cuts = names.iter().flat_map(|name| self.of(name, spare_api_keys));
+    /// What goes further than `leeway` allows.
+    fn beyond(&self, names: &[UserKey], leeway: Leeway) -> Vec<Arc<Cut>> {
+        let cuts = names.iter().flat_map(|name| self.of(name, leeway));
         let mut cuts: Vec<Arc<Cut>> = cuts.collect();
         cuts.sort_unstable_by_key(Arc::as_ptr);
         cuts.dedup_by(|one, other| Arc::ptr_eq(one, other));
@@ -262,8 +275,8 @@ impl Connections {
     }
 
     /// How many requests a cut would hit.
-    pub fn at_stake(&self, names: &[UserKey], spare_api_keys: bool) -> u64 {
-        self.of_all(names, spare_api_keys).len() as u64
+    pub fn at_stake(&self, names: &[UserKey], leeway: Leeway) -> u64 {
+        self.beyond(names, leeway).len() as u64
     }
 
     /// How many requests the end of a session would hit.
@@ -274,10 +287,10 @@ impl Connections {
         open.sum::<usize>() as u64
     }
 
-    fn of(&self, user: &UserKey, spare_api_keys: bool) -> Vec<Arc<Cut>> {
+    fn of(&self, user: &UserKey, leeway: Leeway) -> Vec<Arc<Cut>> {
         let shard = self.open.read(user);
         let open = shard.get(user).into_iter().flat_map(HashMap::values);
-        open.filter(|entry| !(entry.by_api_key && spare_api_keys))
+        open.filter(|entry| !leeway.of(entry.by_api_key).allows(entry.cut.deed))
             .map(|entry| Arc::clone(&entry.cut))
             .collect()
     }
@@ -382,6 +395,16 @@ impl CutWatch {
         self.cuts.is_empty()
     }
 
+    /// Both as one; what both hit counts once.
+    pub fn and(mut self, other: Self) -> Self {
+        for cut in other.cuts {
+            if !self.cuts.iter().any(|known| Arc::ptr_eq(known, &cut)) {
+                self.cuts.push(cut);
+            }
+        }
+        self
+    }
+
     /// How many requests ended because of the cut, waiting at most `wait` for all
     /// of them to be gone.
     pub async fn count(self, wait: Duration) -> u64 {
@@ -411,6 +434,7 @@ impl CutWatch {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use portcullis_core::ids::{TenantId, UserId};
+    use portcullis_core::standing::Reach;
 
     use super::*;
     use crate::live::{self, sessions};
@@ -452,18 +476,19 @@ mod tests {
     async fn a_cut_hits_every_request_of_the_user_and_no_other() {
         let (reader, writer) = room();
         let bobs = reader
-            .register(vec![Stake::of(key("bob"), false)], &[])
+            .register(vec![Stake::of(key("bob"), false)], &[], Deed::Act)
             .unwrap();
         let both = reader
             .register(
                 vec![Stake::of(key("alice"), false), Stake::of(key("bob"), false)],
                 &[],
+                Deed::Act,
             )
             .unwrap();
         let alices = reader
-            .register(vec![Stake::of(key("alice"), false)], &[])
+            .register(vec![Stake::of(key("alice"), false)], &[], Deed::Act)
             .unwrap();
-        let watch = writer.cut(&[key("bob")], false, true);
+        let watch = writer.cut(&[key("bob")], Leeway::NONE, true);
         assert!(bobs.cut().has_fired() && both.cut().has_fired() && !alices.cut().has_fired());
         let obeying = [bobs, both].into_iter().map(|ticket| {
             tokio::spawn(async move {
@@ -482,9 +507,15 @@ mod tests {
     async fn what_does_not_end_is_not_counted() {
         let (reader, writer) = room();
         let stuck = reader
-            .register(vec![Stake::of(key("bob"), false)], &[])
+            .register(vec![Stake::of(key("bob"), false)], &[], Deed::Act)
             .unwrap();
-        assert_eq!(writer.cut(&[key("bob")], false, true).count(SHORT).await, 0);
+        assert_eq!(
+            writer
+                .cut(&[key("bob")], Leeway::NONE, true)
+                .count(SHORT)
+                .await,
+            0
+        );
         drop(stuck);
     }
 
@@ -494,42 +525,69 @@ mod tests {
         let mut open: Vec<Ticket> = (0..limits::REQUESTS_UNDER_WAY_MAX)
             .map(|_| {
                 reader
-                    .register(vec![Stake::of(key("bob"), false)], &[])
+                    .register(vec![Stake::of(key("bob"), false)], &[], Deed::Act)
                     .unwrap()
             })
             .collect();
         assert!(
             reader
-                .register(vec![Stake::of(key("alice"), false)], &[])
+                .register(vec![Stake::of(key("alice"), false)], &[], Deed::Act)
                 .is_none()
         );
-        assert!(reader.register(vec![], &[]).is_none());
+        assert!(reader.register(vec![], &[], Deed::Act).is_none());
         drop(open.pop());
-        assert!(reader.register(vec![], &[]).is_some());
+        assert!(reader.register(vec![], &[], Deed::Act).is_some());
     }
 
     #[tokio::test]
     async fn api_keys_can_be_spared() {
         let (reader, writer) = room();
         let by_key = reader
-            .register(vec![Stake::of(key("bob"), true)], &[])
+            .register(vec![Stake::of(key("bob"), true)], &[], Deed::Act)
             .unwrap();
-        let _ = writer.cut(&[key("bob")], true, true);
+        let spared = Leeway {
+            api_keys: Reach::Everything,
+            ..Leeway::NONE
+        };
+        let _ = writer.cut(&[key("bob")], spared, true);
         assert!(!by_key.cut().has_fired());
-        let _ = writer.cut(&[key("bob")], false, true);
+        let _ = writer.cut(&[key("bob")], Leeway::NONE, true);
         assert!(by_key.cut().has_fired());
+    }
+
+    #[tokio::test]
+    async fn who_may_look_keeps_what_looks() {
+        let (reader, writer) = room();
+        let stakes = |by_api_key| vec![Stake::of(key("bob"), by_api_key)];
+        let open = |by_api_key, deed| reader.register(stakes(by_api_key), &[], deed).unwrap();
+        let looks = open(false, Deed::Look);
+        let acts = open(false, Deed::Act);
+        let key_looks = open(true, Deed::Look);
+        let stranger = reader.register(vec![], &[[1; 32]], Deed::Act).unwrap();
+        reader.adopt(&[1; 32], &key("bob"));
+        let looking = Leeway {
+            people: Reach::Looking,
+            api_keys: Reach::Nothing,
+        };
+        let stakes = reader.connections().at_stake(&[key("bob")], looking);
+        assert_eq!(stakes, 3);
+        let _ = writer.cut(&[key("bob")], looking, true);
+        let fired = [&looks, &acts, &key_looks, &stranger].map(|open| open.cut().has_fired());
+        assert_eq!(fired, [false, true, true, true]);
+        let _ = writer.cut(&[key("bob")], Leeway::NONE, true);
+        assert!(looks.cut().has_fired(), "a later hold takes that as well");
     }
 
     #[tokio::test]
     async fn what_a_stranger_has_open_is_its_users_once_that_is_known() {
         let (reader, writer) = room();
-        let early = reader.register(vec![], &[[1; 32]]).unwrap();
-        let other = reader.register(vec![], &[[2; 32]]).unwrap();
-        drop(reader.register(vec![], &[[1; 32]]));
+        let early = reader.register(vec![], &[[1; 32]], Deed::Act).unwrap();
+        let other = reader.register(vec![], &[[2; 32]], Deed::Act).unwrap();
+        drop(reader.register(vec![], &[[1; 32]], Deed::Act));
         reader.adopt(&[1; 32], &key("bob"));
         reader.adopt(&[1; 32], &key("bob"));
         assert_eq!(reader.connections().open_of(&key("bob")), 1);
-        let _ = writer.cut(&[key("bob")], false, true);
+        let _ = writer.cut(&[key("bob")], Leeway::NONE, true);
         assert!(early.cut().has_fired() && !other.cut().has_fired());
         drop(early);
         assert_eq!(reader.connections().open_of(&key("bob")), 0);

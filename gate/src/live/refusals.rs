@@ -11,6 +11,8 @@ use portcullis_core::ids::{Revision, UserKey};
 use portcullis_core::limits;
 use portcullis_core::policy::{Link, Surface};
 use portcullis_core::refusal::Occasion;
+use portcullis_core::time::Timestamp;
+use portcullis_core::user::Access;
 
 /// Everything that the answer depends on: a key that leaves something out would
 /// show one user another's answer.
@@ -18,8 +20,10 @@ use portcullis_core::refusal::Occasion;
 pub struct Key {
     pub user: UserKey,
     pub revision: Revision,
-    /// The hold that speaks, by its start: holds begin and end by themselves.
-    pub since: Option<u64>,
+    /// The hold that speaks, by its start and end, and what it leaves: holds begin
+    /// and end by themselves.
+    pub hold: Option<(Timestamp, Option<Timestamp>)>,
+    pub access: Access,
     /// SHA-256 of the policy's module; settings are fixed for a generation.
     pub policy: Arc<str>,
     pub generation: u64,
@@ -33,6 +37,8 @@ pub struct Key {
 pub struct Prepared {
     pub error_id: String,
     pub key: String,
+    /// What the user may still do.
+    pub access: Access,
     pub status: StatusCode,
     pub language: String,
     pub title: String,

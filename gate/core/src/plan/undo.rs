@@ -4,6 +4,7 @@
 use super::{PlanError, still_there};
 use crate::ids::HoldName;
 use crate::ledger::Event;
+use crate::limits;
 use crate::time::Timestamp;
 use crate::user::{Hold, User};
 
@@ -65,28 +66,28 @@ pub fn undo(now: &User, steps: &[Step], at: Timestamp) -> Result<Undo, PlanError
             }
         }
     }
+    let new = placed.iter().filter(|hold| now.hold(&hold.name).is_none());
+    if now.holds.len() + new.count() > limits::HOLDS_PER_USER_MAX + lifted.len() {
+        return Err(PlanError::TooManyHolds);
+    }
     undo.event = put_back(now, steps, lifted, placed);
     Ok(undo)
 }
 
 fn put_back(now: &User, steps: &[Step], lifted: Vec<HoldName>, placed: Vec<Hold>) -> Option<Event> {
-    let (first, last) = (&steps.first()?.before, &steps.last()?.after);
-    // Keys that were refused without a hold that says so had been withheld; the
-    // fold keeps them refused besides for as long as a hold in force says so.
-    let withheld = first.api_keys_disabled && !holds_keys(first);
-    let only_keys = touched(steps).is_empty()
-        && now.api_keys_disabled == last.api_keys_disabled
-        && (withheld || holds_keys(now)) != now.api_keys_disabled;
+    let (was, left) = (&steps.first()?.before, &steps.last()?.after);
+    // As it was, unless somebody has said otherwise since.
+    let withheld = if now.api_keys_withheld == left.api_keys_withheld {
+        was.api_keys_withheld
+    } else {
+        now.api_keys_withheld
+    };
+    let only_keys = touched(steps).is_empty() && withheld != now.api_keys_withheld;
     (only_keys || !lifted.is_empty() || !placed.is_empty()).then_some(Event::HoldsPutBack {
         lifted,
         placed,
-        api_keys_disabled: withheld,
+        api_keys_withheld: withheld,
     })
-}
-
-fn holds_keys(user: &User) -> bool {
-    let mut holds = user.holds.iter();
-    holds.any(|hold| hold.begun && hold.disables_api_keys)
 }
 
 /// Every hold that the batch changed, once.
@@ -123,7 +124,8 @@ mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
     use crate::ids::{Revision, TenantId, UserId};
-    use crate::ledger::{Draft, Entry, apply};
+    use crate::ledger::{Draft, Entry, Role, apply};
+    use crate::lift::{LiftRules, Lifting};
     use crate::plan::{Plan, restore, suspend};
     use crate::user::{Access, Kind, Source, Status};
 
@@ -177,7 +179,15 @@ mod tests {
     }
 
     fn restored(user: &User, at: u64, hold: Option<&str>, keys: bool) -> User {
-        match restore(user, hold.map(name).as_ref(), keys).unwrap() {
+        let name = hold.map(name);
+        let lifting = Lifting {
+            hold: name.as_ref(),
+            whole: false,
+            restores_api_keys: keys,
+            role: Role::GlobalAdmin,
+            rules: &LiftRules::default(),
+        };
+        match restore(user, &lifting).unwrap() {
             Plan::Append(event) => after(user, at, event),
             Plan::Nothing => user.clone(),
         }

@@ -164,7 +164,7 @@ fn table(columns: &[(&'static str, &str)], rows: &[Value]) -> Table {
 }
 
 /// A time without its milliseconds: people compare minutes. Other texts as they are.
-pub(super) fn moment(text: String) -> String {
+pub(in crate::cli) fn moment(text: String) -> String {
     let bytes = text.as_bytes();
     let is_moment = bytes.len() == "2030-01-02T03:04:05.678Z".len()
         && bytes.get(10) == Some(&b'T')

@@ -143,7 +143,7 @@ impl Follower {
         let state = &self.api.state;
         let secret = self.secret.expose_text().unwrap_or_default();
         let caller = state.tokens.authenticate(secret, state.commander.now());
-        caller.is_some_and(|caller| {
+        caller.is_ok_and(|caller| {
             let reaches = caller.tenant.is_none() || caller.tenant == self.tenant;
             reaches && permits(caller.role, Call::Events)
         })

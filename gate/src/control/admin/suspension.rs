@@ -10,7 +10,7 @@ use serde::Deserialize;
 use super::ask::{Answer, Ask};
 use super::problem::Problem;
 use super::schema::{AccessWord, False, HoldNameText, KindWord, Moment, ReasonKeyText, Words};
-use super::view::Outcome;
+use super::view::{KeptHold, Outcome};
 use super::{body, times};
 use crate::control::command::{Done, Note, Restore, Suspend};
 use crate::control::ledger::Ledger;
@@ -36,8 +36,10 @@ pub(super) struct SuspendFields {
     pub(super) revoke_sessions: Option<bool>,
     /// True unless said otherwise, or unless the user keeps read-only access.
     pub(super) disable_api_keys: Option<bool>,
+    /// A time, or a duration from now; one that has passed is now.
     #[schemars(with = "Option<Moment>")]
     pub(super) starts_at: Option<String>,
+    /// A time after the start, or how long the hold lasts.
     #[schemars(with = "Option<Moment>")]
     pub(super) ends_at: Option<String>,
     /// The name of the hold; `admin` unless said otherwise.
@@ -85,10 +87,14 @@ impl SuspendFields {
         }
         let kind = kind(self.kind, self.allow_password_reset)?;
         let (reason, reason_text) = reasons(self.reason, self.suspension_reason)?;
-        let moment = |field, text: Option<String>| -> Result<Option<Timestamp>, Problem> {
-            text.map(|text| times::moment(field, &text, now))
+        let moment = |field, text: Option<String>, from| -> Result<Option<Timestamp>, Problem> {
+            text.map(|text| times::moment(field, &text, from))
                 .transpose()
         };
+        let starts_at = moment("starts_at", self.starts_at, now)?;
+        // A duration is how long the hold lasts, whenever it starts.
+        let from = starts_at.max(Some(now)).unwrap_or(now);
+        let ends_at = moment("ends_at", self.ends_at, from)?;
         let access = self.access.unwrap_or_default();
         // Who may go on looking keeps what they look with, unless the caller says otherwise.
         let keeps = access == Access::ReadOnly;
@@ -98,8 +104,8 @@ impl SuspendFields {
             access,
             reason,
             reason_text,
-            starts_at: moment("starts_at", self.starts_at)?,
-            ends_at: moment("ends_at", self.ends_at)?,
+            starts_at,
+            ends_at,
             revoke_sessions: self.revoke_sessions.unwrap_or(!keeps),
             disable_api_keys: self.disable_api_keys.unwrap_or(!keeps),
         };
@@ -111,6 +117,7 @@ impl RestoreFields {
     pub(super) fn read(self) -> Result<(Restore, Note), Problem> {
         let wanted = Restore {
             hold: body::hold_name(self.hold.as_deref())?,
+            whole: false,
             restore_api_keys: self.restore_api_keys.unwrap_or(true),
         };
         // The ledger has one place for words: both stand there, a line each.
@@ -162,6 +169,11 @@ pub(super) async fn restore(ask: Ask, fields: RestoreFields) -> Result<Answer<Ou
     };
     outcome.holds_lifted = Some(lifted);
     outcome.holds_left = Some(left);
+    let (rules, role) = (commander.lift_rules(&key), ask.caller.role);
+    let kept = done.user.holds.iter().map(|hold| &hold.name);
+    let kept = kept.filter(|name| !rules.may_lift(role, name));
+    let kept = kept.map(|name| KeptHold::of(name, &rules.lifters(name)));
+    outcome.holds_kept = Some(kept.collect());
     Ok(Answer::ok(&outcome)?.at(done.user.revision))
 }
 

@@ -15,20 +15,19 @@ pub(super) fn text(at: Timestamp) -> String {
     humantime::format_rfc3339_millis(time).to_string()
 }
 
-/// Reads a time, or a duration from `now` on.
-pub(super) fn moment(field: &str, text: &str, now: Timestamp) -> Result<Timestamp, Problem> {
+/// Reads a time, or a duration that counts `from` then.
+pub(super) fn moment(field: &str, text: &str, from: Timestamp) -> Result<Timestamp, Problem> {
     if let Some(at) = parse_rfc3339(text) {
         return Ok(at);
     }
     let duration = humantime::parse_duration(text).ok();
     let at = duration
         .and_then(|duration| u64::try_from(duration.as_millis()).ok())
-        .and_then(|ms| now.0.checked_add(ms))
+        .and_then(|ms| from.0.checked_add(ms))
         .filter(|at| *at <= LAST_MS);
     at.map(Timestamp).ok_or_else(|| {
-        Problem::field(field, format!("{text:?} is neither a time nor a duration")).mend(
-            "write a time as 2030-01-02T03:04:05Z (RFC 3339) or a duration from now as 24h or 90d",
-        )
+        Problem::field(field, format!("{text:?} is neither a time nor a duration"))
+            .mend("write a time as 2030-01-02T03:04:05Z (RFC 3339) or a duration as 24h or 90d")
     })
 }
 
@@ -120,7 +119,7 @@ mod tests {
     }
 
     #[test]
-    fn a_duration_counts_from_now() {
+    fn a_duration_counts_from_its_beginning() {
         let now = Timestamp(1_000);
         assert_eq!(
             moment("ends_at", "24h", now).unwrap(),

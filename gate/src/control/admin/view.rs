@@ -1,14 +1,15 @@
 //! Users, receipts and entries as the API shows them.
 
-use portcullis_core::ids::UserKey;
-use portcullis_core::ledger::{Entry, Event};
+use portcullis_core::ids::{HoldName, UserKey};
+use portcullis_core::ledger::{Entry, Event, Role};
+use portcullis_core::standing::{Reach, Standing};
 use portcullis_core::time::Timestamp;
 use portcullis_core::user::{Hold, Profile, Status, User};
 use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use super::schema::{AccessWord, KindWord, StatusWord, Time};
+use super::schema::{AccessWord, KindWord, RoleWord, StatusWord, Time};
 use super::sessions::logins;
 use super::{AdminState, times};
 use crate::control::command::{Done, Receipt};
@@ -32,6 +33,8 @@ pub(super) struct UserView {
     suspension_status: Option<&'static str>,
     suspension_information: Option<SuspensionView>,
     holds: Vec<HoldView>,
+    /// They stay so where a restore did not give them back.
+    api_keys_disabled: bool,
     #[schemars(with = "Option<Time>")]
     sessions_not_before: Option<String>,
     #[schemars(with = "Option<Time>")]
@@ -49,6 +52,8 @@ pub(super) struct UserView {
 struct SuspensionView {
     #[schemars(with = "KindWord")]
     status: &'static str,
+    #[schemars(with = "AccessWord")]
+    access: &'static str,
     reason: Option<String>,
     reason_text: Option<String>,
     #[schemars(with = "Time")]
@@ -104,6 +109,7 @@ impl UserView {
             suspension_status: hold.map(|hold| hold.kind.as_str()),
             suspension_information: hold.map(SuspensionView::of),
             holds: user.holds.iter().map(HoldView::of).collect(),
+            api_keys_disabled: Standing::of(user).leeway(now).api_keys == Reach::Nothing,
             sessions_not_before: user.sessions_not_before.map(times::text),
             last_seen_at: last_seen(&state.live, key, user).map(times::text),
             revision: user.revision.0,
@@ -124,6 +130,7 @@ impl SuspensionView {
     fn of(hold: &Hold) -> Self {
         Self {
             status: hold.kind.as_str(),
+            access: hold.access.as_str(),
             reason: hold.reason.clone().map(String::from),
             reason_text: hold.reason_text.clone(),
             since: times::text(hold.starts_at),
@@ -210,6 +217,25 @@ pub(super) struct Outcome {
     pub(super) holds_lifted: Option<Vec<String>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) holds_left: Option<Vec<String>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) holds_kept: Option<Vec<KeptHold>>,
+}
+
+/// A hold that the caller may not lift, and who may.
+#[derive(Debug, Serialize, JsonSchema)]
+pub(super) struct KeptHold {
+    name: String,
+    #[schemars(with = "Vec<RoleWord>")]
+    lifted_by: Vec<&'static str>,
+}
+
+impl KeptHold {
+    pub(super) fn of(name: &HoldName, lifted_by: &[Role]) -> Self {
+        Self {
+            name: name.as_str().to_owned(),
+            lifted_by: lifted_by.iter().map(|role| role.as_str()).collect(),
+        }
+    }
 }
 
 impl Outcome {
@@ -223,6 +249,7 @@ impl Outcome {
             dry_run: done.dry_run,
             holds_lifted: None,
             holds_left: None,
+            holds_kept: None,
         }
     }
 }
@@ -281,10 +308,10 @@ fn detail(event: &Event) -> Value {
         Event::HoldsPutBack {
             lifted,
             placed,
-            api_keys_disabled,
+            api_keys_withheld,
         } => {
             let placed: Vec<HoldView> = placed.iter().map(HoldView::of).collect();
-            json!({ "lifted": lifted, "placed": placed, "api_keys_disabled": api_keys_disabled })
+            json!({ "lifted": lifted, "placed": placed, "api_keys_withheld": api_keys_withheld })
         }
         Event::ProfileChanged { profile } => json!({ "profile": profile_view(profile) }),
         Event::SessionsRevoked | Event::Deleted | Event::Exported => json!({}),
@@ -299,7 +326,12 @@ fn detail(event: &Event) -> Value {
         Event::TokenRotated {
             token_id,
             expires_at,
-        } => json!({ "token_id": token_id, "expires_at": expires_at.map(times::text) }),
+            old_until,
+        } => json!({
+            "token_id": token_id,
+            "expires_at": expires_at.map(times::text),
+            "old_works_until": old_until.map(times::text),
+        }),
         Event::TokenRevoked { token_id } => json!({ "token_id": token_id }),
         Event::Refused {
             error_id,

@@ -8,7 +8,7 @@ use rusqlite::{Connection, OptionalExtension, params};
 
 use super::columns::Number;
 use super::fault::Fault;
-use super::{audit, people, sessions};
+use super::{audit, people, sessions, tokens};
 use crate::control::ledger::{AppendError, Appended, Expect, IdempotencyKey};
 
 /// Longest entry as JSON, in bytes. Far above what the admin API lets in; it
@@ -95,7 +95,11 @@ pub(super) fn add(
     if let Some((tenant, user)) = draft.tenant.as_ref().zip(draft.user.as_ref())
         && draft.event.changes_user()
     {
-        people::write(tx, &UserKey::new(tenant, user), before, &after)?;
+        let key = UserKey::new(tenant, user);
+        people::write(tx, &key, before, &after)?;
+        if draft.event == Event::Deleted {
+            tokens::forget_user(tx, std::slice::from_ref(&key), draft.at)?;
+        }
         if let Event::SessionRevoked { session } = &draft.event {
             sessions::end_of_all(tx, tenant.as_str(), &session.0)?;
         }

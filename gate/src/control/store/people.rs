@@ -79,12 +79,15 @@ fn write_holds(tx: &Connection, key: &UserKey, user: &User) -> Result<(), Refuse
                VALUES (?, ?, ?, ?, ?, ?)";
     let mut insert = tx.prepare_cached(sql)?;
     for hold in &user.holds {
+        // The columns tell by the clock which holds are in force, and one that has
+        // begun stays so though the clock is set back.
+        let starts_at = if hold.begun { 0 } else { hold.starts_at.0 };
         insert.execute(params![
             key.as_str(),
             hold.name.as_str(),
             hold.kind.as_str(),
             hold.reason.as_ref().map(|reason| reason.as_str()),
-            Number(hold.starts_at.0),
+            Number(starts_at),
             hold.ends_at.map(|end| Number(end.0)),
         ])?;
     }

@@ -1,5 +1,4 @@
--- Version 4 of the store: entries are found by their ticket.
+-- Version 4 of the store: which bulk call an entry is part of.
 
--- Read from the entry itself, so that what was written before is found as well.
-ALTER TABLE events ADD COLUMN ticket TEXT GENERATED ALWAYS AS (json_extract(body, '$.ticket')) VIRTUAL;
-CREATE INDEX events_by_ticket ON events (ticket) WHERE ticket IS NOT NULL;
+ALTER TABLE events ADD COLUMN batch TEXT;
+CREATE INDEX events_by_batch ON events (batch) WHERE batch IS NOT NULL;

@@ -76,6 +76,7 @@ impl Scene<'_> {
         let question = Question {
             identities: vec![taught],
             at_login: self.at_login,
+            deed: self.deed,
             ..Question::default()
         };
         let judged = decide(&question, (self.worker.clock)()).map(drop);

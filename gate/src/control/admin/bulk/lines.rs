@@ -49,6 +49,9 @@ pub(in super::super) struct LineView<'a> {
     receipt: Option<LineReceipt>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     flags: Vec<&'static str>,
+    /// Of a restore: holds that stay.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    holds_left: Vec<&'a str>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     holds_changed_since: Vec<&'a str>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -247,6 +250,7 @@ fn view(line: &Line) -> LineView<'_> {
         detail: problem.as_ref().map(Problem::detail),
         receipt: line.receipt.as_ref().map(LineReceipt::of),
         flags: line.flags.iter().map(|flag| flag.as_str()).collect(),
+        holds_left: names(&line.left),
         holds_changed_since: names(&line.changed_since),
         holds_over: names(&line.over),
     }

@@ -36,7 +36,7 @@ async fn a_key_is_for_one_request_and_one_token() {
     let json = ("content-type", "application/json");
     let headers = [("authorization", bearer.as_str()), json, key];
     let theirs = gate
-        .send(SUSPEND, &headers, r#"{"kind":"temporary"}"#)
+        .send(SUSPEND, &headers, r#"{"kind":"temporary","hold":"desk"}"#)
         .await;
     assert_eq!(theirs.status, 200);
     let empty = gate.root_with(("idempotency-key", ""), SUSPEND, "{}").await;

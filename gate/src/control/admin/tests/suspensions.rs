@@ -62,6 +62,7 @@ async fn a_user_has_exactly_the_documented_members() {
         "suspension_status",
         "suspension_information",
         "holds",
+        "api_keys_disabled",
         "sessions_not_before",
         "last_seen_at",
         "revision",
@@ -70,7 +71,15 @@ async fn a_user_has_exactly_the_documented_members() {
     ];
     expected.sort_unstable();
     assert_eq!(names(&reply.json["user"]), expected);
-    let mut expected = vec!["status", "reason", "reason_text", "since", "until", "by"];
+    let mut expected = vec![
+        "status",
+        "access",
+        "reason",
+        "reason_text",
+        "since",
+        "until",
+        "by",
+    ];
     expected.sort_unstable();
     assert_eq!(
         names(&reply.json["user"]["suspension_information"]),
@@ -196,10 +205,18 @@ async fn each_field_that_is_wrong_is_named() {
             "ends_at",
         ),
         (
-            r#"{"starts_at":"48h","ends_at":"24h"}"#,
+            r#"{"starts_at":"2500-01-02T00:00:00Z","ends_at":"2500-01-01T00:00:00Z"}"#,
             "invalid_field",
             "ends_at",
         ),
+        (
+            r#"{"starts_at":"48h","ends_at":"0s"}"#,
+            "invalid_field",
+            "ends_at",
+        ),
+        (r#"{"ends_at":"0s"}"#, "invalid_field", "ends_at"),
+        (r#"{"starts_at":"soon"}"#, "invalid_field", "starts_at"),
+        (r#"{"access":"write-only"}"#, "invalid_field", "access"),
         (r#"{"hold":"Not A Hold"}"#, "invalid_field", "hold"),
         (r#"{"notify":true}"#, "invalid_field", "notify"),
         (r#"{"raison":"x"}"#, "unknown_field", "raison"),
