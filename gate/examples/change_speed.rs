@@ -16,13 +16,12 @@ use futures_util::future::BoxFuture;
 use portcullis::control::apply::Applier;
 use portcullis::control::command::{Caller, Commander, Note, Suspend, Terms};
 use portcullis::control::store::SqliteStore;
+use portcullis::control::tokens::Tokens;
 use portcullis::live;
 use portcullis::live::sessions::{Bounds, Change, LearnError, SessionStore};
 use portcullis::live::tenants::Tenants;
 use portcullis_core::ids::{TenantId, UserId, UserKey};
-use portcullis_core::ledger::Role;
 use portcullis_core::time::Timestamp;
-use portcullis_core::user::Source;
 use rusqlite::Connection;
 use tokio::sync::mpsc;
 
@@ -54,11 +53,12 @@ async fn main() -> Result<(), Box<dyn Error + Send + Sync>> {
         per_user: 10,
     };
     let tenants = Tenants::default();
-    let (_live, writer) = live::open(tenants, Arc::new(Kept), bounds, &[0; 32], Box::new(|_| ()));
+    let (live, writer) = live::open(tenants, Arc::new(Kept), bounds, &[0; 32], Box::new(|_| ()));
     let (scheduled, mut taken) = mpsc::unbounded_channel();
     tokio::spawn(async move { while taken.recv().await.is_some() {} });
     let effects = Applier::load(Arc::clone(&store), writer, now, scheduled)?.start();
-    let commander = Arc::new(Commander::new(store, effects, now));
+    let tokens = Arc::new(Tokens::load(Arc::clone(&store))?);
+    let commander = Arc::new(Commander::new(store, effects, tokens, live, now));
     let bare = bare(folder.path())?;
 
     let (mut ours, mut theirs) = (Vec::new(), Vec::new());
@@ -109,12 +109,7 @@ fn write_row(connection: &Connection, turn: usize) -> rusqlite::Result<()> {
 }
 
 async fn suspend(commander: &Commander, user: String) -> Result<(), Box<dyn Error + Send + Sync>> {
-    let by = Caller {
-        actor: "example".into(),
-        role: Role::GlobalAdmin,
-        tenant: None,
-        source: Source::Command,
-    };
+    let by = Caller::command_line();
     let key = UserKey::new(&TenantId::parse("speed")?, &UserId::parse(&user)?);
     let ask = Suspend::default();
     commander
