@@ -5,30 +5,28 @@ mod check;
 mod descriptors;
 mod gate;
 mod log;
+mod tokens;
 
 pub(crate) use log::start as start_log;
 
 pub use crate::control::store::LOCK_FILE as STORE_MARK;
 pub use check::{CheckReport, check};
 pub use gate::Gate;
+pub use tokens::{CreatedToken, StoredToken, StoredTokens, TokenRequest};
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::sync::Arc;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use portcullis_core::ids::TenantId;
-use portcullis_core::ledger::Role;
 use portcullis_core::time::Timestamp;
-use portcullis_core::user::Source;
 
 use crate::config::Config;
 use crate::control::command::CommandError;
 use crate::control::ledger::{AppendError, ReadError};
-use crate::control::store::{OpenError, SqliteStore};
-use crate::control::tokens::{TokenAsk, TokenError, Tokens};
+use crate::control::store::OpenError;
+use crate::control::tokens::TokenError;
 use crate::policy::LoadError;
-use crate::secret::Secret;
 
 /// Where a gate that is ready writes its addresses, as JSON with `data` and
 /// `admin`: for scripts that start one on a free port.
@@ -79,57 +77,6 @@ pub fn run(config: Config) -> Result<(), StartError> {
     gate.wait_for_signal();
     gate.stop();
     Ok(())
-}
-
-/// An admin token that is to be made on the store of a gate that is not running.
-#[derive(Clone, Debug)]
-pub struct TokenRequest {
-    pub role: Role,
-    pub tenant: Option<TenantId>,
-    pub expires: Option<Duration>,
-}
-
-/// The token, shown this once.
-#[derive(Debug)]
-pub struct CreatedToken {
-    pub id: String,
-    pub token: Secret,
-    pub role: Role,
-    pub tenant: Option<TenantId>,
-    pub expires_at: Option<Timestamp>,
-}
-
-/// Makes a token without a running gate: how the first one comes to be.
-pub fn create_token_on_store(
-    config: &Config,
-    request: TokenRequest,
-) -> Result<CreatedToken, StartError> {
-    let store = Arc::new(SqliteStore::open(&config.store_folder)?);
-    let tokens = Tokens::load(store)?;
-    let now = wall_clock();
-    let ask = TokenAsk {
-        role: request.role,
-        tenant: request.tenant,
-        name: String::new(),
-        expires_at: request.expires.map(|life| {
-            Timestamp(
-                now.0
-                    .saturating_add(u64::try_from(life.as_millis()).unwrap_or(u64::MAX)),
-            )
-        }),
-    };
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .map_err(StartError::Runtime)?;
-    let made = runtime.block_on(tokens.create(ask, "command line", Source::Command, now))?;
-    Ok(CreatedToken {
-        id: made.row.id,
-        token: Secret::new(made.secret),
-        role: made.row.role,
-        tenant: made.row.tenant,
-        expires_at: made.row.expires_at,
-    })
 }
 
 /// The wall clock, in the one unit that decisions take.

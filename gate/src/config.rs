@@ -8,6 +8,7 @@
 mod credentials;
 mod endpoint;
 mod fault;
+mod holds;
 mod introspection;
 mod key_set;
 mod keys;
@@ -32,6 +33,7 @@ use jsonwebtoken::Algorithm;
 use portcullis_core::host::HostName;
 use portcullis_core::identify::Sources;
 use portcullis_core::ids::{TenantId, UserId};
+use portcullis_core::lift::LiftRules;
 use portcullis_core::login::LoginRoute;
 use portcullis_core::names::NameRule;
 
@@ -122,6 +124,8 @@ pub struct TenantConfig {
     pub hosts: Vec<HostName>,
     pub upstream: Upstream,
     pub names: NameRule,
+    /// Who may lift which hold.
+    pub holds: LiftRules,
     /// Where pages of ended sessions are sent: a path on the tenant's own host.
     pub login_page: PathAndQuery,
     pub policy: PolicyConfig,

@@ -107,6 +107,14 @@ impl Ask {
         Wire::open(to).await.send(self).await
     }
 
+    /// As [`Ask::send`], from an address of this machine (any of 127.0.0.0/8).
+    ///
+    /// # Panics
+    /// Where no answer comes.
+    pub async fn send_from(self, from: IpAddr, to: SocketAddr) -> Answer {
+        Wire::open_from(from, to).await.send(self).await
+    }
+
     /// Sends it on a connection of its own, which may be cut.
     ///
     /// # Errors

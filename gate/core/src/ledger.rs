@@ -108,10 +108,13 @@ pub enum Event {
     TokenRevoked {
         token_id: String,
     },
-    /// The token has a new secret; the old one is dead.
+    /// The token has a new secret.
     TokenRotated {
         token_id: String,
         expires_at: Option<Timestamp>,
+        /// Until when the old secret works as well; `None`: it is dead.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        old_until: Option<Timestamp>,
     },
     /// Everything that is held about the user was handed out.
     Exported,

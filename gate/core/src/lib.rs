@@ -14,6 +14,7 @@ pub mod host;
 pub mod identify;
 pub mod ids;
 pub mod ledger;
+pub mod lift;
 pub mod limits;
 pub mod login;
 pub mod names;

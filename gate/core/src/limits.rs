@@ -144,6 +144,16 @@ pub const ADMIN_CONNECTIONS_MAX: usize = 256;
 pub const ADMIN_ANSWERS_MAX: usize = 10_000;
 pub const ADMIN_ANSWERS_BYTES_MAX: usize = 32 * 1024 * 1024;
 pub const ADMIN_ANSWERS_KEPT: Duration = Duration::from_secs(24 * 3600);
+/// How often it is written down when admin tokens were last used.
+pub const TOKENS_UPKEEP_EVERY: Duration = Duration::from_secs(60);
+/// How long a rotation may leave the old secret of a token working.
+pub const TOKEN_GRACE_MAX: Duration = Duration::from_secs(24 * 3600);
+/// Calls with a bad token that one address (an IPv6 /64) may make in a row, and how
+/// soon after one of them it may make another; over it, they are answered 429.
+pub const ADMIN_FAILURES_MAX: u32 = 20;
+pub const ADMIN_FAILURE_FORGIVEN_AFTER: Duration = Duration::from_secs(3);
+/// Addresses that this is remembered of; further ones share one count.
+pub const ADMIN_FAILURE_ADDRESSES_MAX: usize = 10_000;
 /// Of one user, those that wait included.
 pub const HOLDS_PER_USER_MAX: usize = 32;
 /// Timed holds that are recorded at the same time: so many share one flush of the

@@ -2,7 +2,8 @@
 //! that nothing is to be done. Pure: the caller appends what comes out.
 
 use crate::ids::HoldName;
-use crate::ledger::{Event, SessionName};
+use crate::ledger::{Event, Role, SessionName};
+use crate::lift::Lifting;
 use crate::limits;
 use crate::time::Timestamp;
 use crate::user::{Hold, Profile, User};
@@ -31,6 +32,11 @@ pub enum PlanError {
     /// To suspend is never a way in: only restoring is.
     #[error("the hold '{hold}' is in force, and this would {how}")]
     WouldLetIn { hold: HoldName, how: Weaker },
+    #[error("the hold '{hold}' is lifted by {}; this role may neither lift nor replace it", roles(.lifted_by))]
+    MayNotLift {
+        hold: HoldName,
+        lifted_by: Vec<Role>,
+    },
 }
 
 /// In what a hold would keep the user out less than the one whose place it takes.
@@ -110,19 +116,16 @@ fn weaker(old: &Hold, new: &Hold, now: Timestamp) -> Option<Weaker> {
     }
 }
 
-/// Lifts the hold named, or all.
-pub fn restore(
-    user: &User,
-    name: Option<&HoldName>,
-    restores_api_keys: bool,
-) -> Result<Plan, PlanError> {
+/// Lifts the hold named, or all that may be lifted.
+pub fn restore(user: &User, lifting: &Lifting<'_>) -> Result<Plan, PlanError> {
     still_there(user)?;
-    let holds: Vec<HoldName> = match name {
-        Some(name) if user.hold(name).is_some() => vec![name.clone()],
-        Some(name) => return Err(PlanError::NoSuchHold(name.clone())),
-        None => user.holds.iter().map(|hold| hold.name.clone()).collect(),
-    };
-    let gives_keys_back = restores_api_keys && user.api_keys_disabled;
+    let holds = lifting.of(user)?;
+    let restores_api_keys = lifting.restores_api_keys;
+    // With none to lift, those that stay may go on disabling the keys.
+    let mut staying = user.holds.iter();
+    let by_holds = staying.any(|hold| hold.begun && hold.disables_api_keys);
+    let withheld = user.api_keys_withheld || (user.api_keys_disabled && !by_holds);
+    let gives_keys_back = restores_api_keys && withheld;
     Ok(if holds.is_empty() && !gives_keys_back {
         Plan::Nothing
     } else {
@@ -192,6 +195,12 @@ impl Agenda {
     }
 }
 
+/// "global-admin or tenant-admin"
+fn roles(roles: &[Role]) -> String {
+    let names: Vec<&str> = roles.iter().map(|role| role.as_str()).collect();
+    names.join(" or ")
+}
+
 fn still_there(user: &User) -> Result<(), PlanError> {
     if user.deleted_at.is_some() {
         Err(PlanError::Deleted)
@@ -206,9 +215,27 @@ mod tests {
     use super::*;
     use crate::ids::{Revision, TenantId, UserId};
     use crate::ledger::{Draft, Entry, apply};
+    use crate::lift::LiftRules;
     use crate::user::{Access, Kind, Source, Status};
 
     const NOW: Timestamp = Timestamp(100);
+
+    /// As one who may lift everything.
+    fn restore(
+        user: &User,
+        hold: Option<&HoldName>,
+        restores_api_keys: bool,
+    ) -> Result<Plan, PlanError> {
+        let (role, rules) = (Role::GlobalAdmin, &LiftRules::default());
+        let lifting = Lifting {
+            hold,
+            whole: false,
+            restores_api_keys,
+            role,
+            rules,
+        };
+        super::restore(user, &lifting)
+    }
 
     fn hold(name: &str, starts_at: u64, ends_at: Option<u64>) -> Hold {
         Hold {

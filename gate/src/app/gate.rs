@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use portcullis_core::ids::UserKey;
 use portcullis_core::ledger::Role;
-use portcullis_core::user::{Profile, Source};
+use portcullis_core::user::Profile;
 use tokio::runtime::Runtime;
 use tokio::sync::{mpsc, watch};
 
@@ -19,7 +19,7 @@ use crate::control::command::{Caller, Commander, Terms};
 use crate::control::ledger::Ledger;
 use crate::control::store::SqliteStore;
 use crate::control::tokens::{TokenAsk, Tokens};
-use crate::control::{identities, record, schedule, sessions};
+use crate::control::{identities, record, schedule, sessions, tokens};
 use crate::data::{self, DataWing};
 use crate::live::sessions::Bounds;
 use crate::live::tenants::{Tenant, Tenants};
@@ -34,7 +34,7 @@ pub struct Gate {
     tokens: Arc<Tokens>,
     data: DataWing,
     control: Runtime,
-    upkeep: tokio::task::JoinHandle<()>,
+    upkeep: [tokio::task::JoinHandle<()>; 2],
     stop: Stops,
 }
 
@@ -77,22 +77,24 @@ impl Gate {
         sessions::load(&store, &writer)?;
         let (scheduled, changed) = mpsc::unbounded_channel();
         let applier = Applier::load(Arc::clone(&store), writer, wall_clock, scheduled)?;
-        let tokens = Arc::new(Tokens::load(Arc::clone(&store))?);
+        let tokens = Arc::new(Tokens::load(Arc::clone(&store))?.judged_by(reader.clone()));
 
         let _inside = control.enter();
         identities::start(&reader.tenants());
         let effects = applier.start();
-        let commander = Arc::new(Commander::new(Arc::clone(&store), effects, wall_clock));
+        let commander = Commander::new(
+            Arc::clone(&store),
+            effects,
+            Arc::clone(&tokens),
+            reader.clone(),
+            wall_clock,
+        );
+        let commander = Arc::new(commander);
         tokio::spawn(schedule::run(Arc::clone(&commander), changed));
         let ledger: Arc<dyn Ledger> = Arc::clone(&store) as Arc<dyn Ledger>;
         tokio::spawn(record::run(ledger, records, wall_clock));
         let stop = Stops::default();
-        let upkeep = tokio::spawn(sessions::upkeep(
-            Arc::clone(&store),
-            reader.clone(),
-            wall_clock,
-            stop.upkeep.subscribe(),
-        ));
+        let upkeep = look_after(&store, &reader, &tokens, &stop.upkeep.subscribe());
         let state = AdminState {
             commander: Arc::clone(&commander),
             tokens: Arc::clone(&tokens),
@@ -125,12 +127,7 @@ impl Gate {
 
     /// Writes down what is known of a user, as a directory would.
     pub fn introduce(&self, user: &UserKey, profile: &Profile) -> Result<(), StartError> {
-        let by = Caller {
-            actor: "gate".into(),
-            role: Role::GlobalAdmin,
-            tenant: None,
-            source: Source::Gate,
-        };
+        let by = Caller::gate();
         let known = |_: &Profile| profile.clone();
         let change = self
             .commander
@@ -146,10 +143,12 @@ impl Gate {
         let ask = TokenAsk {
             role: Role::GlobalAdmin,
             tenant: None,
+            user: None,
             name: name.to_owned(),
             expires_at: None,
         };
-        let made = self.tokens.create(ask, "gate", Source::Gate, wall_clock());
+        let by = Caller::gate();
+        let made = self.tokens.create(ask, &by, wall_clock());
         Ok(Secret::new(self.control.block_on(made)?.secret))
     }
 
@@ -194,12 +193,26 @@ impl Gate {
         self.data.stop();
         self.stop.upkeep.send_replace(true);
         const LAST_WORDS: Duration = Duration::from_secs(5);
-        let upkeep = async { tokio::time::timeout(LAST_WORDS, self.upkeep).await };
-        if !matches!(self.control.block_on(upkeep), Ok(Ok(()))) {
-            tracing::warn!("when sessions were last seen was not noted at the end");
+        let upkeep = futures_util::future::try_join_all(self.upkeep);
+        let upkeep = async { tokio::time::timeout(LAST_WORDS, upkeep).await };
+        if !matches!(self.control.block_on(upkeep), Ok(Ok(_))) {
+            tracing::warn!("when sessions and tokens were last used was not noted at the end");
         }
         self.control.shutdown_timeout(LAST_WORDS);
     }
+}
+
+/// What is written down now and then, and at the end.
+fn look_after(
+    store: &Arc<SqliteStore>,
+    live: &Reader,
+    tokens: &Arc<Tokens>,
+    stopping: &watch::Receiver<bool>,
+) -> [tokio::task::JoinHandle<()>; 2] {
+    let (store, live) = (Arc::clone(store), live.clone());
+    let sessions = sessions::upkeep(store, live, wall_clock, stopping.clone());
+    let last_uses = tokens::upkeep(Arc::clone(tokens), stopping.clone());
+    [tokio::spawn(sessions), tokio::spawn(last_uses)]
 }
 
 fn bind(key: &'static str, address: SocketAddr) -> Result<TcpListener, StartError> {

@@ -10,7 +10,7 @@ use super::client::{AdminApi, Answer};
 use super::{Failure, Surroundings, words};
 
 /// What stands for itself in a path. The dot does not: `..` could be resolved away.
-const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_');
+pub(super) const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_');
 
 #[derive(Debug, Subcommand)]
 pub(super) enum UserCommand {

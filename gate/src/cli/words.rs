@@ -59,7 +59,13 @@ pub(super) fn restoration(answer: &Value, asked_for: &str) -> String {
                 visible(asked_for)
             );
         }
-        return format!("No hold to lift; {standing}, as before: nothing was changed.");
+        let kept = kept(answer);
+        let none = if kept.is_empty() {
+            "No hold"
+        } else {
+            "No hold of yours"
+        };
+        return format!("{none} to lift; {standing}, as before: nothing was changed.{kept}");
     }
     let lifted = match names(answer, "holds_lifted").as_slice() {
         [] => "Lifted".to_owned(),
@@ -77,7 +83,19 @@ pub(super) fn restoration(answer: &Value, asked_for: &str) -> String {
         [hold] => format!("{id} {verb} hold {}{}", text(hold, "name"), until(hold)),
         holds => format!("{id} {verb} holds {}", described(holds.iter())),
     };
-    format!("{lifted}; {left}.{}", receipt(answer, Tone::Undid))
+    let receipt = receipt(answer, Tone::Undid);
+    format!("{lifted}; {left}.{receipt}{}", kept(answer))
+}
+
+/// " legal is lifted by global-admin or tenant-admin.", for each hold that the
+/// token could not lift.
+fn kept(answer: &Value) -> String {
+    let holds = list(answer, "holds_kept").iter();
+    let said = holds.map(|hold| {
+        let roles = names(hold, "lifted_by").join(" or ");
+        format!(" {} is lifted by {roles}.", text(hold, "name"))
+    });
+    said.collect()
 }
 
 /// When the suspension ends, or which of several holds speaks for it.

@@ -15,7 +15,7 @@ use super::{
     BuiltinPolicy, LogoutConfig, OnFailure, PolicyConfig, PolicySource, SessionCookieConfig,
     TenantConfig, UnknownSessions,
 };
-use super::{credentials, introspection, login, peers, scalar};
+use super::{credentials, holds, introspection, login, peers, scalar};
 
 const NAME_RULES: [(&str, NameRule); 3] = [
     ("fold-case", NameRule::FoldCase),
@@ -35,6 +35,7 @@ pub(super) fn read_tenant(section: &Section<'_>) -> Result<TenantConfig, Noted> 
     let upstream = section.required("upstream", example, scalar::upstream);
     let names = section.optional("names", |value| scalar::word(value, &NAME_RULES));
     let names = names.map(Option::unwrap_or_default);
+    let holds = holds::read_holds(section);
     let login_page = section.optional("login_page", scalar::path_and_query);
     let policy = read_policy(section);
     let cookies = credentials::read_session_cookies(section);
@@ -70,23 +71,22 @@ pub(super) fn read_tenant(section: &Section<'_>) -> Result<TenantConfig, Noted> 
     let jwts = placed(&mut tokens, jwts, |jwt, place| jwt.place = place);
     let introspections = placed(&mut tokens, introspections, |one, place| one.place = place);
     let session_tokens = placed(&mut tokens, session_tokens, |one, place| one.place = place);
-    let sealed = session_cookies.iter().map(|cookie| cookie.sealed);
     let trusted = trusted_headers.iter().map(|entry| entry.header.clone());
     let key_headers = api_keys.iter().map(|source| source.header.clone());
     let sources = Sources {
         session_cookies: cookies,
-        sealed_cookies: sealed.collect(),
+        sealed_cookies: session_cookies.iter().map(|cookie| cookie.sealed).collect(),
         tokens,
         trusted_headers: trusted.collect(),
         api_key_headers: key_headers.collect(),
     };
-    let login_page = login_page?.unwrap_or_else(|| default_login_page(&logins));
     Ok(TenantConfig {
         id: id?,
         hosts: hosts?,
         upstream: upstream?,
         names: names?,
-        login_page,
+        holds: holds?,
+        login_page: login_page?.unwrap_or_else(|| default_login_page(&logins)),
         policy: policy?,
         sources,
         session_cookies,

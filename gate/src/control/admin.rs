@@ -23,6 +23,7 @@ mod scope;
 mod serve;
 mod sessions;
 mod suspension;
+mod throttle;
 mod times;
 mod tokens;
 mod users;
@@ -183,7 +184,7 @@ fn others_of(offers: &mut Offers) {
     );
     const TOKENS: &str = "/api/v1/tokens";
     offers.add(
-        Offer::get(TOKENS, Call::ListTokens, "Admin tokens").takes(JUST_TENANT),
+        Offer::get(TOKENS, Call::ListTokens, "Admin tokens").takes(tokens::PARAMETERS),
         tokens::list,
     );
     offers.add_with_body(
@@ -200,6 +201,15 @@ fn others_of(offers: &mut Offers) {
         )
         .takes(JUST_TENANT),
         tokens::revoke,
+    );
+    offers.add_with_body(
+        Offer::post(
+            "/api/v1/tokens/{id}/rotate",
+            Call::RotateToken,
+            "Give an admin token a new secret",
+        )
+        .takes(JUST_TENANT),
+        tokens::rotate,
     );
 }
 

@@ -5,14 +5,18 @@ use std::sync::Arc;
 
 use portcullis_core::ids::{BatchId, HoldName, ReasonKey, Revision, TenantId, UserId, UserKey};
 use portcullis_core::ledger::{Draft, Entry, Event, Role, SessionName, apply};
+use portcullis_core::lift::{self, LiftRules, Lifting};
 use portcullis_core::plan::{self, Plan, PlanError};
 use portcullis_core::time::Timestamp;
 use portcullis_core::user::{Access, Hold, Kind, Profile, Source, User};
 
 use super::apply::{Effect, Effects};
 use super::ledger::{AppendError, Expect, IdempotencyKey, Ledger, ReadError};
-use super::store::SqliteStore;
+use super::store::{SqliteStore, TokenRow};
+use super::tokens::Tokens;
+use crate::live::Reader;
 use crate::live::sessions::SessionHash;
+use tokio::sync::MutexGuard;
 
 /// Somebody else may change the user between reading and appending; planning is
 /// repeated this often before the caller is told to try again.
@@ -27,6 +31,46 @@ pub struct Caller {
     /// `None`: all tenants.
     pub tenant: Option<TenantId>,
     pub source: Source,
+    /// The id of the token that it came with.
+    pub token: Option<String>,
+    /// The user whom that token belongs to, by id.
+    pub user: Option<UserKey>,
+}
+
+impl Caller {
+    /// The gate itself: time that passed, and what it does on its own account.
+    pub fn gate() -> Self {
+        Self::operator("gate", Source::Gate)
+    }
+
+    /// Somebody who holds the store in their hands.
+    pub fn command_line() -> Self {
+        Self::operator("command line", Source::Command)
+    }
+
+    fn operator(actor: &str, source: Source) -> Self {
+        Self {
+            actor: actor.to_owned(),
+            role: Role::GlobalAdmin,
+            tenant: None,
+            source,
+            token: None,
+            user: None,
+        }
+    }
+
+    /// Whoever holds the token, which is `user`'s.
+    pub(super) fn by_token(row: &TokenRow, user: Option<UserKey>) -> Self {
+        let nameless = row.name.is_empty();
+        Self {
+            actor: if nameless { &row.id } else { &row.name }.clone(),
+            role: row.role,
+            tenant: row.tenant.clone(),
+            source: Source::Api,
+            token: Some(row.id.clone()),
+            user,
+        }
+    }
 }
 
 /// What goes with every ask.
@@ -85,6 +129,8 @@ impl Default for Suspend {
 pub struct Restore {
     /// `None`: every hold that the caller may lift.
     pub hold: Option<HoldName>,
+    /// All or nothing: for callers who are told "active" and nothing else.
+    pub whole: bool,
     pub restore_api_keys: bool,
 }
 
@@ -125,6 +171,8 @@ pub enum CommandError {
     Read(#[from] ReadError),
     #[error("a caller may not suspend or delete itself")]
     Oneself,
+    #[error("the user is the last administrator; nobody would be left to administer")]
+    LastAdministrator,
     #[error("the change is durable, but this gate could not follow the ledger to it")]
     NotInForce,
 }
@@ -133,14 +181,24 @@ pub enum CommandError {
 pub struct Commander {
     store: Arc<SqliteStore>,
     effects: Effects,
+    tokens: Arc<Tokens>,
+    live: Reader,
     clock: fn() -> Timestamp,
 }
 
 impl Commander {
-    pub fn new(store: Arc<SqliteStore>, effects: Effects, clock: fn() -> Timestamp) -> Self {
+    pub fn new(
+        store: Arc<SqliteStore>,
+        effects: Effects,
+        tokens: Arc<Tokens>,
+        live: Reader,
+        clock: fn() -> Timestamp,
+    ) -> Self {
         Self {
             store,
             effects,
+            tokens,
+            live,
             clock,
         }
     }
@@ -161,30 +219,25 @@ impl Commander {
         note: &Note,
         terms: Terms,
     ) -> Result<Done, CommandError> {
-        refuse_oneself(by, key)?;
-        let now = self.now();
-        let hold = Hold {
-            name: ask.hold.clone(),
-            kind: ask.kind,
-            access: ask.access,
-            reason: ask.reason.clone(),
-            reason_text: ask.reason_text.clone(),
-            source: by.source,
-            actor: by.actor.clone(),
-            approver: note.approver.clone(),
-            ticket: note.ticket.clone(),
-            comment: note.comment.clone(),
-            placed_at: now,
-            starts_at: ask.starts_at.unwrap_or(now),
-            ends_at: ask.ends_at,
-            disables_api_keys: ask.disable_api_keys,
-            revokes_sessions: ask.revoke_sessions,
-            begun: false,
-        };
-        self.change(by, key, note, terms, |user| {
-            plan::suspend(user, hold.clone(), now)
-        })
-        .await
+        let _one_at_a_time = self.may_put_out(by, key).await?;
+        let plan = self.suspension(by, key, ask, note);
+        self.change(by, key, note, terms, plan).await
+    }
+
+    /// What a suspension comes to for each user that it is applied to.
+    pub fn suspension(
+        &self,
+        by: &Caller,
+        key: &UserKey,
+        ask: &Suspend,
+        note: &Note,
+    ) -> impl Fn(&User) -> Result<Plan, PlanError> + Send + 'static {
+        let (now, role, rules) = (self.now(), by.role, self.lift_rules(key));
+        let hold = hold(by, ask, note, now);
+        move |user| {
+            let plan = plan::suspend(user, hold.clone(), now)?;
+            lift::place(plan, user, role, &rules, now)
+        }
     }
 
     pub async fn restore(
@@ -195,10 +248,54 @@ impl Commander {
         note: &Note,
         terms: Terms,
     ) -> Result<Done, CommandError> {
-        self.change(by, key, note, terms, |user| {
-            plan::restore(user, ask.hold.as_ref(), ask.restore_api_keys)
-        })
-        .await
+        let plan = self.restoration(by, key, ask);
+        self.change(by, key, note, terms, plan).await
+    }
+
+    /// As [`Commander::suspension`], of a restore.
+    pub fn restoration(
+        &self,
+        by: &Caller,
+        key: &UserKey,
+        ask: &Restore,
+    ) -> impl Fn(&User) -> Result<Plan, PlanError> + Send + 'static {
+        let (role, rules, ask) = (by.role, self.lift_rules(key), ask.clone());
+        move |user| {
+            let lifting = Lifting {
+                hold: ask.hold.as_ref(),
+                whole: ask.whole,
+                restores_api_keys: ask.restore_api_keys,
+                role,
+                rules: &rules,
+            };
+            plan::restore(user, &lifting)
+        }
+    }
+
+    /// Who may lift which hold of this user's tenant.
+    pub fn lift_rules(&self, key: &UserKey) -> LiftRules {
+        let tenants = self.live.tenants();
+        let tenant = tenants.of_id(key.tenant());
+        tenant.map_or_else(LiftRules::default, |tenant| tenant.config.holds.clone())
+    }
+
+    /// What is asked before anyone is put out, by suspension or deletion: nobody
+    /// puts out itself or the last administrator. To be held until the change is
+    /// in force.
+    pub async fn may_put_out(
+        &self,
+        by: &Caller,
+        key: &UserKey,
+    ) -> Result<Option<MutexGuard<'_, ()>>, CommandError> {
+        refuse_oneself(by, key)?;
+        if !self.tokens.admins(self.now()).owns(key) {
+            return Ok(None);
+        }
+        let one_at_a_time = self.tokens.administrators().await;
+        if self.tokens.is_last_administrator(key, self.now()) {
+            return Err(CommandError::LastAdministrator);
+        }
+        Ok(Some(one_at_a_time))
     }
 
     pub async fn change_profile(
@@ -242,12 +339,7 @@ impl Commander {
     /// Records what time has brought about for `key`: the first of it, if there is
     /// anything.
     pub async fn record_due(&self, key: &UserKey) -> Result<Done, CommandError> {
-        let by = Caller {
-            actor: "gate".into(),
-            role: Role::GlobalAdmin,
-            tenant: None,
-            source: Source::Gate,
-        };
+        let by = Caller::gate();
         self.change(&by, key, &Note::default(), Terms::default(), |user| {
             // The clock may have been set back since the user was read before, and a
             // hold been placed that this would end.
@@ -405,16 +497,38 @@ fn unchanged(key: &UserKey, user: User, dry_run: bool) -> Done {
     }
 }
 
-/// An administrator who is also a user under the same name must not lock itself
-/// out by a slip.
-fn refuse_oneself(by: &Caller, key: &UserKey) -> Result<(), CommandError> {
+/// An administrator who is also a user must not lock itself out by a slip: the user
+/// of its token, or one by the token's name.
+pub(super) fn refuse_oneself(by: &Caller, key: &UserKey) -> Result<(), CommandError> {
     let own_tenant = by
         .tenant
         .as_ref()
         .is_none_or(|tenant| tenant.as_str() == key.tenant());
-    if own_tenant && by.actor == key.user() {
+    if by.user.as_ref() == Some(key) || (own_tenant && by.actor == key.user()) {
         Err(CommandError::Oneself)
     } else {
         Ok(())
+    }
+}
+
+/// The hold that `ask` places.
+fn hold(by: &Caller, ask: &Suspend, note: &Note, now: Timestamp) -> Hold {
+    Hold {
+        name: ask.hold.clone(),
+        kind: ask.kind,
+        access: ask.access,
+        reason: ask.reason.clone(),
+        reason_text: ask.reason_text.clone(),
+        source: by.source,
+        actor: by.actor.clone(),
+        approver: note.approver.clone(),
+        ticket: note.ticket.clone(),
+        comment: note.comment.clone(),
+        placed_at: now,
+        starts_at: ask.starts_at.unwrap_or(now),
+        ends_at: ask.ends_at,
+        disables_api_keys: ask.disable_api_keys,
+        revokes_sessions: ask.revoke_sessions,
+        begun: false,
     }
 }

@@ -36,7 +36,7 @@ use tokio::sync::watch;
 pub use audit::{AuditPage, AuditQuery};
 pub use folder::{LEDGER_FILE, LOCK_FILE, OpenError};
 pub use sessions::SessionWrite;
-pub use tokens::TokenRow;
+pub use tokens::{OldSecret, Rotation, TokenRow};
 pub use users::{UserFilter, UserPage, UserQuery};
 
 use crate::control::ledger::{

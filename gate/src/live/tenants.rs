@@ -137,6 +137,10 @@ impl Tenants {
         self.by_host.get(host)
     }
 
+    pub fn of_id(&self, id: &str) -> Option<&Arc<Tenant>> {
+        self.all.iter().find(|tenant| tenant.id().as_str() == id)
+    }
+
     pub fn all(&self) -> &[Arc<Tenant>] {
         &self.all
     }

@@ -1,4 +1,4 @@
-//! `portcullis token create`
+//! `portcullis token …`
 
 use super::*;
 
@@ -28,7 +28,7 @@ fn a_token_stands_alone_on_standard_output() {
 }
 
 #[test]
-fn a_token_as_json_has_the_five_members() {
+fn a_token_as_json_is_the_answer_as_it_came() {
     let api = Answers::new().on("/api/v1/tokens", 201, CREATED).serve();
     let outcome = run_with(&api, "token create --role support --tenant acme --json");
     let printed: serde_json::Value = serde_json::from_str(&outcome.out).unwrap();
@@ -89,4 +89,145 @@ fn on_the_store_a_token_is_made_only_for_a_tenant_that_exists() {
         )
     );
     assert_eq!(code, 2);
+}
+
+#[test]
+fn whose_a_token_is_and_what_for_goes_with_it() {
+    let api = Answers::new().on("/api/v1/tokens", 201, CREATED).serve();
+    run_with(
+        &api,
+        "token create --role support --tenant acme --user ann --name desk",
+    );
+    run_with(
+        &api,
+        "token create --role global-admin --user ann --user-tenant acme",
+    );
+    let bodies: Vec<String> = api.asked().into_iter().map(|asked| asked.body).collect();
+    assert_eq!(
+        bodies,
+        [
+            r#"{"name":"desk","role":"support","tenant":"acme","user":"ann"}"#,
+            r#"{"role":"global-admin","user":"ann","user_tenant":"acme"}"#,
+        ]
+    );
+}
+
+const FIRST: &str = r#"{"tokens":[{"id":"t1","role":"global-admin","tenant":null,"user":null,"user_tenant":null,"name":"ops\u001b[2J","created_at":"2030-01-01T00:00:00Z","expires_at":null,"revoked_at":null,"last_used_at":"2030-01-02T00:00:00Z","in_force":true}],"next_cursor":"t1"}"#;
+const LAST: &str = r#"{"tokens":[{"id":"t2","role":"support","tenant":"acme","user":"ann","user_tenant":"acme","name":"","created_at":"2030-01-01T00:00:00Z","expires_at":null,"revoked_at":"2030-01-03T00:00:00Z","last_used_at":null,"in_force":false}],"next_cursor":null}"#;
+
+fn pages() -> AdminApi {
+    Answers::new()
+        .on(
+            "/api/v1/tokens?role=support&in_force=true&limit=1000",
+            200,
+            FIRST,
+        )
+        .on(
+            "/api/v1/tokens?role=support&in_force=true&limit=1000&cursor=t1",
+            200,
+            LAST,
+        )
+        .serve()
+}
+
+#[test]
+fn a_list_goes_through_all_pages_and_is_a_table_for_people() {
+    let api = pages();
+    let outcome = run_with(&api, "token list --role support --in-force");
+    outcome.result.unwrap();
+    let lines: Vec<&str> = outcome.out.lines().collect();
+    assert_eq!(lines.len(), 3, "{}", outcome.out);
+    assert!(lines[0].starts_with("TOKEN  ROLE"), "{}", lines[0]);
+    assert!(lines[1].contains("(all)") && lines[1].contains("in force"));
+    assert!(
+        !outcome.out.contains('\u{1b}'),
+        "nothing that a terminal obeys"
+    );
+    assert!(lines[2].contains("ann") && lines[2].contains("revoked"));
+}
+
+#[test]
+fn a_list_as_json_is_one_list() {
+    let outcome = run_with(&pages(), "token list --role support --in-force --json");
+    let printed: serde_json::Value = serde_json::from_str(&outcome.out).unwrap();
+    assert_eq!(printed["tokens"][0]["id"], "t1");
+    assert_eq!(printed["tokens"][1]["id"], "t2");
+}
+
+#[test]
+fn a_revocation_says_whether_it_changed_anything() {
+    let answer = |changed: bool| format!(r#"{{"id":"t7","revoked":true,"changed":{changed}}}"#);
+    for (changed, words) in [
+        (true, "Token t7 is revoked: it opens nothing any more.\n"),
+        (false, "Token t7 was revoked before: nothing was changed.\n"),
+    ] {
+        let api = Answers::new()
+            .on("/api/v1/tokens/t7", 200, &answer(changed))
+            .serve();
+        assert_eq!(run_with(&api, "token revoke t7").out, words);
+        assert_eq!(api.asked()[0].call, "DELETE /api/v1/tokens/t7");
+    }
+}
+
+#[test]
+fn a_rotation_prints_the_new_secret_alone_and_says_how_long_the_old_one_works() {
+    let made = CREATED.replace("}", r#","old_works_until":"2030-01-01T00:10:00Z"}"#);
+    let api = Answers::new()
+        .on("/api/v1/tokens/t7/rotate", 200, &made)
+        .serve();
+    let outcome = run_with(&api, "token rotate t7 --grace 10m");
+    assert_eq!(outcome.out, "pc_abc\n");
+    assert!(
+        outcome
+            .err
+            .contains(" The one before works until 2030-01-01T00:10:00Z. ")
+    );
+    assert_eq!(api.asked()[0].body, r#"{"grace":"10m"}"#);
+    let words = ["portcullis", "token", "rotate", "t7", "--grace", "25h"];
+    let error = Cli::try_parse_from(words).unwrap_err();
+    assert!(error.to_string().contains("a day at most"));
+}
+
+#[test]
+fn on_a_stopped_store_tokens_are_made_listed_rotated_and_revoked() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("p.toml");
+    let tenant = |id: &str| {
+        format!(
+            "[[tenants]]\nid = \"{id}\"\nhosts = [\"{id}.test\"]\nupstream = \"http://127.0.0.1:1\"\n[[tenants.logins]]\npath = \"/login\"\nsuccess_sets_cookie = false\n"
+        )
+    };
+    std::fs::write(&file, tenant("acme") + &tenant("globex")).unwrap();
+    let token = |line: &str| run(&format!("token {line} --config {}", file.display()), &[]);
+    let json = |line: &str| -> serde_json::Value {
+        let outcome = token(&format!("{line} --json"));
+        serde_json::from_str(&outcome.out).expect(&outcome.err)
+    };
+    let made = json("create --role support --tenant acme --user ANN --name desk");
+    assert_eq!(
+        (&made["user"], &made["user_tenant"]),
+        (&"ann".into(), &"acme".into())
+    );
+    let (text, code) = token("create --role global-admin --user ann").failure();
+    assert!(text.starts_with("--user-tenant is missing: "), "{text}");
+    assert_eq!(code, 2);
+    json("create --role global-admin --user ann --user-tenant globex");
+    let listed = json("list --user ann --role support");
+    assert_eq!(listed["tokens"].as_array().unwrap().len(), 1);
+    assert_eq!(listed["tokens"][0]["id"], made["id"]);
+    assert!(listed["tokens"][0].get("token").is_none());
+    let id = made["id"].as_str().unwrap();
+    let rotated = json(&format!("rotate {id} --grace 1h"));
+    assert_ne!(rotated["token"], made["token"]);
+    assert!(rotated["old_works_until"].is_string());
+    assert_eq!(json(&format!("revoke {id}"))["changed"], true);
+    assert_eq!(json(&format!("revoke {id}"))["changed"], false);
+    let (text, code) = token(&format!("rotate {id}")).failure();
+    assert_eq!(
+        (text.as_str(), code),
+        ("the token is expired or revoked; make a new one", 1)
+    );
+    let (text, code) = token("revoke tok_x").failure();
+    assert_eq!((text.as_str(), code), ("there is no token 'tok_x'", 1));
+    assert!(token("list --in-force").out.contains("global-admin"));
 }

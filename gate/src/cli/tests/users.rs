@@ -74,6 +74,10 @@ fn a_restore_tells_what_was_lifted_and_who_is_still_out() {
             "No hold to lift; bob is active, as before: nothing was changed.\n",
         ),
         (
+            r#"{"user":{"id":"bob","status":"suspended","suspension_status":"permanent","revision":3},"unchanged":true,"holds_lifted":[],"holds_kept":[{"name":"legal","lifted_by":["global-admin","tenant-admin"]}],R}"#,
+            "No hold of yours to lift; bob is suspended (permanent), as before: nothing was changed. legal is lifted by global-admin or tenant-admin.\n",
+        ),
+        (
             r#"{"user":{"id":"bob","status":"active","revision":0},"unchanged":true,"holds_lifted":[],R}"#,
             "The gate has not heard of bob: nothing was changed; check the id, and --tenant.\n",
         ),

@@ -18,13 +18,14 @@ pub(super) enum Call {
     CreateToken,
     ListTokens,
     RevokeToken,
+    RotateToken,
 }
 
 const NO: bool = false;
 const YES: bool = true;
 
 /// A row a call; the columns are as [`column`] numbers them.
-pub(super) const TABLE: [(Call, [bool; 4]); 12] = [
+pub(super) const TABLE: [(Call, [bool; 4]); 13] = [
     //                      global-admin, tenant-admin, support, auditor
     (Call::ShowUser, /*  */ [YES, YES, YES, YES]),
     (Call::ListUsers, /* */ [YES, YES, YES, YES]),
@@ -39,6 +40,7 @@ pub(super) const TABLE: [(Call, [bool; 4]); 12] = [
     (Call::CreateToken, [YES, YES, NO, NO]),
     (Call::ListTokens, /**/ [YES, YES, NO, NO]),
     (Call::RevokeToken, [YES, YES, NO, NO]),
+    (Call::RotateToken, [YES, YES, NO, NO]),
 ];
 
 const fn column(role: Role) -> usize {

@@ -2,6 +2,7 @@
 //! say, and what came of it.
 
 use std::marker::PhantomData;
+use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 
 use aws_lc_rs::digest;
@@ -21,15 +22,18 @@ use super::offer::Offer;
 use super::problem::Problem;
 use super::query::Query;
 use super::retry::Answers;
+use super::throttle::{Failure, Peer, Throttle};
 use super::{AdminState, body};
 use crate::control::command::{Caller, Terms};
 use crate::control::ledger::{IdempotencyKey, ReadError};
 use crate::control::store::SqliteStore;
+use crate::control::tokens::Denied;
 
 /// What all calls share.
 pub(super) struct Api {
     pub(super) state: AdminState,
     answers: Answers,
+    throttle: Throttle,
 }
 
 impl Api {
@@ -37,6 +41,7 @@ impl Api {
         Arc::new(Self {
             state,
             answers: Answers::default(),
+            throttle: Throttle::default(),
         })
     }
 
@@ -186,6 +191,10 @@ where
             tracing::debug!(%method, ?call, status = response.status().as_u16(), "admin call");
             response
         }
+        // Told once, when it began.
+        Err(problem) if problem.status() == StatusCode::TOO_MANY_REQUESTS => {
+            problem.into_response()
+        }
         Err(problem) => {
             tracing::info!(%method, ?call, status = problem.status().as_u16(), "admin call refused");
             problem.into_response()
@@ -208,9 +217,7 @@ where
     let mut query = Query::parse(parts.uri.query())?;
     let query_token = query_token(&api, call, parts.uri.path());
     let secret = credential::take(&parts.headers, &mut query, query_token)?;
-    let tokens = &api.state.tokens;
-    let caller = tokens.authenticate(&secret, api.state.commander.now());
-    let caller = caller.ok_or_else(credential::invalid_token)?;
+    let caller = authenticate(&api, &parts, &secret)?;
     demand(&caller, call)?;
     query.refuse_unknown(&offer.parameter_names())?;
     let (id, session) = path_names(&mut parts).await?;
@@ -244,6 +251,33 @@ where
         api.answers.once(key, now, || handler(ask)).await
     });
     work.await.map_err(|_| internal())?
+}
+
+/// Who is calling. Where too many calls with a bad token came from the same
+/// address, that is all that is said, and the log is told once.
+fn authenticate(api: &Api, parts: &Parts, secret: &str) -> Result<Caller, Problem> {
+    let now = api.state.commander.now();
+    let problem = match api.state.tokens.authenticate(secret, now) {
+        Ok(caller) => return Ok(caller),
+        Err(Denied::CannotKnow) => {
+            let what = "how the user of this token stands can't be told now";
+            return Err(Problem::unavailable("unavailable", what));
+        }
+        Err(Denied::Unknown) => credential::invalid_token(),
+        Err(Denied::UserOut) => credential::user_out(),
+    };
+    let unknown = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
+    let peer = parts.extensions.get::<Peer>();
+    let address = peer.map_or(unknown, |peer| peer.0);
+    match api.throttle.fail(address, now) {
+        Failure::Told => Err(problem),
+        Failure::TooMany { retry_after, first } => {
+            if first {
+                tracing::warn!(%address, "too many admin calls with a bad token: answering 429 to those");
+            }
+            Err(credential::too_many_failures(retry_after))
+        }
+    }
 }
 
 fn demand(caller: &Caller, call: Call) -> Result<(), Problem> {

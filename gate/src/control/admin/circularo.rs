@@ -134,6 +134,7 @@ async fn set_status(
         NewStatus::Active => {
             let wanted = Restore {
                 hold: None,
+                whole: true,
                 restore_api_keys: true,
             };
             commander.restore(by, key, &wanted, &note, terms).await

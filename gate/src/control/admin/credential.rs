@@ -1,6 +1,8 @@
 //! The one credential of a request (RFC 6750): a bearer token in the header, or,
 //! for the Circularo calls and where it is configured, in the query.
 
+use std::time::Duration;
+
 use axum::http::{HeaderMap, StatusCode, header};
 
 use super::access::{Call, permitted};
@@ -76,6 +78,26 @@ fn invalid_request(what: &str) -> Problem {
     Problem::bad("invalid_credentials", what)
         .mend("send one token, as `Authorization: Bearer TOKEN`")
         .with(header::WWW_AUTHENTICATE, challenge)
+}
+
+/// The token is good, and the user whom it belongs to is not.
+pub(super) fn user_out() -> Problem {
+    let challenge = format!("{CHALLENGE}, error=\"invalid_token\"");
+    let what = "the user whom the token belongs to is suspended or deleted";
+    Problem::new(StatusCode::UNAUTHORIZED, "token_user_out", what)
+        .mend("have the user let back in, or use another token")
+        .with(header::WWW_AUTHENTICATE, challenge)
+}
+
+/// As RFC 6585, section 4.
+pub(super) fn too_many_failures(retry_after: Duration) -> Problem {
+    let seconds = retry_after.as_millis().div_ceil(1_000).max(1);
+    let what = "too many calls with a bad token came from this address";
+    Problem::new(StatusCode::TOO_MANY_REQUESTS, "too_many_failures", what)
+        .mend(format!(
+            "use a good token, or wait {seconds} s before trying another"
+        ))
+        .with(header::RETRY_AFTER, seconds.to_string())
 }
 
 /// Unknown, expired and revoked look alike.

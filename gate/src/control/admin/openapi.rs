@@ -204,6 +204,7 @@ fn responses(offer: &Offer, schemas: &mut Schemas) -> Value {
         (401, "No token in force"),
         (403, "The token's role may not do this"),
         (404, "Nothing there that this token may know of"),
+        (429, "Too many bad tokens came from this address"),
         (500, "The gate's own fault"),
         (503, "The gate can't know, or can't write"),
     ];

@@ -49,18 +49,14 @@ impl Parameter {
     }
 }
 
-/// What may not stand in a name, see [`portcullis_core::names`]: controls, format
-/// characters, private use, and blanks that are letters; as a part of a pattern's
-/// character class.
-const UNSEEN: &str = "\u{0}-\u{1f}\u{7f}-\u{9f}\u{ad}\u{34f}\u{600}-\u{605}\u{61c}\u{6dd}\u{70f}\u{890}\u{891}\u{8e2}\u{115f}\u{1160}\u{17b4}\u{17b5}\u{180b}-\u{180f}\u{200b}-\u{200f}\u{2028}-\u{202e}\u{2060}-\u{206f}\u{3164}\u{e000}-\u{f8ff}\u{fe00}-\u{fe0f}\u{feff}\u{ffa0}\u{fff0}-\u{ffff}\u{110bd}\u{110cd}\u{13430}-\u{1345f}\u{1bca0}-\u{1bca3}\u{1d173}-\u{1d17a}\u{e0000}-\u{10ffff}";
-
-/// A user's id or alias, before it is brought to the tenant's one spelling.
+/// A user's id or alias, before it is brought to the tenant's one spelling. The
+/// pattern has what every program can send as it is; see [`portcullis_core::names`]
+/// for all that is taken.
 pub(super) fn name_schema() -> Value {
     json!({
         "type": "string",
-        "description": "At most 256 bytes, before and after it is brought to the spelling of the tenant's rule",
-        "pattern": format!("^[^{UNSEEN}]*[^\\s{UNSEEN}][^{UNSEEN}]*$"),
-        "minLength": 1,
+        "description": "At most 256 bytes, without control and format characters; brought to the spelling of the tenant's rule. Any language is taken, though the pattern names ASCII alone",
+        "pattern": "^[A-Za-z0-9@_+-][A-Za-z0-9@._+-]*$",
     })
 }
 

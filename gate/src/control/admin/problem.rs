@@ -155,6 +155,9 @@ impl From<PlanError> for Problem {
             PlanError::TooManyHolds => Self::conflict("too_many_holds", what)
                 .of("hold")
                 .mend("place one of those again under its name, or restore one first"),
+            PlanError::MayNotLift { .. } => {
+                Self::new(StatusCode::FORBIDDEN, "may_not_lift", what).of("hold")
+            }
             PlanError::EndsBeforeStart => {
                 Self::field("ends_at", what).mend("name a time after `starts_at`")
             }
@@ -203,6 +206,8 @@ impl From<CommandError> for Problem {
                 Self::new(StatusCode::PRECONDITION_FAILED, "stale_revision", what).of("If-Match")
             }
             CommandError::Oneself => Self::conflict("oneself", what),
+            CommandError::LastAdministrator => Self::conflict("last_administrator", what)
+                .mend("make another administrator's token first, or have a global-admin revoke this one's"),
             CommandError::NotInForce => Self::unavailable("not_in_force", what),
         }
     }
@@ -214,7 +219,15 @@ impl From<TokenError> for Problem {
         match error {
             TokenError::Randomness => Self::unavailable("unavailable", what),
             TokenError::NeedsTenant(_) | TokenError::NeedsNoTenant => Self::field("tenant", what),
+            TokenError::UserOfAnother => Self::field("user_tenant", what)
+                .mend("leave it out: the token's tenant is the user's"),
+            TokenError::UserDeleted => Self::new(StatusCode::GONE, "deleted", what).of("user"),
             TokenError::ExpiresInThePast => Self::field("expires", what),
+            TokenError::NoSuchToken(_) => Self::not_found(what).mend("look at GET /api/v1/tokens"),
+            TokenError::Ended => Self::conflict("token_ended", what),
+            TokenError::Changed => Self::conflict("conflict", what),
+            TokenError::LastAdministrator => Self::conflict("last_administrator", what)
+                .mend("make another tenant-admin's token first, or ask a global-admin"),
             TokenError::Append(error) => error.into(),
             TokenError::Read(error) => error.into(),
         }

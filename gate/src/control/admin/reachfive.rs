@@ -116,6 +116,7 @@ pub(super) async fn unsuspend(ask: Ask, NoFields {}: NoFields) -> Result<Answer<
     let key = ask.user_key()?;
     let wanted = Restore {
         hold: None,
+        whole: true,
         restore_api_keys: true,
     };
     let terms = ask.terms("unsuspend", false)?;

@@ -64,6 +64,15 @@ described! {
     })
 }
 described! {
+    /// [`limits::TOKEN_GRACE_MAX`] at most.
+    GraceText => json_schema!({
+        "type": "string",
+        "description": "A duration of 24h at most; other spellings are taken, too",
+        "examples": ["10m", "24h"],
+        "pattern": "^([1-9][0-9]{0,2}(s|m)|([1-9]|1[0-9]|2[0-4])h)$",
+    })
+}
+described! {
     /// For what can't be asked for yet.
     False => json_schema!({ "const": false })
 }

@@ -6,7 +6,7 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::Router;
+use axum::{Extension, Router};
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
@@ -14,6 +14,8 @@ use portcullis_core::limits;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
+
+use super::throttle::Peer;
 
 /// After an accept that failed (out of file descriptors, say): trying again at
 /// once would only burn the processor.
@@ -43,8 +45,9 @@ pub async fn serve(
             next = next => next,
         };
         match accepted {
-            Ok((stream, _)) => {
-                let work = converse(stream, router.clone(), stopping.clone());
+            Ok((stream, peer)) => {
+                let router = router.clone().layer(Extension(Peer(peer.ip())));
+                let work = converse(stream, router, stopping.clone());
                 connections.spawn(async move {
                     work.await;
                     drop(place);

@@ -10,7 +10,7 @@ use serde::Deserialize;
 use super::ask::{Answer, Ask};
 use super::problem::Problem;
 use super::schema::{AccessWord, False, HoldNameText, KindWord, Moment, ReasonKeyText, Words};
-use super::view::Outcome;
+use super::view::{KeptHold, Outcome};
 use super::{body, times};
 use crate::control::command::{Done, Note, Restore, Suspend};
 use crate::control::ledger::Ledger;
@@ -125,6 +125,7 @@ pub(super) async fn restore(ask: Ask, fields: RestoreFields) -> Result<Answer<Ou
     let key = ask.user_key()?;
     let wanted = Restore {
         hold: body::hold_name(fields.hold.as_deref())?,
+        whole: false,
         restore_api_keys: fields.restore_api_keys.unwrap_or(true),
     };
     // The ledger has one place for words: both stand there, a line each.
@@ -157,6 +158,11 @@ pub(super) async fn restore(ask: Ask, fields: RestoreFields) -> Result<Answer<Ou
     };
     outcome.holds_lifted = Some(lifted);
     outcome.holds_left = Some(left);
+    let (rules, role) = (commander.lift_rules(&key), ask.caller.role);
+    let kept = done.user.holds.iter().map(|hold| &hold.name);
+    let kept = kept.filter(|name| !rules.may_lift(role, name));
+    let kept = kept.map(|name| KeptHold::of(name, &rules.lifters(name)));
+    outcome.holds_kept = Some(kept.collect());
     Ok(Answer::ok(&outcome)?.at(done.user.revision))
 }
 

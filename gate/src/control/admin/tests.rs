@@ -5,6 +5,7 @@ mod access;
 mod bounds;
 mod dialects;
 mod holds;
+mod owners;
 mod records;
 mod retries;
 mod suspensions;
@@ -21,14 +22,13 @@ use hyper_util::rt::TokioExecutor;
 use portcullis_core::ids::{Revision, TenantId, UserId, UserKey};
 use portcullis_core::ledger::Role;
 use portcullis_core::time::Timestamp;
-use portcullis_core::user::Source;
 use serde_json::Value;
 use tokio::sync::{mpsc, oneshot};
 
 use super::{AdminState, router, serve};
 use crate::config::Config;
 use crate::control::apply::Applier;
-use crate::control::command::Commander;
+use crate::control::command::{Caller, Commander};
 use crate::control::sessions::KeptSessions;
 use crate::control::store::SqliteStore;
 use crate::control::tokens::{TokenAsk, Tokens};
@@ -122,9 +122,16 @@ impl Gate {
         let effects = Applier::load(Arc::clone(&store), writer, now, scheduled)
             .unwrap()
             .start();
-        let tokens = Arc::new(Tokens::load(Arc::clone(&store)).unwrap());
+        let tokens = Tokens::load(Arc::clone(&store)).unwrap();
+        let tokens = Arc::new(tokens.judged_by(live.clone()));
         let state = AdminState {
-            commander: Arc::new(Commander::new(store, effects, now)),
+            commander: Arc::new(Commander::new(
+                store,
+                effects,
+                Arc::clone(&tokens),
+                live.clone(),
+                now,
+            )),
             tokens: Arc::clone(&tokens),
             live: live.clone(),
             query_token,
@@ -153,14 +160,12 @@ impl Gate {
         let ask = TokenAsk {
             role,
             tenant: tenant.map(|id| TenantId::parse(id).unwrap()),
+            user: None,
             name: name.to_owned(),
             expires_at: None,
         };
-        let made = self
-            .tokens
-            .create(ask, "test", Source::Command, now())
-            .await;
-        made.unwrap().secret
+        let by = Caller::command_line();
+        self.tokens.create(ask, &by, now()).await.unwrap().secret
     }
 
     /// As a global-admin: `"POST /path"` with a body, or without.

@@ -1,7 +1,7 @@
 //! Users, receipts and entries as the API shows them.
 
-use portcullis_core::ids::UserKey;
-use portcullis_core::ledger::{Entry, Event};
+use portcullis_core::ids::{HoldName, UserKey};
+use portcullis_core::ledger::{Entry, Event, Role};
 use portcullis_core::standing::{Reach, Standing};
 use portcullis_core::time::Timestamp;
 use portcullis_core::user::{Hold, Profile, Status, User};
@@ -9,7 +9,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use super::schema::{AccessWord, KindWord, StatusWord, Time};
+use super::schema::{AccessWord, KindWord, RoleWord, StatusWord, Time};
 use super::sessions::logins;
 use super::{AdminState, times};
 use crate::control::command::{Done, Receipt};
@@ -217,6 +217,25 @@ pub(super) struct Outcome {
     pub(super) holds_lifted: Option<Vec<String>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) holds_left: Option<Vec<String>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) holds_kept: Option<Vec<KeptHold>>,
+}
+
+/// A hold that the caller may not lift, and who may.
+#[derive(Debug, Serialize, JsonSchema)]
+pub(super) struct KeptHold {
+    name: String,
+    #[schemars(with = "Vec<RoleWord>")]
+    lifted_by: Vec<&'static str>,
+}
+
+impl KeptHold {
+    pub(super) fn of(name: &HoldName, lifted_by: &[Role]) -> Self {
+        Self {
+            name: name.as_str().to_owned(),
+            lifted_by: lifted_by.iter().map(|role| role.as_str()).collect(),
+        }
+    }
 }
 
 impl Outcome {
@@ -230,6 +249,7 @@ impl Outcome {
             dry_run: done.dry_run,
             holds_lifted: None,
             holds_left: None,
+            holds_kept: None,
         }
     }
 }
@@ -298,7 +318,12 @@ fn detail(event: &Event) -> Value {
         Event::TokenRotated {
             token_id,
             expires_at,
-        } => json!({ "token_id": token_id, "expires_at": expires_at.map(times::text) }),
+            old_until,
+        } => json!({
+            "token_id": token_id,
+            "expires_at": expires_at.map(times::text),
+            "old_works_until": old_until.map(times::text),
+        }),
         Event::TokenRevoked { token_id } => json!({ "token_id": token_id }),
         Event::Refused {
             error_id,

@@ -8,8 +8,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use futures_util::future::join_all;
 use portcullis_core::deed::Deed;
 use portcullis_core::ids::{HoldName, Revision, TenantId, UserId};
-use portcullis_core::ledger::Role;
-use portcullis_core::user::{Source, Status, User};
+use portcullis_core::user::{Status, User};
 
 use super::*;
 use crate::control::apply::Applier;
@@ -17,6 +16,7 @@ use crate::control::command::{Caller, Note, Suspend, Terms};
 use crate::control::ledger::Ledger;
 use crate::control::sessions::KeptSessions;
 use crate::control::store::SqliteStore;
+use crate::control::tokens::Tokens;
 use crate::live::connections::Stake;
 use crate::live::sessions::Bounds;
 use crate::live::tenants::Tenants;
@@ -107,7 +107,10 @@ impl World {
             live::open(Tenants::default(), kept, bounds, &[0; 32], Box::new(|_| ()));
         let (scheduled, changed) = mpsc::unbounded_channel();
         let applier = Applier::load(Arc::clone(&store), writer, clock, scheduled).unwrap();
-        let commander = Arc::new(Commander::new(store, applier.start(), clock));
+        let tokens = Tokens::load(Arc::clone(&store)).unwrap();
+        let tokens = Arc::new(tokens.judged_by(live.clone()));
+        let commander = Commander::new(store, applier.start(), tokens, live.clone(), clock);
+        let commander = Arc::new(commander);
         tokio::spawn(run(Arc::clone(&commander), changed));
         Self {
             live,
@@ -117,12 +120,7 @@ impl World {
     }
 
     async fn suspend(&self, name: &str, starts_at: Option<u64>, ends_at: Option<u64>) {
-        let by = Caller {
-            actor: "ops".into(),
-            role: Role::GlobalAdmin,
-            tenant: None,
-            source: Source::Api,
-        };
+        let by = Caller::command_line();
         let ask = Suspend {
             hold: HoldName::admin(),
             starts_at: starts_at.map(Timestamp),

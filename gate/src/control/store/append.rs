@@ -7,7 +7,7 @@ use rusqlite::{Connection, OptionalExtension, params};
 
 use super::columns::Number;
 use super::fault::Fault;
-use super::{audit, people, sessions};
+use super::{audit, people, sessions, tokens};
 use crate::control::ledger::{AppendError, Appended, Expect, IdempotencyKey};
 
 /// Longest entry as JSON, in bytes. Far above what the admin API lets in; it
@@ -79,6 +79,9 @@ pub(super) fn append(
     {
         let after = portcullis_core::ledger::apply(&before, &entry);
         people::write(tx, &key, &before, &after)?;
+        if entry.draft.event == Event::Deleted {
+            tokens::forget_user(tx, std::slice::from_ref(&key), entry.draft.at)?;
+        }
         if let Event::SessionRevoked { session } = &entry.draft.event {
             sessions::end_of_all(tx, key.tenant(), &session.0)?;
         }

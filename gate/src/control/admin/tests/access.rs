@@ -23,6 +23,7 @@ fn request(call: Call) -> (&'static str, &'static str) {
         ),
         Call::ListTokens => ("GET /api/v1/tokens", ""),
         Call::RevokeToken => ("DELETE /api/v1/tokens/ID", ""),
+        Call::RotateToken => ("POST /api/v1/tokens/ID/rotate", ""),
     }
 }
 

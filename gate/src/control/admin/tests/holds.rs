@@ -178,7 +178,7 @@ async fn nobody_piles_up_holds_without_end() {
         assert_eq!(gate.root(SUSPEND, &body).await.status, 200);
     }
     let more = gate.root(SUSPEND, r#"{"hold":"more"}"#).await;
-    assert_eq!(more.problem(), (409, "too-many-holds", "hold"));
+    assert_eq!(more.problem(), (409, "too_many_holds", "hold"));
     let lifted = gate.root(RESTORE, "").await;
     let count = lifted.json["holds_lifted"].as_array().unwrap().len();
     assert_eq!(count, limits::HOLDS_PER_USER_MAX);

@@ -218,7 +218,19 @@ async fn a_token_is_shown_once_works_and_stops_working_when_revoked() {
     let made = gate.root("POST /api/v1/tokens", body).await;
     assert_eq!(made.status, 201, "{}", made.text);
     let members: Vec<&String> = made.json.as_object().unwrap().keys().collect();
-    assert_eq!(members, ["expires_at", "id", "role", "tenant", "token"]);
+    assert_eq!(
+        members,
+        [
+            "expires_at",
+            "id",
+            "name",
+            "role",
+            "tenant",
+            "token",
+            "user",
+            "user_tenant"
+        ]
+    );
     let (secret, id) = (
         made.json["token"].as_str().unwrap(),
         made.json["id"].as_str().unwrap(),

@@ -1,6 +1,6 @@
 //! What is written beside the entries: users, names, sessions, tokens.
 
-use portcullis_core::ids::{HoldName, Revision};
+use portcullis_core::ids::{HoldName, Revision, UserId, UserKey};
 use portcullis_core::ledger::{Event, Role, SessionName};
 use portcullis_core::time::Timestamp;
 use portcullis_core::user::{Profile, Status};
@@ -196,10 +196,16 @@ async fn a_token_and_its_entry_are_written_together_or_not_at_all() {
         hash: [7; 32],
         role: Role::Support,
         tenant: Some(tenant("acme")),
+        user: Some(UserKey::new(
+            &tenant("acme"),
+            &UserId::parse("ann").unwrap(),
+        )),
         name: "helpdesk".into(),
         created_at: Timestamp(1),
         expires_at: Some(Timestamp(9)),
         revoked_at: None,
+        last_used_at: None,
+        old: None,
     };
     let entry = |event: Event| {
         let mut draft = draft("nobody", event);
@@ -237,5 +243,44 @@ async fn a_token_and_its_entry_are_written_together_or_not_at_all() {
             revoked_at: Some(Timestamp(5)),
             ..token
         }]
+    );
+}
+
+#[tokio::test]
+async fn the_tokens_of_a_deleted_user_are_dead_and_nobodys() {
+    let folder = Folder::fresh();
+    let store = folder.store();
+    for (id, user) in [("t1", "ann"), ("t2", "bob")] {
+        let token = TokenRow {
+            id: id.into(),
+            hash: [id.as_bytes()[1]; 32],
+            role: Role::Support,
+            tenant: Some(tenant("acme")),
+            user: Some(key(user)),
+            name: format!("{user}'s laptop"),
+            created_at: Timestamp(1),
+            expires_at: None,
+            revoked_at: None,
+            last_used_at: None,
+            old: None,
+        };
+        let created = Event::TokenCreated {
+            token_id: id.into(),
+            role: Role::Support,
+            expires_at: None,
+        };
+        store
+            .create_token(token, draft(user, created))
+            .await
+            .unwrap();
+    }
+    write(&store, "ann", Event::Deleted).await.unwrap();
+    let mut tokens = Vec::new();
+    store.load_tokens(|token| tokens.push(token)).unwrap();
+    let dead = &tokens[0];
+    assert!(dead.revoked_at.is_some() && dead.user.is_none() && dead.name.is_empty());
+    assert_eq!(
+        (tokens[1].revoked_at, &tokens[1].user),
+        (None, &Some(key("bob")))
     );
 }
