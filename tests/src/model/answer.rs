@@ -82,9 +82,11 @@ impl Person {
         holds.for_each(|hold| *hold = facts(&FACTS_OF_HOLD, hold));
         sort_by_name(&mut found["holds"]);
         same("the user", found.to_string(), self.facts(now).to_string())?;
-        let found = match &shown["suspension_information"] {
-            Value::Null => Value::Null,
-            said => facts(&FACTS_OF_SUSPENSION, said),
+        let said = &shown["suspension_information"];
+        let found = if said.is_object() {
+            facts(&FACTS_OF_SUSPENSION, said)
+        } else {
+            Value::Null
         };
         let right = self.leading(now).map_or(Value::Null, facts_of_suspension);
         same("the suspension", found.to_string(), right.to_string())

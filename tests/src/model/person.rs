@@ -71,6 +71,9 @@ pub struct Person {
     /// Where the clock has stood since the last change, now at the end: nobody waits
     /// for what the gate puts on record by itself, so it may be a step behind.
     clock: Vec<Second>,
+    /// The end of a hold that stopped the API keys has been put on record, and may not
+    /// have come to where requests are judged yet: nobody waited for it.
+    keys_lag: bool,
 }
 
 /// Steps that the gate may be behind.
@@ -96,6 +99,7 @@ impl Person {
             revision: Revision::default(),
             done: Vec::new(),
             clock: vec![now],
+            keys_lag: false,
         }
     }
 
@@ -219,6 +223,7 @@ impl Person {
 
     fn write(&mut self, what: String, now: Second) {
         self.clock = vec![now];
+        self.keys_lag = false;
         self.record.push(what);
         self.written = Some((self.written.map_or(now, |(first, _)| first), now));
         self.revision = Revision {
@@ -233,6 +238,7 @@ impl Person {
         let later = past.filter_map(|(at, now)| {
             let mut next = self.recorded(*now)?;
             next.clock = self.clock.get(at..)?.to_vec();
+            next.keys_lag = self.keys_lag || (self.keys_are_out(*now) && !next.keys_are_out(*now));
             Some(next)
         });
         later.collect()
@@ -320,11 +326,20 @@ impl Person {
     pub fn answer_to_key(&self, deed: Deed, now: Second) -> u16 {
         if self.reach_of_keys(now).covers(deed) {
             200
-        } else if self.is_suspended(now) {
-            403
         } else {
-            401
+            self.answer_to_stopped_key(now)
         }
+    }
+
+    fn answer_to_stopped_key(&self, now: Second) -> u16 {
+        if self.is_suspended(now) { 403 } else { 401 }
+    }
+
+    /// Whether a request with the API key may be answered so, a moment after the end
+    /// of a hold.
+    pub fn lags(&mut self, answer: u16, now: Second) -> bool {
+        self.keys_lag &= answer == self.answer_to_stopped_key(now);
+        self.keys_lag
     }
 
     /// Whether a login with the right password lets in.

@@ -246,6 +246,9 @@ impl Run<'_> {
             let found = self.world.visit(method, ("x-api-key", &key)).await?;
             self.people[who].judge("with the API key", |person| {
                 let right = person.answer_to_key(deed, self.now);
+                if person.lags(found, self.now) {
+                    return Ok(());
+                }
                 same(&format!("{deed:?}"), found, right)
             })?;
         }
