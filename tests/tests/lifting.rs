@@ -133,7 +133,7 @@ async fn who_may_not_lift_a_hold_may_place_it_and_not_replace_it() {
     for other in [
         json!({"hold": "legal", "kind": "temporary"}),
         json!({"hold": "legal", "reason": "another"}),
-        json!({"hold": "legal", "reason": "subpoena 7", "disable_api_keys": false}),
+        json!({"hold": "legal", "reason": "subpoena 7", "ticket": "LEG-8"}),
     ] {
         refused(
             &post(&stage.support, suspend, &other).await,

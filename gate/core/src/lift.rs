@@ -84,22 +84,25 @@ impl Lifting<'_> {
 }
 
 /// Lets a suspension through unless it would take the place of a hold that `role`
-/// may not lift. What changes nothing may be asked for by anyone.
+/// may not lift, which is told before anything else. What changes nothing may be
+/// asked for by anyone.
 pub fn place(
-    plan: Plan,
+    plan: Result<Plan, PlanError>,
     user: &User,
     role: Role,
     rules: &LiftRules,
     now: Timestamp,
 ) -> Result<Plan, PlanError> {
-    let Plan::Append(Event::HoldPlaced { hold }) = &plan else {
-        return Ok(plan);
+    let name = match &plan {
+        Ok(Plan::Append(Event::HoldPlaced { hold })) => &hold.name,
+        Err(PlanError::WouldLetIn { hold, .. }) => hold,
+        Ok(_) | Err(_) => return plan,
     };
     let stands = |end: Option<Timestamp>| end.is_none_or(|end| now < end);
-    let old = user.hold(&hold.name).filter(|old| stands(old.ends_at));
+    let old = user.hold(name).filter(|old| stands(old.ends_at));
     match old {
         Some(old) if !rules.may_lift(role, &old.name) => Err(rules.refuse(&old.name)),
-        Some(_) | None => Ok(plan),
+        Some(_) | None => plan,
     }
 }
 
@@ -252,7 +255,7 @@ mod tests {
                 hold: hold("legal", end),
             })
         };
-        let put = |user: &User, role| place(placed(Some(900)), user, role, &rules, NOW);
+        let put = |user: &User, role| place(Ok(placed(Some(900))), user, role, &rules, NOW);
         assert!(put(&held(&[]), Role::Support).is_ok(), "none stands yet");
         let stands = held(&["legal"]);
         assert!(matches!(
@@ -268,7 +271,7 @@ mod tests {
             put(&over, Role::Support).is_ok(),
             "one that is over is gone"
         );
-        let same = place(Plan::Nothing, &stands, Role::Support, &rules, NOW);
+        let same = place(Ok(Plan::Nothing), &stands, Role::Support, &rules, NOW);
         assert_eq!(same, Ok(Plan::Nothing), "asking for what is so");
     }
 }

@@ -235,7 +235,7 @@ impl Commander {
         let (now, role, rules) = (self.now(), by.role, self.lift_rules(key));
         let hold = hold(by, ask, note, now);
         move |user| {
-            let plan = plan::suspend(user, hold.clone(), now)?;
+            let plan = plan::suspend(user, hold.clone(), now);
             lift::place(plan, user, role, &rules, now)
         }
     }

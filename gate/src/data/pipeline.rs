@@ -92,9 +92,7 @@ async fn pass(
 ) -> Result<Response<Answer>, Refusal> {
     let (mut parts, mut body) = request.into_parts();
     let (head, tenant) = admit(worker, &parts, !body.is_end_stream(), asked)?;
-    let live = &worker.live;
-    let begun = live.latest();
-    let peer = client.address.ip();
+    let (live, begun, peer) = (&worker.live, worker.live.latest(), client.address.ip());
     // Read first: a body may take its time, and whose the sessions are is looked up
     // when nothing keeps the request any more.
     let login = login::read(&tenant, &head, &parts, &mut body).await?;

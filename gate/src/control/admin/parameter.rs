@@ -32,9 +32,12 @@ impl Parameter {
 
     pub(super) fn schema(&self) -> Value {
         match self.shape {
-            Shape::Text => {
-                json!({ "type": "string", "minLength": 1, "maxLength": portcullis_core::limits::TEXT_FIELD_BYTES_MAX })
-            }
+            Shape::Text => json!({
+                "type": "string",
+                "maxLength": portcullis_core::limits::TEXT_FIELD_BYTES_MAX,
+                "description": "Visible text; any language is taken, though the pattern names ASCII alone",
+                "pattern": "^[!-~]([ -~]*[!-~])?$",
+            }),
             Shape::Name => name_schema(),
             Shape::Rows => json!({
                 "type": "integer",
