@@ -78,11 +78,14 @@ lint: $(POLICY) audit ## check formatting, clippy, the docs' links and the depen
 	RUSTDOCFLAGS='-D rustdoc::broken_intra_doc_links' cargo doc --locked --quiet --workspace --no-deps --lib
 
 bench: build nginx wrk python ## measure the gate beside nginx, in one run, as ratios
-	$(SAY) 'building the measurement of one policy decision'
-	cargo build --release -p portcullis --example policy_cost
+	$(SAY) 'building the measurements of single parts'
+	cargo build --release -p portcullis --examples
 	$(SAY) 'measuring; a quiet machine gives better figures'
 	python3 benches/compare.py --gate $(TARGET)/release/portcullis
 	$(TARGET)/release/examples/policy_cost
+	$(TARGET)/release/examples/change_speed
+	$(TARGET)/release/examples/status_speed
+	python3 benches/bulk.py --gate $(TARGET)/release/portcullis
 
 policy: $(POLICY) ## build the standard policy, target/policy/standard.wasm
 

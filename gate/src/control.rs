@@ -4,6 +4,7 @@
 
 pub mod admin;
 pub mod apply;
+pub mod bulk;
 pub mod command;
 pub mod identities;
 pub mod ledger;

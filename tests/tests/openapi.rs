@@ -42,8 +42,9 @@ async fn schemathesis_tries_every_call_by_its_description_and_finds_nothing() {
     let erred = String::from_utf8_lossy(&ran.stderr);
     assert!(ran.status.success(), "{said}{erred}");
     let mut operations = operations(&document(&gate).await);
-    // Where it read all this, it does not look again.
-    operations.retain(|operation| operation != "get /openapi.json");
+    // Where it read all this, it does not look again; what has no end is not tried.
+    let left_out = ["get /openapi.json", "get /api/v1/events"];
+    operations.retain(|operation| !left_out.contains(&operation.as_str()));
     let tested = format!("Tested: {}", operations.len());
     assert!(said.contains(&tested), "not all of {operations:?}: {said}");
     // Had it taken the token's force away, the rest would have been 401s.

@@ -35,6 +35,11 @@ const TABLE: &[Row] = &[
     // Allowed, and there is no such session.
     ("DELETE /api/v1/users/{id}/sessions/{session}", "",                      "GTS",  404),
     ("GET /api/v1/audit",                           "",                       "GTSA", 200),
+    ("POST /api/v1/bulk",                           r#"{"action":"suspend","users":["x"]}"#, "GTS", 200),
+    // Allowed, and there is no such batch.
+    ("POST /api/v1/bulk/{id}/undo",                 "{}",                     "GTS",  404),
+    // Allowed, and not from a place that there is not yet: a stream would not end.
+    ("GET /api/v1/events",                          "",                       "GTSA", 400),
     ("GET /api/v1/tokens",                          "",                       "GT",   200),
     ("POST /api/v1/tokens",                         r#"{"role":"auditor","tenant":"TENANT"}"#, "GT", 201),
     ("DELETE /api/v1/tokens/{id}",                  "",                       "GT",   200),
@@ -110,7 +115,8 @@ impl Stage {
         };
         let path = path
             .replace("{id}", &id)
-            .replace("{session}", "0123456789abcdef");
+            .replace("{session}", "0123456789abcdef")
+            .replace("/events", "/events?after=999999999");
         let mut ask = Ask::new(method.parse().unwrap(), &path)
             .host(&self.admin().to_string())
             .header("x-tenant", tenant);

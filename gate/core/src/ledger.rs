@@ -89,6 +89,14 @@ pub enum Event {
     HoldEnded {
         hold: HoldName,
     },
+    /// What a batch had done was undone, in one step: nobody is let in between.
+    HoldsPutBack {
+        lifted: Vec<HoldName>,
+        /// As they were before the batch.
+        placed: Vec<Hold>,
+        /// Whether the API keys stay disabled, whatever the holds say.
+        api_keys_withheld: bool,
+    },
     SessionsRevoked,
     /// One session of the user was ended by an administrator.
     SessionRevoked {
@@ -134,6 +142,7 @@ impl Event {
             Self::HoldStarted { .. } => "hold_started",
             Self::HoldsLifted { .. } => "holds_lifted",
             Self::HoldEnded { .. } => "hold_ended",
+            Self::HoldsPutBack { .. } => "holds_put_back",
             Self::SessionsRevoked => "sessions_revoked",
             Self::SessionRevoked { .. } => "session_revoked",
             Self::ProfileChanged { .. } => "profile_changed",
@@ -146,6 +155,26 @@ impl Event {
         }
     }
 
+    /// The holds that the event placed.
+    pub fn placed(&self) -> &[Hold] {
+        match self {
+            Self::HoldPlaced { hold } => std::slice::from_ref(hold),
+            Self::HoldsPutBack { placed, .. } => placed,
+            Self::HoldStarted { .. }
+            | Self::HoldsLifted { .. }
+            | Self::HoldEnded { .. }
+            | Self::SessionsRevoked
+            | Self::SessionRevoked { .. }
+            | Self::ProfileChanged { .. }
+            | Self::Deleted
+            | Self::TokenCreated { .. }
+            | Self::TokenRevoked { .. }
+            | Self::TokenRotated { .. }
+            | Self::Exported
+            | Self::Refused { .. } => &[],
+        }
+    }
+
     /// Whether the event changes what is known about a user.
     pub const fn changes_user(&self) -> bool {
         match self {
@@ -153,6 +182,7 @@ impl Event {
             | Self::HoldStarted { .. }
             | Self::HoldsLifted { .. }
             | Self::HoldEnded { .. }
+            | Self::HoldsPutBack { .. }
             | Self::SessionsRevoked
             | Self::SessionRevoked { .. }
             | Self::ProfileChanged { .. }
@@ -225,6 +255,14 @@ pub fn apply(user: &User, entry: &Entry) -> User {
             next.api_keys_withheld = disabled && !restores_api_keys;
             remove(&mut next, holds, entry);
         }
+        Event::HoldsPutBack {
+            lifted,
+            placed,
+            api_keys_withheld,
+        } => {
+            put_back(&mut next, lifted, placed, entry);
+            next.api_keys_withheld = *api_keys_withheld;
+        }
         Event::HoldEnded { hold } => remove(&mut next, std::slice::from_ref(hold), entry),
         Event::SessionsRevoked => revoke_sessions(&mut next, entry),
         Event::ProfileChanged { profile } => next.profile = profile.clone(),
@@ -246,6 +284,17 @@ pub fn apply(user: &User, entry: &Entry) -> User {
     next.api_keys_disabled =
         next.deleted_at.is_some() || next.api_keys_withheld || next.holds.iter().any(disables);
     next
+}
+
+fn put_back(user: &mut User, lifted: &[HoldName], placed: &[Hold], entry: &Entry) {
+    remove(user, lifted, entry);
+    for hold in placed {
+        remove(user, std::slice::from_ref(&hold.name), entry);
+        user.holds.push(hold.clone());
+        if hold.in_force(entry.draft.at) {
+            begin(user, &hold.name, entry);
+        }
+    }
 }
 
 /// Takes holds away. One that came into force without anybody's noticing has done

@@ -106,6 +106,30 @@ pub fn place(
     }
 }
 
+/// Lets holds be put back as they were before a batch, unless one that stands would
+/// be lifted or replaced that `role` may not lift.
+pub fn put_back(
+    event: &Event,
+    user: &User,
+    role: Role,
+    rules: &LiftRules,
+    now: Timestamp,
+) -> Result<(), PlanError> {
+    let Event::HoldsPutBack { lifted, placed, .. } = event else {
+        return Ok(());
+    };
+    let replaced = placed.iter().map(|hold| &hold.name);
+    let stands = |name: &&HoldName| {
+        let old = user.hold(name);
+        old.is_some_and(|old| old.ends_at.is_none_or(|end| now < end))
+    };
+    let mut going = lifted.iter().chain(replaced).filter(stands);
+    match going.find(|name| !rules.may_lift(role, name)) {
+        Some(name) => Err(rules.refuse(name)),
+        None => Ok(()),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]

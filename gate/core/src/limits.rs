@@ -138,6 +138,28 @@ pub const REFUSALS_QUEUED_MAX: usize = 1024;
 /// An admin request's body.
 pub const ADMIN_BODY_BYTES_MAX: usize = 256 * 1024;
 pub const ADMIN_REQUEST_WAIT: Duration = Duration::from_secs(30);
+/// A bulk call's body, and for how long it may take to come.
+pub const BULK_BODY_BYTES_MAX: usize = 64 * 1024 * 1024;
+pub const BULK_BODY_WAIT: Duration = Duration::from_secs(120);
+/// Users that one bulk call may list; more go into further calls of the same batch.
+pub const BULK_USERS_MAX: usize = 1_000_000;
+/// Users that are changed in one go: as long as that takes, a single change waits.
+pub const BULK_CHUNK_USERS: usize = 256;
+/// Bulk calls at a time; further ones are refused.
+pub const BULKS_MAX: usize = 2;
+/// Between two lines that tell how far a bulk call is.
+pub const BULK_PROGRESS_EVERY: Duration = Duration::from_secs(1);
+/// A bulk call whose client takes nothing for this long is stopped.
+pub const BULK_CLIENT_STALL: Duration = Duration::from_secs(60);
+/// Open streams of events; fewer than connections, so that calls get through.
+pub const EVENT_STREAMS_MAX: usize = 64;
+/// Entries read at once for such a stream, and entries looked through for them.
+pub const EVENT_PAGE_ENTRIES: usize = 32;
+pub const EVENT_WINDOW_ENTRIES: u64 = 10_000;
+/// A stream without events says that it is alive.
+pub const EVENT_BEAT_EVERY: Duration = Duration::from_secs(15);
+/// How soon a stream ends after its token did.
+pub const EVENT_TOKEN_LOOK_EVERY: Duration = Duration::from_secs(2);
 /// Open connections of the admin listener; further ones wait to be accepted.
 pub const ADMIN_CONNECTIONS_MAX: usize = 256;
 /// Answers remembered for retries with the same idempotency key, and for how long.

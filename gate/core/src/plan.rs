@@ -1,6 +1,10 @@
 //! From what an administrator asks to the event that does it, or to the finding
 //! that nothing is to be done. Pure: the caller appends what comes out.
 
+mod undo;
+
+pub use undo::{Step, Undo, undo};
+
 use crate::ids::HoldName;
 use crate::ledger::{Event, Role, SessionName};
 use crate::lift::Lifting;

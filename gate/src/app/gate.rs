@@ -16,7 +16,6 @@ use crate::config::Config;
 use crate::control::admin::{self, AdminState};
 use crate::control::apply::Applier;
 use crate::control::command::{Caller, Commander, Terms};
-use crate::control::ledger::Ledger;
 use crate::control::store::SqliteStore;
 use crate::control::tokens::{TokenAsk, Tokens};
 use crate::control::{identities, record, schedule, sessions, tokens};
@@ -91,8 +90,7 @@ impl Gate {
         );
         let commander = Arc::new(commander);
         tokio::spawn(schedule::run(Arc::clone(&commander), changed));
-        let ledger: Arc<dyn Ledger> = Arc::clone(&store) as Arc<dyn Ledger>;
-        tokio::spawn(record::run(ledger, records, wall_clock));
+        tokio::spawn(record::run(Arc::clone(&store) as _, records, wall_clock));
         let stop = Stops::default();
         let upkeep = look_after(&store, &reader, &tokens, &stop.upkeep.subscribe());
         let state = AdminState {
@@ -100,6 +98,7 @@ impl Gate {
             tokens: Arc::clone(&tokens),
             live: reader.clone(),
             query_token: config.admin.query_token,
+            stopping: stop.admin.subscribe(),
             ready: Arc::new(readiness(reader.clone(), store)),
         };
         spawn_admin(admin_listener, state, stop.admin.subscribe()).map_err(StartError::Runtime)?;

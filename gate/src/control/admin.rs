@@ -6,8 +6,10 @@ mod access;
 mod ask;
 mod audit;
 mod body;
+mod bulk;
 mod circularo;
 mod credential;
+mod events;
 mod filter;
 mod guard;
 mod health;
@@ -38,6 +40,7 @@ use axum::Router;
 use axum::http::{StatusCode, Uri};
 use axum::middleware;
 use axum::routing::get;
+use tokio::sync::watch;
 
 use self::access::Call;
 use self::ask::Api;
@@ -58,6 +61,8 @@ pub struct AdminState {
     pub live: Reader,
     /// Whether the Circularo calls take `?token=`.
     pub query_token: bool,
+    /// Turns true when the gate stops; what would go on without end ends then.
+    pub stopping: watch::Receiver<bool>,
     /// Whether the gate can do its work, or what it lacks. Must not block.
     pub ready: Arc<dyn Fn() -> Result<(), String> + Send + Sync>,
 }
@@ -182,6 +187,7 @@ fn others_of(offers: &mut Offers) {
         Offer::get("/api/v1/audit", Call::Audit, "What happened").takes(audit::PARAMETERS),
         audit::list,
     );
+    many_of(offers);
     const TOKENS: &str = "/api/v1/tokens";
     offers.add(
         Offer::get(TOKENS, Call::ListTokens, "Admin tokens").takes(tokens::PARAMETERS),
@@ -210,6 +216,33 @@ fn others_of(offers: &mut Offers) {
         )
         .takes(JUST_TENANT),
         tokens::rotate,
+    );
+}
+
+/// Calls that tell as they go.
+fn many_of(offers: &mut Offers) {
+    offers.add_long::<bulk::BulkFields, bulk::AnswerLine, _, _>(
+        Offer::post("/api/v1/bulk", Call::Bulk, "Suspend or restore many users")
+            .takes(JUST_TENANT)
+            .also_reads("application/x-ndjson")
+            .streams("application/x-ndjson"),
+        bulk::run,
+    );
+    offers.add_long::<bulk::UndoFields, bulk::AnswerLine, _, _>(
+        Offer::post(
+            "/api/v1/bulk/{id}/undo",
+            Call::Bulk,
+            "Take back what a bulk call did",
+        )
+        .takes(JUST_TENANT)
+        .streams("application/x-ndjson"),
+        bulk::undo,
+    );
+    offers.add_stream::<view::EntryView, _, _>(
+        Offer::get("/api/v1/events", Call::Events, "Follow what happens")
+            .takes(events::PARAMETERS)
+            .streams("text/event-stream"),
+        events::follow,
     );
 }
 

@@ -16,6 +16,7 @@ use tokio::sync::{mpsc, watch};
 
 use super::ledger::{Ledger, ReadError, Tail};
 use super::store::SqliteStore;
+use crate::live::connections::CutWatch;
 use crate::live::{Reader, Writer};
 
 /// Effects remembered for receipts that are still being written.
@@ -187,15 +188,15 @@ impl Applier {
         tokio::spawn(async move {
             let told = Arc::new(told);
             loop {
-                let entry = tokio::select! {
-                    entry = self.tail.next() => entry,
+                let page = tokio::select! {
+                    page = self.tail.next_page() => page,
                     Some(key) = to_cut.recv() => {
                         self.cut_by_clock(&key);
                         continue;
                     }
                 };
-                match entry {
-                    Ok(entry) => self.apply(entry, &kept, &told).await,
+                match page {
+                    Ok(page) => self.apply(&page, &kept, &told).await,
                     Err(ReadError::Closed) => return,
                     Err(error) => {
                         tracing::error!(%error, "the ledger can't be followed: answering 503 from now on");
@@ -208,39 +209,44 @@ impl Applier {
         effects
     }
 
-    async fn apply(&mut self, entry: Entry, kept: &Kept, told: &Arc<watch::Sender<u64>>) {
-        let seq = entry.seq;
-        let effect = match self.transition(&entry).await {
-            Some(pending) => pending,
-            None => Pending {
-                effect: Effect {
-                    seq,
-                    in_force_at: (self.clock)(),
-                    ..Effect::default()
-                },
-                cut: None,
-            },
+    /// Applies a page of entries: users are read together, or this would fall
+    /// behind a bulk call. Nothing waits in between.
+    async fn apply(&mut self, page: &[Entry], kept: &Kept, told: &Arc<watch::Sender<u64>>) {
+        let mut keys: Vec<UserKey> = page.iter().filter_map(changed_user).collect();
+        keys.sort_unstable();
+        keys.dedup();
+        let Some(users) = self.read(keys).await else {
+            return;
         };
-        kept.lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .insert(seq, None);
-        let (kept, told) = (Arc::clone(kept), Arc::clone(told));
-        // Counting waits for connections to be gone; the next entry does not.
-        tokio::spawn(async move {
-            let mut effect = effect.effect_after_cut().await;
-            effect.seq = seq;
-            let mut kept = kept.lock().unwrap_or_else(PoisonError::into_inner);
-            kept.insert(seq, Some(effect));
-            while kept.len() > EFFECTS_KEPT
-                && kept
-                    .first_key_value()
-                    .is_some_and(|(_, effect)| effect.is_some())
-            {
-                kept.pop_first();
+        let (mut effects, mut counting) = (Vec::with_capacity(page.len()), Vec::new());
+        for entry in page {
+            let key = changed_user(entry);
+            let user = key.as_ref().and_then(|key| users.get(key));
+            let mut effect = Effect {
+                in_force_at: (self.clock)(),
+                ..Effect::default()
+            };
+            let mut cut = None;
+            if let Some((key, user)) = key.as_ref().zip(user) {
+                (effect, cut) = self.transition(entry, key, user);
             }
-            drop(kept);
-            told.send_modify(|count| *count += 1);
-        });
+            effect.seq = entry.seq;
+            match cut.filter(|cut| !cut.is_empty()) {
+                None => effects.push((entry.seq, Some(effect))),
+                Some(cut) => {
+                    effects.push((entry.seq, None));
+                    counting.push((effect, cut));
+                }
+            }
+        }
+        for (key, user) in users {
+            let _ = self.scheduled.send((key, Agenda::of(&user)));
+        }
+        // Before any is counted: none of the page may be taken for forgotten.
+        keep(kept, effects, told);
+        for (effect, cut) in counting {
+            count(effect, cut, Arc::clone(kept), Arc::clone(told));
+        }
     }
 
     fn cut_by_clock(&self, key: &UserKey) {
@@ -253,21 +259,21 @@ impl Applier {
     }
 
     /// Makes the user's new state what requests are judged by, and cuts.
-    async fn transition(&mut self, entry: &Entry) -> Option<Pending> {
-        if !entry.draft.event.changes_user() {
-            return None;
-        }
-        let key = key_of(entry.draft.tenant.as_ref()?, entry.draft.user.as_ref()?);
-        let user = self.read(&key).await?;
-        let (old, new) = (self.live.standing(&key), Standing::of(&user));
+    fn transition(
+        &mut self,
+        entry: &Entry,
+        key: &UserKey,
+        user: &User,
+    ) -> (Effect, Option<CutWatch>) {
+        let (old, new) = (self.live.standing(key), Standing::of(user));
         let now = (self.clock)();
-        let mut names = names(&key, &user);
-        names.extend(self.aliases.get(&key).into_iter().flatten().cloned());
+        let mut names = names(key, user);
+        names.extend(self.aliases.get(key).into_iter().flatten().cloned());
         let mut sessions_revoked = revoked(&self.live.reader(), &names, &old, &new);
-        let api_keys_disabled = keys_disabled(&self.live.reader(), &key, &old, &new);
+        let api_keys_disabled = keys_disabled(&self.live.reader(), key, &old, &new);
         let (leeway, out) = leeway(&old, &new, now);
-        self.point_aliases(&key, &user);
-        self.live.apply(&key, new);
+        self.point_aliases(key, user);
+        self.live.apply(key, new);
         let mut cut = None;
         if let Event::SessionRevoked { session } = &entry.draft.event {
             sessions_revoked += u64::from(self.live.end_session(&session.0));
@@ -282,7 +288,6 @@ impl Applier {
                 None => beyond,
             });
         }
-        let _ = self.scheduled.send((key, Agenda::of(&user)));
         let effect = Effect {
             seq: entry.seq,
             sessions_revoked,
@@ -290,18 +295,24 @@ impl Applier {
             api_keys_disabled,
             in_force_at: (self.clock)(),
         };
-        Some(Pending { effect, cut })
+        (effect, cut)
     }
 
-    /// The state after the entry, or a later one: revisions keep them in order. An
-    /// unreadable store must not lose a suspension, so it is asked until it answers.
-    async fn read(&self, key: &UserKey) -> Option<User> {
+    /// The states after the entries, or later ones: revisions keep them in order.
+    /// An unreadable store must not lose a suspension, so it is asked until it
+    /// answers.
+    async fn read(&self, keys: Vec<UserKey>) -> Option<HashMap<UserKey, User>> {
+        if keys.is_empty() {
+            return Some(HashMap::new());
+        }
+        let keys = Arc::new(keys);
         loop {
-            let (store, key) = (Arc::clone(&self.store), key.clone());
-            match tokio::task::spawn_blocking(move || store.user(&key)).await {
-                Ok(Ok(user)) => {
+            let (store, wanted) = (Arc::clone(&self.store), Arc::clone(&keys));
+            match tokio::task::spawn_blocking(move || store.users_of(&wanted)).await {
+                Ok(Ok(users)) => {
                     self.live.see_again();
-                    return user;
+                    let users = keys.iter().cloned().zip(users);
+                    return Some(users.filter_map(|(key, user)| Some((key, user?))).collect());
                 }
                 Ok(Err(error)) => {
                     tracing::error!(%error, "a changed user can't be read: answering 503 until it can");
@@ -335,24 +346,38 @@ impl Applier {
     }
 }
 
-/// An effect whose cut connections are still to be counted.
-struct Pending {
-    effect: Effect,
-    cut: Option<crate::live::connections::CutWatch>,
+/// Whom the entry changes.
+fn changed_user(entry: &Entry) -> Option<UserKey> {
+    let draft = &entry.draft;
+    let (tenant, user) = (draft.tenant.as_ref()?, draft.user.as_ref()?);
+    draft
+        .event
+        .changes_user()
+        .then(|| UserKey::new(tenant, user))
 }
 
-impl Pending {
-    async fn effect_after_cut(self) -> Effect {
-        let mut effect = self.effect;
-        if let Some(cut) = self.cut {
-            effect.connections_cut = cut.count(limits::CUT_WAIT).await;
-        }
-        effect
+/// Counting waits for connections to be gone; the next entry does not.
+fn count(mut effect: Effect, cut: CutWatch, kept: Kept, told: Arc<watch::Sender<u64>>) {
+    tokio::spawn(async move {
+        effect.connections_cut = cut.count(limits::CUT_WAIT).await;
+        keep(&kept, vec![(effect.seq, Some(effect))], &told);
+    });
+}
+
+fn keep(kept: &Kept, effects: Vec<(Revision, Option<Effect>)>, told: &watch::Sender<u64>) {
+    let mut kept = kept.lock().unwrap_or_else(PoisonError::into_inner);
+    for (seq, effect) in effects {
+        kept.insert(seq, effect);
     }
-}
-
-fn key_of(tenant: &TenantId, user: &UserId) -> UserKey {
-    UserKey::new(tenant, user)
+    while kept.len() > EFFECTS_KEPT
+        && kept
+            .first_key_value()
+            .is_some_and(|(_, effect)| effect.is_some())
+    {
+        kept.pop_first();
+    }
+    drop(kept);
+    told.send_modify(|count| *count += 1);
 }
 
 /// What the user may have open from now on, and whether that is less because the

@@ -207,6 +207,14 @@ impl Commander {
         (self.clock)()
     }
 
+    pub(super) fn tokens(&self) -> &Tokens {
+        &self.tokens
+    }
+
+    pub(super) fn effects(&self) -> &Effects {
+        &self.effects
+    }
+
     pub fn store(&self) -> &Arc<SqliteStore> {
         &self.store
     }
@@ -393,7 +401,7 @@ impl Commander {
         }
     }
 
-    fn draft(&self, by: &Caller, key: &UserKey, note: &Note, event: Event) -> Draft {
+    pub(super) fn draft(&self, by: &Caller, key: &UserKey, note: &Note, event: Event) -> Draft {
         // A hold that starts now is in force at its entry's own time, wherever the
         // clock goes meanwhile.
         let at = if let Event::HoldPlaced { hold } = &event {
@@ -446,6 +454,22 @@ impl Commander {
 
     /// What the change would do, without doing it.
     fn rehearsed(&self, key: &UserKey, user: &User, draft: Draft) -> Done {
+        let (after, receipt) = self.rehearse(key, user, draft);
+        Done {
+            key: key.clone(),
+            user: after,
+            unchanged: false,
+            dry_run: true,
+            receipt,
+        }
+    }
+
+    /// The receipt that there would be.
+    pub(super) fn forecast(&self, key: &UserKey, user: &User, draft: Draft) -> Receipt {
+        self.rehearse(key, user, draft).1
+    }
+
+    fn rehearse(&self, key: &UserKey, user: &User, draft: Draft) -> (User, Receipt) {
         let seq = Revision(user.revision.0 + 1);
         let event = draft.event.clone();
         let after = apply(user, &Entry { seq, draft });
@@ -456,18 +480,12 @@ impl Commander {
         receipt.revision = user.revision;
         receipt.gates_in_force = 0;
         receipt.in_force_at = None;
-        Done {
-            key: key.clone(),
-            user: after,
-            unchanged: false,
-            dry_run: true,
-            receipt,
-        }
+        (after, receipt)
     }
 }
 
 impl Receipt {
-    fn of(effect: &Effect) -> Self {
+    pub(super) fn of(effect: &Effect) -> Self {
         Self {
             revision: effect.seq,
             sessions_revoked: effect.sessions_revoked,

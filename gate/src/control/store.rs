@@ -9,6 +9,7 @@
 
 mod append;
 mod audit;
+mod batch;
 mod columns;
 mod fault;
 mod folder;
@@ -34,6 +35,7 @@ use rusqlite::Connection;
 use tokio::sync::watch;
 
 pub use audit::{AuditPage, AuditQuery};
+pub use batch::{Changed, Decision, Each, Written};
 pub use folder::{LEDGER_FILE, LOCK_FILE, OpenError};
 pub use sessions::SessionWrite;
 pub use tokens::{OldSecret, Rotation, TokenRow};

@@ -390,6 +390,11 @@ impl CutWatch {
         Self { cuts }
     }
 
+    /// Whether there was nothing to cut.
+    pub const fn is_empty(&self) -> bool {
+        self.cuts.is_empty()
+    }
+
     /// Both as one; what both hit counts once.
     pub fn and(mut self, other: Self) -> Self {
         for cut in other.cuts {

@@ -6,7 +6,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 
 use aws_lc_rs::digest;
-use axum::body::Bytes;
+use axum::body::{Body, Bytes};
 use axum::extract::rejection::RawPathParamsRejection;
 use axum::extract::{FromRequestParts, RawPathParams, Request, State};
 use axum::http::request::Parts;
@@ -15,6 +15,7 @@ use axum::response::{IntoResponse, Response};
 use portcullis_core::ids::Revision;
 use portcullis_core::limits;
 use serde::Serialize;
+use tokio::sync::Semaphore;
 
 use super::access::{Call, permits};
 use super::credential::{self, QueryToken};
@@ -28,10 +29,14 @@ use crate::control::command::{Caller, Terms};
 use crate::control::ledger::{IdempotencyKey, ReadError};
 use crate::control::store::SqliteStore;
 use crate::control::tokens::Denied;
+use crate::secret::Secret;
 
 /// What all calls share.
 pub(super) struct Api {
     pub(super) state: AdminState,
+    /// Places for bulk calls, and for streams of events.
+    pub(super) bulks: Arc<Semaphore>,
+    pub(super) streams: Arc<Semaphore>,
     answers: Answers,
     throttle: Throttle,
 }
@@ -40,6 +45,8 @@ impl Api {
     pub(super) fn new(state: AdminState) -> Arc<Self> {
         Arc::new(Self {
             state,
+            bulks: Arc::new(Semaphore::new(limits::BULKS_MAX)),
+            streams: Arc::new(Semaphore::new(limits::EVENT_STREAMS_MAX)),
             answers: Answers::default(),
             throttle: Throttle::default(),
         })
@@ -64,9 +71,12 @@ pub(super) struct Ask {
     pub(super) id: String,
     /// The `{session}` of the path.
     pub(super) session: String,
+    path: String,
     pub(super) query: Query,
     pub(super) headers: HeaderMap,
     pub(super) body: Bytes,
+    /// The token that the call was made with.
+    pub(super) secret: Secret,
     retry: Option<Retry>,
 }
 
@@ -202,6 +212,60 @@ where
     }
 }
 
+/// Answers a call that takes as long as it takes, and tells as it goes: its handler
+/// reads the body, and answers with a stream.
+pub(super) async fn answer_long<F, Fut>(
+    State(api): State<Arc<Api>>,
+    request: Request,
+    offer: Arc<Offer>,
+    handler: F,
+) -> Response
+where
+    F: Fn(Ask, Body) -> Fut + Send + Sync + 'static,
+    Fut: Future<Output = Result<Response, Problem>> + Send + 'static,
+{
+    let (method, call) = (request.method().clone(), offer.call());
+    let (parts, body) = request.into_parts();
+    let outcome = match admit(&api, parts, &offer).await {
+        Ok(ask) => handler(ask, body).await,
+        Err(problem) => Err(problem),
+    };
+    match outcome {
+        Ok(response) => {
+            tracing::debug!(%method, ?call, "admin call is being answered");
+            response
+        }
+        Err(problem) => {
+            tracing::info!(%method, ?call, status = problem.status().as_u16(), "admin call refused");
+            problem.into_response()
+        }
+    }
+}
+
+/// Who calls and what about, if they may; the body is still to come.
+async fn admit(api: &Arc<Api>, mut parts: Parts, offer: &Offer) -> Result<Ask, Problem> {
+    let call = offer.call();
+    let mut query = Query::parse(parts.uri.query())?;
+    let query_token = query_token(api, call, parts.uri.path());
+    let secret = credential::take(&parts.headers, &mut query, query_token)?;
+    let caller = authenticate(api, &parts, &secret)?;
+    demand(&caller, call)?;
+    query.refuse_unknown(&offer.parameter_names())?;
+    let (id, session) = path_names(&mut parts).await?;
+    Ok(Ask {
+        api: Arc::clone(api),
+        caller,
+        id,
+        session,
+        path: parts.uri.path().to_owned(),
+        query,
+        headers: parts.headers,
+        body: Bytes::new(),
+        secret: Secret::new(secret),
+        retry: None,
+    })
+}
+
 async fn admit_and_do<F, Fut>(
     api: Arc<Api>,
     request: Request,
@@ -212,31 +276,15 @@ where
     F: Fn(Ask) -> Fut + Send + Sync + 'static,
     Fut: Future<Output = Result<Written, Problem>> + Send + 'static,
 {
-    let call = offer.call();
-    let (mut parts, stream) = request.into_parts();
-    let mut query = Query::parse(parts.uri.query())?;
-    let query_token = query_token(&api, call, parts.uri.path());
-    let secret = credential::take(&parts.headers, &mut query, query_token)?;
-    let caller = authenticate(&api, &parts, &secret)?;
-    demand(&caller, call)?;
-    query.refuse_unknown(&offer.parameter_names())?;
-    let (id, session) = path_names(&mut parts).await?;
+    let (parts, stream) = request.into_parts();
+    let method = parts.method.clone();
+    let mut ask = admit(&api, parts, offer).await?;
     // Nothing that reads has a use for a body.
-    let body = match parts.method {
+    ask.body = match method {
         Method::GET | Method::HEAD => Bytes::new(),
-        _ => body::read(&parts.headers, stream).await?,
+        _ => body::read(&ask.headers, stream).await?,
     };
-    let retry = retry(&parts, &secret, &query, &body)?;
-    let ask = Ask {
-        api: Arc::clone(&api),
-        caller,
-        id,
-        session,
-        query,
-        headers: parts.headers,
-        body,
-        retry,
-    };
+    ask.retry = retry(&ask, &method)?;
     // In a task of its own: a client that hangs up must not leave a change half
     // told, and the retry with its key finds the answer.
     let work = tokio::spawn(async move {
@@ -313,49 +361,63 @@ async fn path_names(parts: &mut Parts) -> Result<(String, String), Problem> {
     Ok((called("id"), called("session")))
 }
 
-fn retry(
-    parts: &Parts,
-    secret: &str,
-    query: &Query,
-    body: &Bytes,
-) -> Result<Option<Retry>, Problem> {
-    let mut keys = parts.headers.get_all("idempotency-key").iter();
-    let Some(key) = keys.next() else {
+fn retry(ask: &Ask, method: &Method) -> Result<Option<Retry>, Problem> {
+    if matches!(*method, Method::GET | Method::HEAD) {
+        // Once is still how it is to be said.
+        return ask.retry_key().map(|_| None);
+    }
+    let Some(key) = ask.retry_key()? else {
         return Ok(None);
     };
-    if keys.next().is_some() {
-        return Err(bad_key("there is more than one"));
-    }
-    if matches!(parts.method, Method::GET | Method::HEAD) {
-        return Ok(None);
-    }
-    let key = key.to_str().map_err(|_| bad_key("it is no text"))?;
-    let mut request = Vec::new();
-    let header = |name| {
-        parts
-            .headers
-            .get(name)
-            .map_or(&[][..], HeaderValue::as_bytes)
-    };
-    let (method, path, query) = (&parts.method, parts.uri.path(), query.fingerprint());
-    for part in [
-        method.as_str().as_bytes(),
-        path.as_bytes(),
-        query.as_bytes(),
-        header("x-tenant"),
-        header("if-match"),
-        body,
-    ] {
-        request.extend_from_slice(&part.len().to_be_bytes());
-        request.extend_from_slice(part);
-    }
-    let scope = digest::digest(&digest::SHA256, format!("retries of {secret}").as_bytes());
-    let scope = scope.as_ref().iter().take(16);
     Ok(Some(Retry {
-        scope: scope.map(|byte| format!("{byte:02x}")).collect(),
-        key: key.to_owned(),
-        request,
+        scope: ask.retry_scope(),
+        key,
+        request: ask.fingerprint(method, &ask.body),
     }))
+}
+
+impl Ask {
+    /// The `Idempotency-Key`.
+    pub(super) fn retry_key(&self) -> Result<Option<String>, Problem> {
+        let mut keys = self.headers.get_all("idempotency-key").iter();
+        let Some(key) = keys.next() else {
+            return Ok(None);
+        };
+        if keys.next().is_some() {
+            return Err(bad_key("there is more than one"));
+        }
+        let key = key.to_str().map_err(|_| bad_key("it is no text"))?;
+        Ok(Some(key.to_owned()))
+    }
+
+    /// Keeps the keys of different tokens apart, and tells nothing of the token.
+    pub(super) fn retry_scope(&self) -> String {
+        let secret = self.secret.expose_bytes();
+        let scope = digest::digest(&digest::SHA256, &[b"retries of ", secret].concat());
+        let scope = scope.as_ref().iter().take(16);
+        scope.map(|byte| format!("{byte:02x}")).collect()
+    }
+
+    /// What must be the same for two requests to be one and its retry.
+    pub(super) fn fingerprint(&self, method: &Method, body: &[u8]) -> Vec<u8> {
+        let header = |name| {
+            let value = self.headers.get(name);
+            value.map_or(&[][..], HeaderValue::as_bytes)
+        };
+        let mut request = Vec::new();
+        for part in [
+            method.as_str().as_bytes(),
+            self.path.as_bytes(),
+            self.query.fingerprint().as_bytes(),
+            header("x-tenant"),
+            header("if-match"),
+            body,
+        ] {
+            request.extend_from_slice(&part.len().to_be_bytes());
+            request.extend_from_slice(part);
+        }
+        request
+    }
 }
 
 fn at_revision(headers: &HeaderMap) -> Result<Option<Revision>, Problem> {
@@ -377,12 +439,12 @@ fn at_revision(headers: &HeaderMap) -> Result<Option<Revision>, Problem> {
     }
 }
 
-fn bad_key(what: &str) -> Problem {
+pub(super) fn bad_key(what: &str) -> Problem {
     Problem::field("Idempotency-Key", what)
         .mend("send one text of your own choice, a new one for a new request")
 }
 
-fn internal() -> Problem {
+pub(super) fn internal() -> Problem {
     let status = StatusCode::INTERNAL_SERVER_ERROR;
     Problem::new(status, "internal", "the gate could not work out an answer")
         .mend("look at the gate's log")

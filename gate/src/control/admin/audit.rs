@@ -1,6 +1,6 @@
 //! `GET /api/v1/audit`: the ledger, newest first.
 
-use portcullis_core::ids::{Revision, UserId};
+use portcullis_core::ids::{BatchId, Revision, UserId};
 use portcullis_core::time::Timestamp;
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -17,6 +17,11 @@ pub(super) const PARAMETERS: &[Parameter] = &[
     Parameter::new("user", Shape::Name, "The user's id or alias"),
     Parameter::new("actor", Shape::Text, "Who acted"),
     Parameter::new("action", Shape::OneOf(&ACTIONS), "What was done"),
+    Parameter::new(
+        "batch",
+        Shape::Pattern("^[A-Za-z0-9_-]{1,64}$"),
+        "The bulk call that the entries are part of",
+    ),
     Parameter::new("since", Shape::Time, "At or after"),
     Parameter::new("until", Shape::Time, "Before"),
     LIMIT,
@@ -36,11 +41,12 @@ pub(super) struct EntryList {
 }
 
 /// As [`portcullis_core::ledger::Event::action`] names them.
-const ACTIONS: [&str; 13] = [
+const ACTIONS: [&str; 14] = [
     "hold_placed",
     "hold_started",
     "holds_lifted",
     "hold_ended",
+    "holds_put_back",
     "sessions_revoked",
     "session_revoked",
     "profile_changed",
@@ -73,6 +79,7 @@ pub(super) async fn list(ask: Ask) -> Result<Answer<EntryList>, Problem> {
         user: user.and_then(|key| UserId::parse(key.user()).ok()),
         actor: body::text("actor", ask.query.find("actor").map(str::to_owned))?,
         action,
+        batch: ask.query.find("batch").map(batch_id).transpose()?,
         since: time("since")?,
         until: time("until")?,
         before: ask.query.find("cursor").map(read_cursor).transpose()?,
@@ -86,6 +93,10 @@ pub(super) async fn list(ask: Ask) -> Result<Answer<EntryList>, Problem> {
         entries,
         next_cursor,
     })
+}
+
+pub(super) fn batch_id(text: &str) -> Result<BatchId, Problem> {
+    BatchId::parse(text).map_err(|error| Problem::field("batch", error.to_string()))
 }
 
 fn check_action(text: &str) -> Result<String, Problem> {

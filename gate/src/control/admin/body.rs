@@ -10,44 +10,84 @@ use serde::de::{DeserializeOwned, IgnoredAny};
 use super::problem::Problem;
 
 pub(super) async fn read(headers: &HeaderMap, body: Body) -> Result<Bytes, Problem> {
-    let announced = headers
-        .get(header::CONTENT_LENGTH)
-        .and_then(|length| length.to_str().ok()?.parse::<u64>().ok());
-    if announced.is_some_and(|length| length > limits::ADMIN_BODY_BYTES_MAX as u64) {
-        return Err(too_large());
-    }
-    let bytes = to_bytes(body, limits::ADMIN_BODY_BYTES_MAX).await;
-    let bytes = bytes.map_err(|error| {
-        let cause = std::error::Error::source(&error);
-        if cause.is_some_and(|cause| cause.is::<LengthLimitError>()) {
-            too_large()
-        } else {
-            Problem::bad("broken_body", "the body broke off")
-        }
-    })?;
-    if !bytes.is_empty() && !is_json(headers) {
-        let status = StatusCode::UNSUPPORTED_MEDIA_TYPE;
-        let what = "the body is not announced as JSON";
-        return Err(Problem::new(status, "wrong_content_type", what)
-            .of("Content-Type")
-            .mend("send Content-Type: application/json"));
+    let bytes = gather(headers, body, limits::ADMIN_BODY_BYTES_MAX).await?;
+    if !bytes.is_empty() && !is_a(headers, &["application/json"]) {
+        let mend = "send Content-Type: application/json";
+        return Err(wrong_type("the body is not announced as JSON", mend));
     }
     Ok(bytes)
 }
 
-fn too_large() -> Problem {
-    let limit = limits::ADMIN_BODY_BYTES_MAX;
+/// How a bulk call's body is laid out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Form {
+    /// One object.
+    Json,
+    /// An object, then a line a user.
+    Lines,
+}
+
+/// The body of a bulk call, which may be large.
+pub(super) async fn read_bulk(headers: &HeaderMap, body: Body) -> Result<(Form, Bytes), Problem> {
+    let gathered = gather(headers, body, limits::BULK_BODY_BYTES_MAX);
+    let bytes = tokio::time::timeout(limits::BULK_BODY_WAIT, gathered).await;
+    let bytes = bytes.map_err(|_| {
+        let status = StatusCode::REQUEST_TIMEOUT;
+        Problem::new(status, "slow_body", "the body did not come in time")
+            .mend("send fewer users in one call; several calls may share a `batch`")
+    })??;
+    if bytes.is_empty() || is_a(headers, &["application/json"]) {
+        Ok((Form::Json, bytes))
+    } else if is_a(headers, &["application/x-ndjson", "application/ndjson"]) {
+        Ok((Form::Lines, bytes))
+    } else {
+        let mend = "send Content-Type: application/json, or application/x-ndjson";
+        Err(wrong_type(
+            "the body is announced neither as JSON nor as lines of it",
+            mend,
+        ))
+    }
+}
+
+fn wrong_type(what: &str, mend: &str) -> Problem {
+    let status = StatusCode::UNSUPPORTED_MEDIA_TYPE;
+    Problem::new(status, "wrong_content_type", what)
+        .of("Content-Type")
+        .mend(mend)
+}
+
+async fn gather(headers: &HeaderMap, body: Body, limit: usize) -> Result<Bytes, Problem> {
+    let announced = headers
+        .get(header::CONTENT_LENGTH)
+        .and_then(|length| length.to_str().ok()?.parse::<u64>().ok());
+    if announced.is_some_and(|length| length > limit as u64) {
+        return Err(too_large(limit));
+    }
+    let bytes = to_bytes(body, limit).await;
+    bytes.map_err(|error| {
+        let cause = std::error::Error::source(&error);
+        if cause.is_some_and(|cause| cause.is::<LengthLimitError>()) {
+            too_large(limit)
+        } else {
+            Problem::bad("broken_body", "the body broke off")
+        }
+    })
+}
+
+fn too_large(limit: usize) -> Problem {
     let what = format!("the body is larger than {limit} bytes");
     Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "too_large", what)
 }
 
-fn is_json(headers: &HeaderMap) -> bool {
+fn is_a(headers: &HeaderMap, types: &[&str]) -> bool {
     let value = headers.get(header::CONTENT_TYPE);
     let text = value
         .and_then(|value| value.to_str().ok())
         .unwrap_or_default();
     let essence = text.split(';').next().unwrap_or_default().trim();
-    essence.eq_ignore_ascii_case("application/json")
+    types
+        .iter()
+        .any(|known| essence.eq_ignore_ascii_case(known))
 }
 
 /// The fields of a body; no body is an object without any.

@@ -5,7 +5,10 @@
 use std::sync::Arc;
 
 use axum::Router;
+use axum::body::Body;
+use axum::handler::Handler;
 use axum::http::{Method, StatusCode};
+use axum::response::Response;
 use axum::routing::{MethodFilter, on};
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::Serialize;
@@ -32,6 +35,10 @@ pub(super) struct Offer {
     pub(super) body_required: bool,
     pub(super) answer: Option<SchemaOf>,
     pub(super) status: StatusCode,
+    /// How else than as JSON the body may be laid out.
+    pub(super) also_reads: Option<&'static str>,
+    /// In what an answer comes that is told as the call goes.
+    pub(super) streams: Option<&'static str>,
 }
 
 impl Offer {
@@ -46,6 +53,8 @@ impl Offer {
             body_required: false,
             answer: None,
             status: StatusCode::OK,
+            also_reads: None,
+            streams: None,
         }
     }
 
@@ -80,6 +89,16 @@ impl Offer {
     /// The status of its success, where that is not 200.
     pub(super) fn answers_with(mut self, status: StatusCode) -> Self {
         self.status = status;
+        self
+    }
+
+    pub(super) fn also_reads(mut self, media: &'static str) -> Self {
+        self.also_reads = Some(media);
+        self
+    }
+
+    pub(super) fn streams(mut self, media: &'static str) -> Self {
+        self.streams = Some(media);
         self
     }
 
@@ -134,16 +153,60 @@ impl Offers {
         });
     }
 
+    /// A call that reads its body itself, and answers as it goes, in parts that are
+    /// each a `T`.
+    pub(super) fn add_long<B, T, F, Fut>(&mut self, mut offer: Offer, handler: F)
+    where
+        B: DeserializeOwned + JsonSchema + 'static,
+        T: JsonSchema + 'static,
+        F: Fn(Ask, Body) -> Fut + Clone + Send + Sync + 'static,
+        Fut: Future<Output = Result<Response, Problem>> + Send + 'static,
+    {
+        offer.body = Some(|schemas| schemas.subschema_for::<B>());
+        offer.body_required |= serde_json::from_str::<B>("{}").is_err();
+        self.add_stream::<T, F, Fut>(offer, handler);
+    }
+
+    /// The same, without a body.
+    pub(super) fn add_stream<T, F, Fut>(&mut self, mut offer: Offer, handler: F)
+    where
+        T: JsonSchema + 'static,
+        F: Fn(Ask, Body) -> Fut + Clone + Send + Sync + 'static,
+        Fut: Future<Output = Result<Response, Problem>> + Send + 'static,
+    {
+        offer.answer = Some(|schemas| schemas.subschema_for::<T>());
+        let offer = self.list(offer);
+        let (method, path) = (offer.method.clone(), offer.path);
+        let answer = move |state, request| {
+            let (offer, handler) = (Arc::clone(&offer), handler.clone());
+            async move { ask::answer_long(state, request, offer, handler).await }
+        };
+        self.at(method, path, answer);
+    }
+
+    fn list(&mut self, offer: Offer) -> Arc<Offer> {
+        let offer = Arc::new(offer);
+        self.all.push(Arc::clone(&offer));
+        offer
+    }
+
+    fn at<H, T>(&mut self, method: Method, path: &'static str, answer: H)
+    where
+        H: Handler<T, Arc<Api>>,
+        T: 'static,
+    {
+        let filter = MethodFilter::try_from(method).unwrap_or(MethodFilter::GET);
+        self.router = std::mem::take(&mut self.router).route(path, on(filter, answer));
+    }
+
     fn route<T, F, Fut>(&mut self, offer: Offer, handler: F)
     where
         T: Serialize + 'static,
         F: Fn(Ask) -> Fut + Clone + Send + Sync + 'static,
         Fut: Future<Output = Result<Answer<T>, Problem>> + Send + 'static,
     {
-        let offer = Arc::new(offer);
-        self.all.push(Arc::clone(&offer));
-        let filter = MethodFilter::try_from(offer.method.clone()).unwrap_or(MethodFilter::GET);
-        let path = offer.path;
+        let offer = self.list(offer);
+        let (method, path) = (offer.method.clone(), offer.path);
         let answer = move |state, request| {
             let (offer, handler) = (Arc::clone(&offer), handler.clone());
             let write = move |ask: Ask| {
@@ -152,6 +215,6 @@ impl Offers {
             };
             async move { ask::answer(state, request, offer, write).await }
         };
-        self.router = std::mem::take(&mut self.router).route(path, on(filter, answer));
+        self.at(method, path, answer);
     }
 }

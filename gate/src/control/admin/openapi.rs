@@ -108,9 +108,14 @@ fn operation(offer: &Offer, schemas: &mut Schemas) -> Value {
     });
     if let Some(schema) = offer.body {
         let schema = schema(&mut schemas.bodies);
+        let mut content = Map::new();
+        content.insert("application/json".to_owned(), json!({ "schema": schema }));
+        if let Some(media) = offer.also_reads {
+            content.insert(media.to_owned(), json!({}));
+        }
         operation["requestBody"] = json!({
             "required": offer.body_required,
-            "content": { "application/json": { "schema": schema } },
+            "content": content,
         });
     }
     operation
@@ -170,6 +175,9 @@ fn parameters(offer: &Offer) -> Vec<Value> {
 fn path_schema(name: &str, path: &str) -> Value {
     match name {
         "id" if path.contains("/users/") => name_schema(),
+        "id" if path.contains("/bulk/") => {
+            json!({ "type": "string", "pattern": "^[A-Za-z0-9_-]{1,64}$" })
+        }
         "session" => json!({ "type": "string", "pattern": "^[0-9a-f]{16}$" }),
         _ => json!({ "type": "string", "minLength": 1 }),
     }
@@ -192,7 +200,7 @@ fn responses(offer: &Offer, schemas: &mut Schemas) -> Value {
             let schema = schema(&mut schemas.answers);
             json!({
                 "description": "Done",
-                "content": { "application/json": { "schema": schema } },
+                "content": { offer.streams.unwrap_or("application/json"): { "schema": schema } },
             })
         },
     );

@@ -25,7 +25,7 @@ pub(super) struct Problem {
 }
 
 /// As it is sent. `code`, `field` and `mend` are the extension members.
-#[derive(Serialize, JsonSchema)]
+#[derive(Debug, Serialize, JsonSchema)]
 #[schemars(rename = "Problem")]
 pub(super) struct Body<'a> {
     r#type: &'static str,
@@ -102,24 +102,35 @@ impl Problem {
     pub(super) fn status(&self) -> StatusCode {
         self.status
     }
+
+    pub(super) fn code(&self) -> &'static str {
+        self.code
+    }
+
+    /// What is wrong, and the mend.
+    pub(super) fn detail(&self) -> String {
+        match &self.mend {
+            Some(mend) => format!("{}; {mend}", self.what),
+            None => self.what.clone(),
+        }
+    }
+
+    pub(super) fn body(&self) -> Body<'_> {
+        Body {
+            r#type: "about:blank",
+            title: self.status.canonical_reason().unwrap_or("Error"),
+            status: self.status.as_u16(),
+            detail: self.detail(),
+            code: self.code,
+            field: self.field.as_deref(),
+            mend: self.mend.as_deref(),
+        }
+    }
 }
 
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
-        let mut detail = self.what;
-        if let Some(mend) = &self.mend {
-            detail = format!("{detail}; {mend}");
-        }
-        let body = Body {
-            r#type: "about:blank",
-            title: self.status.canonical_reason().unwrap_or("Error"),
-            status: self.status.as_u16(),
-            detail,
-            code: self.code,
-            field: self.field.as_deref(),
-            mend: self.mend.as_deref(),
-        };
-        let text = serde_json::to_string(&body).unwrap_or_default();
+        let text = serde_json::to_string(&self.body()).unwrap_or_default();
         let mut response = (self.status, text).into_response();
         let headers = response.headers_mut();
         let problem = HeaderValue::from_static("application/problem+json");

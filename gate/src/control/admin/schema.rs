@@ -51,6 +51,16 @@ described! {
     HoldNameText => json_schema!({ "type": "string", "pattern": "^[a-z0-9._-]{1,64}$" })
 }
 described! {
+    BatchText => json_schema!({ "type": "string", "pattern": "^[A-Za-z0-9_-]{1,64}$" })
+}
+described! {
+    FilterText => json_schema!({ "type": "string", "pattern": super::filter::PATTERN })
+}
+described! {
+    /// A user's id or alias; what is none is refused in its own line.
+    UserText => json_schema!({ "type": "string" })
+}
+described! {
     /// RFC 3339, as it is given out.
     Time => json_schema!({ "type": "string", "format": "date-time" })
 }

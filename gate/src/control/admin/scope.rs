@@ -1,17 +1,26 @@
 //! Whose users a call is about: the tenant, and the user that a name means.
 
-use portcullis_core::ids::{TenantId, UserId, UserKey};
+use portcullis_core::ids::{IdError, TenantId, UserId, UserKey};
 use portcullis_core::names::NameRule;
 use portcullis_core::user::User;
 
 use super::ask::Ask;
 use super::problem::Problem;
+use crate::live::Reader;
 
 /// A tenant, as far as a call needs it.
 #[derive(Clone, Debug)]
 pub(super) struct Scope {
     pub(super) tenant: TenantId,
     pub(super) names: NameRule,
+}
+
+impl Scope {
+    /// The user that `name`, an id or an alias, means.
+    pub(super) fn key(&self, live: &Reader, name: &str) -> Result<UserKey, IdError> {
+        let id = UserId::canonical(name, self.names)?;
+        Ok(live.resolve(UserKey::new(&self.tenant, &id)))
+    }
 }
 
 impl Ask {
@@ -88,13 +97,8 @@ impl Ask {
         field: &str,
         name: &str,
     ) -> Result<UserKey, Problem> {
-        let id = UserId::canonical(name, scope.names)
-            .map_err(|error| Problem::field(field, error.to_string()))?;
-        Ok(self
-            .api
-            .state
-            .live
-            .resolve(UserKey::new(&scope.tenant, &id)))
+        let key = scope.key(&self.api.state.live, name);
+        key.map_err(|error| Problem::field(field, error.to_string()))
     }
 
     /// The user that the path names, who must be known and not deleted.

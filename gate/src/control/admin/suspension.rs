@@ -20,42 +20,42 @@ use crate::control::ledger::Ledger;
 pub(super) struct SuspendFields {
     /// A camelCase key, which the policy has words for; any other text is for administrators.
     #[schemars(with = "Option<Words>")]
-    reason: Option<String>,
+    pub(super) reason: Option<String>,
     /// A key, and nothing else.
     #[schemars(with = "Option<ReasonKeyText>")]
-    suspension_reason: Option<String>,
+    pub(super) suspension_reason: Option<String>,
     /// `permanent` unless said otherwise.
     #[schemars(with = "Option<KindWord>")]
-    kind: Option<Kind>,
+    pub(super) kind: Option<Kind>,
     /// The same in other words: true is `temporary`.
-    allow_password_reset: Option<bool>,
+    pub(super) allow_password_reset: Option<bool>,
     /// What the user may still do; `none` unless said otherwise.
     #[schemars(with = "Option<AccessWord>")]
-    access: Option<Access>,
+    pub(super) access: Option<Access>,
     /// True unless said otherwise, or unless the user keeps read-only access.
-    revoke_sessions: Option<bool>,
+    pub(super) revoke_sessions: Option<bool>,
     /// True unless said otherwise, or unless the user keeps read-only access.
-    disable_api_keys: Option<bool>,
+    pub(super) disable_api_keys: Option<bool>,
     /// A time, or a duration from now; one that has passed is now.
     #[schemars(with = "Option<Moment>")]
-    starts_at: Option<String>,
+    pub(super) starts_at: Option<String>,
     /// A time after the start, or how long the hold lasts.
     #[schemars(with = "Option<Moment>")]
-    ends_at: Option<String>,
+    pub(super) ends_at: Option<String>,
     /// The name of the hold; `admin` unless said otherwise.
     #[schemars(with = "Option<HoldNameText>")]
-    hold: Option<String>,
+    pub(super) hold: Option<String>,
     #[schemars(with = "Option<Words>")]
-    approver: Option<String>,
+    pub(super) approver: Option<String>,
     #[schemars(with = "Option<Words>")]
-    ticket: Option<String>,
+    pub(super) ticket: Option<String>,
     #[schemars(with = "Option<Words>")]
-    comment: Option<String>,
+    pub(super) comment: Option<String>,
     /// Only false is taken yet.
     #[schemars(with = "Option<False>")]
-    notify: Option<bool>,
+    pub(super) notify: Option<bool>,
     /// Tells what would happen, and does nothing.
-    dry_run: Option<bool>,
+    pub(super) dry_run: Option<bool>,
 }
 
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -63,58 +63,84 @@ pub(super) struct SuspendFields {
 pub(super) struct RestoreFields {
     /// The hold to lift; all that the caller may lift, unless it is named.
     #[schemars(with = "Option<HoldNameText>")]
-    hold: Option<String>,
+    pub(super) hold: Option<String>,
     #[schemars(with = "Option<Words>")]
-    reason: Option<String>,
+    pub(super) reason: Option<String>,
     #[schemars(with = "Option<Words>")]
-    approver: Option<String>,
+    pub(super) approver: Option<String>,
     #[schemars(with = "Option<Words>")]
-    ticket: Option<String>,
+    pub(super) ticket: Option<String>,
     #[schemars(with = "Option<Words>")]
-    comment: Option<String>,
+    pub(super) comment: Option<String>,
     /// True unless said otherwise.
-    restore_api_keys: Option<bool>,
+    pub(super) restore_api_keys: Option<bool>,
     /// Tells what would happen, and does nothing.
-    dry_run: Option<bool>,
+    pub(super) dry_run: Option<bool>,
+}
+
+impl SuspendFields {
+    /// What they ask for; durations count from `now`.
+    pub(super) fn read(self, now: Timestamp) -> Result<(Suspend, Note), Problem> {
+        if self.notify == Some(true) {
+            return Err(Problem::field("notify", "notifications are not built yet")
+                .mend("leave it out, or say false"));
+        }
+        let kind = kind(self.kind, self.allow_password_reset)?;
+        let (reason, reason_text) = reasons(self.reason, self.suspension_reason)?;
+        let moment = |field, text: Option<String>, from| -> Result<Option<Timestamp>, Problem> {
+            text.map(|text| times::moment(field, &text, from))
+                .transpose()
+        };
+        let starts_at = moment("starts_at", self.starts_at, now)?;
+        // A duration is how long the hold lasts, whenever it starts.
+        let from = starts_at.max(Some(now)).unwrap_or(now);
+        let ends_at = moment("ends_at", self.ends_at, from)?;
+        let access = self.access.unwrap_or_default();
+        // Who may go on looking keeps what they look with, unless the caller says otherwise.
+        let keeps = access == Access::ReadOnly;
+        let wanted = Suspend {
+            hold: body::hold_name(self.hold.as_deref())?.unwrap_or_else(HoldName::admin),
+            kind,
+            access,
+            reason,
+            reason_text,
+            starts_at,
+            ends_at,
+            revoke_sessions: self.revoke_sessions.unwrap_or(!keeps),
+            disable_api_keys: self.disable_api_keys.unwrap_or(!keeps),
+        };
+        Ok((wanted, note(self.approver, self.ticket, self.comment)?))
+    }
+}
+
+impl RestoreFields {
+    pub(super) fn read(self) -> Result<(Restore, Note), Problem> {
+        let wanted = Restore {
+            hold: body::hold_name(self.hold.as_deref())?,
+            whole: false,
+            restore_api_keys: self.restore_api_keys.unwrap_or(true),
+        };
+        // The ledger has one place for words: both stand there, a line each.
+        let said = [
+            body::text("reason", self.reason)?,
+            body::text("comment", self.comment)?,
+        ];
+        let said: Vec<String> = said.into_iter().flatten().collect();
+        let comment = (!said.is_empty()).then(|| said.join("\n"));
+        let note = Note {
+            comment,
+            ..note(self.approver, self.ticket, None)?
+        };
+        Ok((wanted, note))
+    }
 }
 
 pub(super) async fn suspend(ask: Ask, fields: SuspendFields) -> Result<Answer<Outcome>, Problem> {
     let key = ask.user_key()?;
-    if fields.notify == Some(true) {
-        return Err(Problem::field("notify", "notifications are not built yet")
-            .mend("leave it out, or say false"));
-    }
     let commander = &ask.api.state.commander;
-    let now = commander.now();
-    let kind = kind(fields.kind, fields.allow_password_reset)?;
-    let (reason, reason_text) = reasons(fields.reason, fields.suspension_reason)?;
-    let moment = |field, text: Option<String>, from| -> Result<Option<Timestamp>, Problem> {
-        text.map(|text| times::moment(field, &text, from))
-            .transpose()
-    };
-    let starts_at = moment("starts_at", fields.starts_at, now)?;
-    // A duration is how long the hold lasts, whenever it starts.
-    let ends_at = moment(
-        "ends_at",
-        fields.ends_at,
-        starts_at.max(Some(now)).unwrap_or(now),
-    )?;
-    let access = fields.access.unwrap_or_default();
-    // Who may go on looking keeps what they look with, unless the caller says otherwise.
-    let keeps = access == Access::ReadOnly;
-    let wanted = Suspend {
-        hold: body::hold_name(fields.hold.as_deref())?.unwrap_or_else(HoldName::admin),
-        kind,
-        access,
-        reason,
-        reason_text,
-        starts_at,
-        ends_at,
-        revoke_sessions: fields.revoke_sessions.unwrap_or(!keeps),
-        disable_api_keys: fields.disable_api_keys.unwrap_or(!keeps),
-    };
-    let note = note(fields.approver, fields.ticket, fields.comment)?;
-    let terms = ask.terms("suspend", fields.dry_run.unwrap_or(false))?;
+    let dry_run = fields.dry_run.unwrap_or(false);
+    let (wanted, note) = fields.read(commander.now())?;
+    let terms = ask.terms("suspend", dry_run)?;
     let done = commander
         .suspend(&ask.caller, &key, &wanted, &note, terms)
         .await?;
@@ -123,23 +149,8 @@ pub(super) async fn suspend(ask: Ask, fields: SuspendFields) -> Result<Answer<Ou
 
 pub(super) async fn restore(ask: Ask, fields: RestoreFields) -> Result<Answer<Outcome>, Problem> {
     let key = ask.user_key()?;
-    let wanted = Restore {
-        hold: body::hold_name(fields.hold.as_deref())?,
-        whole: false,
-        restore_api_keys: fields.restore_api_keys.unwrap_or(true),
-    };
-    // The ledger has one place for words: both stand there, a line each.
-    let said = [
-        body::text("reason", fields.reason)?,
-        body::text("comment", fields.comment)?,
-    ];
-    let said: Vec<String> = said.into_iter().flatten().collect();
-    let comment = (!said.is_empty()).then(|| said.join("\n"));
-    let note = Note {
-        comment,
-        ..note(fields.approver, fields.ticket, None)?
-    };
     let dry_run = fields.dry_run.unwrap_or(false);
+    let (wanted, note) = fields.read()?;
     let terms = ask.terms("restore", dry_run)?;
     let commander = &ask.api.state.commander;
     let before = commander.read(&key).await?;

@@ -3,7 +3,9 @@
 
 mod access;
 mod bounds;
+mod bulk;
 mod dialects;
+mod events;
 mod holds;
 mod owners;
 mod records;
@@ -23,7 +25,7 @@ use portcullis_core::ids::{Revision, TenantId, UserId, UserKey};
 use portcullis_core::ledger::Role;
 use portcullis_core::time::Timestamp;
 use serde_json::Value;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot, watch};
 
 use super::{AdminState, router, serve};
 use crate::config::Config;
@@ -124,6 +126,7 @@ impl Gate {
             .start();
         let tokens = Tokens::load(Arc::clone(&store)).unwrap();
         let tokens = Arc::new(tokens.judged_by(live.clone()));
+        let (stop_streams, stopping) = watch::channel(false);
         let state = AdminState {
             commander: Arc::new(Commander::new(
                 store,
@@ -135,13 +138,15 @@ impl Gate {
             tokens: Arc::clone(&tokens),
             live: live.clone(),
             query_token,
+            stopping,
             ready: Arc::new(move || ready.clone()),
         };
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let (stop, stopped) = oneshot::channel();
-        let served = tokio::spawn(serve(listener, router(state), async {
+        let served = tokio::spawn(serve(listener, router(state), async move {
             let _ = stopped.await;
+            let _ = stop_streams.send(true);
         }));
         let mut gate = Self {
             address,
@@ -203,7 +208,15 @@ impl Gate {
             .unwrap();
         let client = Client::builder(TokioExecutor::new()).build_http();
         let (parts, body) = client.request(request).await.unwrap().into_parts();
-        let bytes = body.collect().await.unwrap().to_bytes();
+        // A stream of events has no end.
+        let endless = parts
+            .headers
+            .get("content-type")
+            .is_some_and(|kind| kind == "text/event-stream");
+        let bytes = match endless {
+            true => bytes::Bytes::new(),
+            false => body.collect().await.unwrap().to_bytes(),
+        };
         let text = String::from_utf8(bytes.to_vec()).unwrap();
         Reply {
             status: parts.status,

@@ -183,7 +183,7 @@ struct GatesView {
 }
 
 impl ReceiptView {
-    fn of(receipt: &Receipt) -> Self {
+    pub(super) fn of(receipt: &Receipt) -> Self {
         Self {
             revision: receipt.revision.0,
             sessions_revoked: receipt.sessions_revoked,
@@ -305,6 +305,14 @@ fn detail(event: &Event) -> Value {
             holds,
             restores_api_keys,
         } => json!({ "holds": holds, "restore_api_keys": restores_api_keys }),
+        Event::HoldsPutBack {
+            lifted,
+            placed,
+            api_keys_withheld,
+        } => {
+            let placed: Vec<HoldView> = placed.iter().map(HoldView::of).collect();
+            json!({ "lifted": lifted, "placed": placed, "api_keys_withheld": api_keys_withheld })
+        }
         Event::ProfileChanged { profile } => json!({ "profile": profile_view(profile) }),
         Event::SessionsRevoked | Event::Deleted | Event::Exported => json!({}),
         Event::SessionRevoked { session } => json!({ "session": id_of(&session.0) }),

@@ -48,27 +48,50 @@ impl Tail {
     pub async fn next(&mut self) -> Result<Entry, ReadError> {
         loop {
             if let Some(entry) = self.waiting.pop_front() {
-                if entry.seq.0 != self.after.0 + 1 {
-                    self.waiting.clear();
-                    return Err(ReadError::Gap {
-                        after: self.after,
-                        found: entry.seq,
-                    });
-                }
-                self.after = entry.seq;
+                self.pass(&entry)?;
                 return Ok(entry);
             }
-            let after = self.after;
-            let head = *self
-                .head
-                .wait_for(|head| *head > after)
-                .await
-                .map_err(|_closed| ReadError::Closed)?;
-            let page = (self.read)(after, PAGE_ENTRIES).await?;
-            if page.is_empty() {
-                return Err(ReadError::Gap { after, found: head });
-            }
-            self.waiting.extend(page);
+            self.fetch().await?;
         }
+    }
+
+    /// The next entries, one at least: as [`Tail::next`], for who keeps up with
+    /// many only by taking them together.
+    pub async fn next_page(&mut self) -> Result<Vec<Entry>, ReadError> {
+        if self.waiting.is_empty() {
+            self.fetch().await?;
+        }
+        let page: Vec<Entry> = self.waiting.drain(..).collect();
+        for entry in &page {
+            self.pass(entry)?;
+        }
+        Ok(page)
+    }
+
+    fn pass(&mut self, entry: &Entry) -> Result<(), ReadError> {
+        if entry.seq.0 != self.after.0 + 1 {
+            self.waiting.clear();
+            return Err(ReadError::Gap {
+                after: self.after,
+                found: entry.seq,
+            });
+        }
+        self.after = entry.seq;
+        Ok(())
+    }
+
+    async fn fetch(&mut self) -> Result<(), ReadError> {
+        let after = self.after;
+        let head = *self
+            .head
+            .wait_for(|head| *head > after)
+            .await
+            .map_err(|_closed| ReadError::Closed)?;
+        let page = (self.read)(after, PAGE_ENTRIES).await?;
+        if page.is_empty() {
+            return Err(ReadError::Gap { after, found: head });
+        }
+        self.waiting.extend(page);
+        Ok(())
     }
 }

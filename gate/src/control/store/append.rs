@@ -3,6 +3,7 @@
 
 use portcullis_core::ids::{Revision, UserKey};
 use portcullis_core::ledger::{Draft, Entry, Event};
+use portcullis_core::user::User;
 use rusqlite::{Connection, OptionalExtension, params};
 
 use super::columns::Number;
@@ -60,7 +61,7 @@ pub(super) fn append(
     let before = match &key {
         Some(key) => people::find(tx, key)?.unwrap_or_default(),
         None if draft.event.changes_user() => return Err(AppendError::Nameless.into()),
-        None => portcullis_core::user::User::default(),
+        None => User::default(),
     };
     if let Expect::At(revision) = expect
         && revision != before.revision
@@ -70,29 +71,43 @@ pub(super) fn append(
         }
         .into());
     }
-    let entry = Entry {
-        seq: insert(tx, &draft, &body, idempotency)?,
-        draft,
-    };
-    if let Some(key) = key
-        && entry.draft.event.changes_user()
-    {
-        let after = portcullis_core::ledger::apply(&before, &entry);
-        people::write(tx, &key, &before, &after)?;
-        if entry.draft.event == Event::Deleted {
-            tokens::forget_user(tx, std::slice::from_ref(&key), entry.draft.at)?;
-        }
-        if let Event::SessionRevoked { session } = &entry.draft.event {
-            sessions::end_of_all(tx, key.tenant(), &session.0)?;
-        }
-    }
+    let (entry, _) = add(tx, draft, &body, &before, idempotency)?;
     Ok(Appended {
         entry,
         repeated: false,
     })
 }
 
-fn encode(draft: &Draft) -> Result<String, Refused> {
+/// Writes the entry behind all others, and the user as it is from then on.
+pub(super) fn add(
+    tx: &Connection,
+    draft: Draft,
+    body: &str,
+    before: &User,
+    idempotency: Option<&IdempotencyKey>,
+) -> Result<(Entry, User), Refused> {
+    let entry = Entry {
+        seq: insert(tx, &draft, body, idempotency)?,
+        draft,
+    };
+    let after = portcullis_core::ledger::apply(before, &entry);
+    let draft = &entry.draft;
+    if let Some((tenant, user)) = draft.tenant.as_ref().zip(draft.user.as_ref())
+        && draft.event.changes_user()
+    {
+        let key = UserKey::new(tenant, user);
+        people::write(tx, &key, before, &after)?;
+        if draft.event == Event::Deleted {
+            tokens::forget_user(tx, std::slice::from_ref(&key), draft.at)?;
+        }
+        if let Event::SessionRevoked { session } = &draft.event {
+            sessions::end_of_all(tx, tenant.as_str(), &session.0)?;
+        }
+    }
+    Ok((entry, after))
+}
+
+pub(super) fn encode(draft: &Draft) -> Result<String, Refused> {
     let body =
         serde_json::to_string(draft).map_err(|error| Fault::garbled("the new entry", error))?;
     if body.len() > ENTRY_BYTES_MAX {
@@ -105,7 +120,10 @@ fn encode(draft: &Draft) -> Result<String, Refused> {
     Ok(body)
 }
 
-fn appended_before(tx: &Connection, key: &IdempotencyKey) -> Result<Option<Entry>, Refused> {
+pub(super) fn appended_before(
+    tx: &Connection,
+    key: &IdempotencyKey,
+) -> Result<Option<Entry>, Refused> {
     let sql = "SELECT seq, body, request_hash = ?2 FROM events WHERE idempotency = ?1";
     let found = tx
         .prepare_cached(sql)?
@@ -131,8 +149,8 @@ fn insert(
     idempotency: Option<&IdempotencyKey>,
 ) -> Result<Revision, Refused> {
     let sql = "INSERT INTO events
-                   (seq, at, tenant, user, actor, action, body, idempotency, request_hash)
-               VALUES ((SELECT coalesce(max(seq), 0) + 1 FROM events), ?, ?, ?, ?, ?, ?, ?, ?)
+                   (seq, at, tenant, user, actor, action, body, idempotency, request_hash, batch)
+               VALUES ((SELECT coalesce(max(seq), 0) + 1 FROM events), ?, ?, ?, ?, ?, ?, ?, ?, ?)
                RETURNING seq";
     let seq: Number = tx.prepare_cached(sql)?.query_row(
         params![
@@ -144,6 +162,7 @@ fn insert(
             body,
             idempotency.map(IdempotencyKey::as_str),
             idempotency.map(IdempotencyKey::request_hash),
+            draft.batch.as_ref().map(|batch| batch.as_str()),
         ],
         |row| row.get(0),
     )?;

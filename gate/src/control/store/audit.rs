@@ -1,7 +1,7 @@
 //! Reading entries: in order for those who follow the ledger, filtered for those
 //! who ask what happened.
 
-use portcullis_core::ids::{Revision, TenantId, UserId, UserKey};
+use portcullis_core::ids::{BatchId, Revision, TenantId, UserId, UserKey};
 use portcullis_core::ledger::Entry;
 use portcullis_core::time::Timestamp;
 use rusqlite::types::Value;
@@ -20,6 +20,8 @@ pub struct AuditQuery {
     pub actor: Option<String>,
     /// As [`portcullis_core::ledger::Event::action`] names it.
     pub action: Option<String>,
+    /// The bulk call that the entries are part of.
+    pub batch: Option<BatchId>,
     /// At or after.
     pub since: Option<Timestamp>,
     /// Before.
@@ -107,6 +109,10 @@ fn page(reader: &Connection, query: &AuditQuery) -> Result<AuditPage, Fault> {
     );
     require("actor = ?", query.actor.as_deref().map(text));
     require("action = ?", query.action.as_deref().map(text));
+    require(
+        "batch = ?",
+        query.batch.as_ref().map(|batch| text(batch.as_str())),
+    );
     require("at >= ?", query.since.map(|at| Number(at.0).value()));
     require("at < ?", query.until.map(|at| Number(at.0).value()));
     require("seq < ?", query.before.map(|seq| Number(seq.0).value()));

@@ -13,10 +13,11 @@ use super::folder::OpenError;
 
 /// Each step takes the tables from the version before it to its own, the first
 /// from an empty file. The version is kept in SQLite's `user_version`.
-const STEPS: [&str; 3] = [
+const STEPS: [&str; 4] = [
     include_str!("schema_1.sql"),
     include_str!("schema_2.sql"),
     include_str!("schema_3.sql"),
+    include_str!("schema_4.sql"),
 ];
 const VERSION: i64 = STEPS.len() as i64;
 

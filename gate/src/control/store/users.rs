@@ -243,21 +243,26 @@ fn names(search: &mut Search, query: &UserQuery) {
     }
 }
 
+impl UserFilter {
+    /// Whether the user is like that.
+    pub fn fits(&self, user: &User, now: Timestamp) -> bool {
+        let status = user.status(now);
+        // Deletion removes the holds, so who is deleted has none that speaks.
+        let hold = user
+            .leading_hold(now)
+            .filter(|_| status == Status::Suspended);
+        let reason = self.reason.as_ref();
+        self.status.is_none_or(|wanted| wanted == status)
+            && self
+                .kind
+                .is_none_or(|wanted| hold.is_some_and(|hold| hold.kind == wanted))
+            && reason
+                .is_none_or(|wanted| hold.is_some_and(|hold| hold.reason.as_ref() == Some(wanted)))
+    }
+}
+
 fn fits(query: &UserQuery, key: &UserKey, user: &User, place: &str) -> bool {
-    let status = user.status(query.now);
-    // Deletion removes the holds, so who is deleted has none that speaks.
-    let hold = user
-        .leading_hold(query.now)
-        .filter(|_| status == Status::Suspended);
-    let filter = &query.filter;
-    filter.status.is_none_or(|wanted| wanted == status)
-        && filter
-            .kind
-            .is_none_or(|wanted| hold.is_some_and(|hold| hold.kind == wanted))
-        && filter
-            .reason
-            .as_ref()
-            .is_none_or(|wanted| hold.is_some_and(|hold| hold.reason.as_ref() == Some(wanted)))
+    query.filter.fits(user, query.now)
         && query
             .prefix
             .as_deref()

@@ -17,6 +17,11 @@ fn request(call: Call) -> (&'static str, &'static str) {
         Call::RevokeSessions => ("DELETE /api/v1/users/bob/sessions", ""),
         Call::PutUser => ("PUT /api/v1/users/bob", "{\"status\":\"suspended\"}"),
         Call::EditUser => ("PUT /api/v1/users/bob", "{\"locale\":\"fr\"}"),
+        Call::Bulk => (
+            "POST /api/v1/bulk",
+            "{\"action\":\"restore\",\"users\":[\"bob\"]}",
+        ),
+        Call::Events => ("GET /api/v1/events", ""),
         Call::CreateToken => (
             "POST /api/v1/tokens",
             "{\"role\":\"auditor\",\"tenant\":\"acme\"}",
@@ -69,12 +74,14 @@ async fn the_table_is_the_one_of_the_documentation() {
         Call::ListUsers,
         Call::ListSessions,
         Call::Audit,
+        Call::Events,
     ];
     let support = [
         Call::Suspend,
         Call::Restore,
         Call::RevokeSessions,
         Call::PutUser,
+        Call::Bulk,
     ];
     for (call, _) in TABLE {
         assert!(permits(Role::GlobalAdmin, call) && permits(Role::TenantAdmin, call));

@@ -56,7 +56,7 @@ async fn unknown_paths_and_methods_are_problems_and_never_stubs() {
     for path in [
         "/nothing",
         "/api/v1/users/bob/export",
-        "/api/v1/bulk",
+        "/api/v1/bulk/b1",
         "/api/v1/users/",
     ] {
         let reply = gate.root(&format!("GET {path}"), "").await;
