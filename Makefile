@@ -30,7 +30,7 @@ SAY = @printf '==> %s\n'
 .DELETE_ON_ERROR:
 # cargo runs its own jobs; two cargos only wait for each other.
 .NOTPARALLEL:
-.PHONY: help demo build test fuzz fuzz-smoke lint bench policy audit wasm-target nextest deny cxx node npm nginx wrk python
+.PHONY: help demo build test fuzz fuzz-smoke lint bench policy audit wasm-target nextest deny cxx node npm nginx wrk python faketime
 
 help: ## say what can be made
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -45,7 +45,7 @@ build: $(POLICY) ## build the gate as it is shipped
 
 # One build for everything: the tests start the gate as a child, so its binary
 # is built in the same go, with the same features, as the tests themselves.
-test: $(POLICY) $(HOSTILE) nextest node $(VENV)/ready $(VERDACCIO)/ready fuzz-smoke ## run every test: unit, end-to-end, policy cases, a short fuzzing
+test: $(POLICY) $(HOSTILE) nextest node faketime $(VENV)/ready $(VERDACCIO)/ready fuzz-smoke ## run every test: unit, end-to-end, policy cases, a short fuzzing
 	$(SAY) 'building the gate and its tests'
 	cargo build --workspace --bins --tests
 	$(SAY) 'running the examples in the documentation'
@@ -145,6 +145,10 @@ nginx:
 
 wrk:
 	@.ci/need 'command -v wrk' wrk
+
+# Sets the clock of the gate that the model is held against.
+faketime:
+	@.ci/need 'ls /usr/lib/faketime/libfaketimeMT.so.1 || ls /usr/lib/*/faketime/libfaketimeMT.so.1' libfaketime
 
 python:
 	@.ci/need "python3 -c 'import ensurepip'" python3 python3-venv

@@ -21,6 +21,8 @@ const LISTENERS: &str = "[data]\nlisten = \"127.0.0.1:0\"\nworkers = 2\n\n\
 /// A folder with a configuration, and no gate yet.
 pub struct Plan {
     folder: TempDir,
+    /// The environment that the gate is started in, besides the test's own.
+    variables: Vec<(&'static str, String)>,
 }
 
 impl Plan {
@@ -34,7 +36,15 @@ impl Plan {
     pub fn whole(config: &str) -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder");
         fs::write(folder.path().join("portcullis.toml"), config).expect("a configuration");
-        Self { folder }
+        Self {
+            folder,
+            variables: Vec::new(),
+        }
+    }
+
+    #[must_use]
+    pub fn with_variables(self, variables: Vec<(&'static str, String)>) -> Self {
+        Self { variables, ..self }
     }
 
     /// Puts another file into the folder.
@@ -58,7 +68,7 @@ impl Plan {
     /// Starts the gate.
     pub fn start(self) -> Gate {
         let token = self.token("global-admin", &[]);
-        let (program, addresses) = Program::start(self.folder(), &["run"], &[]);
+        let (program, addresses) = self.program();
         Gate {
             program,
             data: address(&addresses, "data"),
@@ -66,6 +76,14 @@ impl Plan {
             token,
             plan: self,
         }
+    }
+
+    fn program(&self) -> (Program, Value) {
+        let variables = self.variables.iter();
+        let variables: Vec<(&str, &str)> = variables
+            .map(|(name, value)| (*name, value.as_str()))
+            .collect();
+        Program::start(self.folder(), &["run"], &variables)
     }
 
     /// A new admin token; the gate must not be running.
@@ -104,7 +122,7 @@ impl Gate {
     }
 
     pub fn start_again(&mut self) {
-        let (program, addresses) = Program::start(self.plan.folder(), &["run"], &[]);
+        let (program, addresses) = self.plan.program();
         self.program = program;
         self.data = address(&addresses, "data");
         self.admin = address(&addresses, "admin");

@@ -12,6 +12,7 @@ pub mod django;
 pub mod gate;
 pub mod guests;
 pub mod guide;
+pub mod model;
 pub mod origin;
 pub mod panel;
 pub mod patience;

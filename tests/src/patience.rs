@@ -58,3 +58,19 @@ pub async fn eventually(name: &str, mut thing: impl FnMut() -> bool) {
     };
     within(LONG, name, looking).await;
 }
+
+/// As [`eventually`], for what has to be asked for.
+///
+/// # Panics
+/// When [`LONG`] has passed.
+pub async fn found<T>(name: &str, mut look: impl AsyncFnMut() -> Option<T>) -> T {
+    let looking = async {
+        loop {
+            if let Some(found) = look().await {
+                return found;
+            }
+            tokio::time::sleep(LOOK_AGAIN).await;
+        }
+    };
+    within(LONG, name, looking).await
+}

@@ -347,9 +347,11 @@ impl Commander {
     /// Records what time has brought about for `key`: the first of it, if there is
     /// anything.
     pub async fn record_due(&self, key: &UserKey) -> Result<Done, CommandError> {
-        let (by, now) = (Caller::gate(), self.now());
+        let by = Caller::gate();
         self.change(&by, key, &Note::default(), Terms::default(), |user| {
-            Ok(plan::due(user, now).map_or(Plan::Nothing, Plan::Append))
+            // The clock may have been set back since the user was read before, and a
+            // hold been placed that this would end.
+            Ok(plan::due(user, self.now()).map_or(Plan::Nothing, Plan::Append))
         })
         .await
     }
@@ -379,7 +381,7 @@ impl Commander {
                 });
             }
             let event = match plan(&user)? {
-                Plan::Nothing => return Ok(unchanged(key, user)),
+                Plan::Nothing => return Ok(unchanged(key, user, terms.dry_run)),
                 Plan::Append(event) => event,
             };
             let draft = self.draft(by, key, note, event);
@@ -497,18 +499,18 @@ impl Receipt {
     }
 }
 
-fn unchanged(key: &UserKey, user: User) -> Done {
+fn unchanged(key: &UserKey, user: User, dry_run: bool) -> Done {
     let receipt = Receipt {
         revision: user.revision,
         gates_total: 1,
-        gates_in_force: 1,
+        gates_in_force: u64::from(!dry_run),
         ..Receipt::default()
     };
     Done {
         key: key.clone(),
         user,
         unchanged: true,
-        dry_run: false,
+        dry_run,
         receipt,
     }
 }

@@ -161,6 +161,8 @@ pub(super) async fn restore(ask: Ask, fields: RestoreFields) -> Result<Answer<Ou
     let left: Vec<String> = names(done.user.holds.iter().map(|hold| &hold.name));
     let lifted = match lifted(&ask, &done).await? {
         Some(lifted) => lifted,
+        // What has ended by itself since was not lifted.
+        None if done.unchanged => Vec::new(),
         None => {
             let mut names = names(before.holds.iter().map(|hold| &hold.name));
             names.retain(|name| !left.contains(name));

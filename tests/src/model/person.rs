@@ -1,0 +1,361 @@
+//! What the gate holds about one person, and the rules that change it.
+
+use super::hold::{Deed, Hold, Kind, Reach, Second};
+
+/// A suspension, as asked for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Suspension {
+    pub hold: &'static str,
+    pub kind: Kind,
+    pub read_only: bool,
+    pub reason: Option<&'static str>,
+    pub ticket: Option<&'static str>,
+    pub starts: Option<Second>,
+    pub ends: Option<Second>,
+    pub stops_keys: bool,
+    pub ends_sessions: bool,
+}
+
+/// A change, as asked for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Wish {
+    Suspend(Suspension),
+    Restore {
+        /// All, where it is not named.
+        hold: Option<&'static str>,
+        gives_keys_back: bool,
+    },
+    EndSessions,
+}
+
+/// What comes of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    Changed {
+        lifted: Vec<&'static str>,
+    },
+    /// Things were so already.
+    Unchanged,
+    Refused(Refusal),
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Refusal {
+    pub status: u16,
+    pub code: &'static str,
+    pub field: Option<&'static str>,
+}
+
+/// A session that began by a login through the gate.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Session {
+    pub cookie: String,
+    pub alive: bool,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Person {
+    pub holds: Vec<Hold>,
+    pub sessions: Vec<Session>,
+    /// Tokens of this second and of those before it are dead.
+    pub tokens_dead_until: Option<Second>,
+    /// A restore did not give the API keys back.
+    pub keys_withheld: bool,
+    /// What the audit tells, the oldest first.
+    pub record: Vec<String>,
+    /// When the first and the last of it was written.
+    pub written: Option<(Second, Second)>,
+    pub revision: Revision,
+    /// The idempotency keys of what was done.
+    pub done: Vec<String>,
+    /// Where the clock has stood since the last change, now at the end: nobody waits
+    /// for what the gate puts on record by itself, so it may be a step behind.
+    clock: Vec<Second>,
+    /// The end of a hold that stopped the API keys has been put on record, and may not
+    /// have come to where requests are judged yet: nobody waited for it.
+    keys_lag: bool,
+}
+
+/// Steps that the gate may be behind.
+const LAG: usize = 3;
+
+/// The gate numbers its changes as it likes, but for the order.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Revision {
+    pub least: u64,
+    /// Newer than the last that was seen, and not seen yet.
+    pub unseen: bool,
+}
+
+impl Person {
+    pub fn new(now: Second) -> Self {
+        Self {
+            holds: Vec::new(),
+            sessions: Vec::new(),
+            tokens_dead_until: None,
+            keys_withheld: false,
+            record: Vec::new(),
+            written: None,
+            revision: Revision::default(),
+            done: Vec::new(),
+            clock: vec![now],
+            keys_lag: false,
+        }
+    }
+
+    pub fn set_clock(&mut self, now: Second) {
+        self.clock.push(now);
+        let passed = self.clock.len().saturating_sub(LAG + 1);
+        self.clock.drain(..passed);
+    }
+
+    pub fn is_known(&self) -> bool {
+        !self.record.is_empty()
+    }
+
+    /// Does what is asked.
+    pub fn grant(&mut self, wish: &Wish, now: Second) -> Outcome {
+        match wish {
+            Wish::Suspend(asked) => self.suspend(asked, now),
+            Wish::Restore {
+                hold,
+                gives_keys_back,
+            } => self.restore(*hold, *gives_keys_back, now),
+            Wish::EndSessions => {
+                self.end_sessions(now);
+                self.write("sessions_revoked".to_owned(), now);
+                changed()
+            }
+        }
+    }
+
+    fn suspend(&mut self, asked: &Suspension, now: Second) -> Outcome {
+        let new = Hold {
+            name: asked.hold,
+            kind: asked.kind,
+            read_only: asked.read_only,
+            reason: asked.reason,
+            ticket: asked.ticket,
+            placed: now,
+            starts: asked.starts.unwrap_or(now).max(now),
+            ends: asked.ends,
+            stops_keys: asked.stops_keys,
+            ends_sessions: asked.ends_sessions,
+            begun: false,
+        };
+        if new.ends.is_some_and(|end| end <= new.starts) {
+            return refused(400, "invalid_field", "ends_at");
+        }
+        if let Some(old) = self.hold(asked.hold) {
+            if old.in_force(now)
+                && let Some(field) = old.weakened_by(&new, now)
+            {
+                return refused(409, "would_let_in", field);
+            }
+            if old.is_as_asked(&new, now) {
+                return Outcome::Unchanged;
+            }
+        }
+        self.take_away(asked.hold, now);
+        let (name, waits) = (new.name, new.starts > now);
+        self.holds.push(new);
+        if !waits {
+            self.begin(name, now);
+        }
+        self.write(format!("hold_placed {name}"), now);
+        changed()
+    }
+
+    fn restore(
+        &mut self,
+        name: Option<&'static str>,
+        gives_keys_back: bool,
+        now: Second,
+    ) -> Outcome {
+        let lifted: Vec<&'static str> = match name {
+            Some(name) if self.hold(name).is_none() => {
+                return refused(404, "no_such_hold", "hold");
+            }
+            Some(name) => vec![name],
+            None => self.holds.iter().map(|hold| hold.name).collect(),
+        };
+        let keys_out = self.keys_are_out(now);
+        if lifted.is_empty() && !(gives_keys_back && keys_out) {
+            return Outcome::Unchanged;
+        }
+        self.keys_withheld = keys_out && !gives_keys_back;
+        for name in &lifted {
+            self.take_away(name, now);
+        }
+        self.write(format!("holds_lifted {}", lifted.join(" ")), now);
+        Outcome::Changed { lifted }
+    }
+
+    pub fn hold(&self, name: &str) -> Option<&Hold> {
+        self.holds.iter().find(|hold| hold.name == name)
+    }
+
+    /// A hold that came into force unseen has done what it does when it goes.
+    fn take_away(&mut self, name: &str, now: Second) {
+        if self.hold(name).is_some_and(|hold| hold.began_unseen(now)) {
+            self.begin(name, now);
+        }
+        self.holds.retain(|hold| hold.name != name);
+    }
+
+    fn begin(&mut self, name: &str, now: Second) {
+        let mut ends_sessions = false;
+        for hold in self.holds.iter_mut().filter(|hold| hold.name == name) {
+            hold.begun = true;
+            ends_sessions = hold.ends_sessions;
+        }
+        if ends_sessions {
+            self.end_sessions(now);
+        }
+    }
+
+    fn end_sessions(&mut self, now: Second) {
+        for session in &mut self.sessions {
+            session.alive = false;
+        }
+        self.tokens_dead_until = self.tokens_dead_until.max(Some(now));
+    }
+
+    fn write(&mut self, what: String, now: Second) {
+        self.clock = vec![now];
+        self.keys_lag = false;
+        self.record.push(what);
+        self.written = Some((self.written.map_or(now, |(first, _)| first), now));
+        self.revision = Revision {
+            least: self.revision.least + 1,
+            unseen: true,
+        };
+    }
+
+    /// The states after the gate has put on record one thing more, now or a step ago.
+    pub fn later(&self) -> Vec<Self> {
+        let past = self.clock.iter().enumerate();
+        let later = past.filter_map(|(at, now)| {
+            let mut next = self.recorded(*now)?;
+            next.clock = self.clock.get(at..)?.to_vec();
+            next.keys_lag = self.keys_lag || (self.keys_are_out(*now) && !next.keys_are_out(*now));
+            Some(next)
+        });
+        later.collect()
+    }
+
+    /// The state after the gate has put on record the next thing that time brought
+    /// about, if there is one: what begins goes before what ends.
+    pub fn recorded(&self, now: Second) -> Option<Self> {
+        let mut next = self.clone();
+        if let Some(hold) = self.holds.iter().find(|hold| hold.began_unseen(now)) {
+            next.begin(hold.name, now);
+            next.write(format!("hold_started {}", hold.name), now);
+            return Some(next);
+        }
+        let over = self.holds.iter().find(|hold| hold.is_over(now))?;
+        next.take_away(over.name, now);
+        next.write(format!("hold_ended {}", over.name), now);
+        Some(next)
+    }
+
+    pub fn is_suspended(&self, now: Second) -> bool {
+        self.holds.iter().any(|hold| hold.in_force(now))
+    }
+
+    /// How far the person gets.
+    pub fn reach(&self, now: Second) -> Reach {
+        let in_force = self.holds.iter().filter(|hold| hold.in_force(now));
+        let left = in_force.map(Hold::leaves_people);
+        left.min().unwrap_or(Reach::Everywhere)
+    }
+
+    pub fn reach_of_keys(&self, now: Second) -> Reach {
+        if self.keys_are_out(now) {
+            return Reach::Nowhere;
+        }
+        let in_force = self.holds.iter().filter(|hold| hold.in_force(now));
+        let left = in_force.map(Hold::leaves_keys);
+        left.min().unwrap_or(Reach::Everywhere)
+    }
+
+    /// By a hold, even by one that is over until that is on record; or because a
+    /// restore did not give them back.
+    pub fn keys_are_out(&self, now: Second) -> bool {
+        let stops = |hold: &Hold| hold.stops_keys && (hold.begun || hold.in_force(now));
+        self.keys_withheld || self.holds.iter().any(stops)
+    }
+
+    /// Whether what is on record says so; by the clock alone it may be so earlier.
+    pub fn keys_are_out_on_record(&self) -> bool {
+        let stops = |hold: &Hold| hold.stops_keys && hold.begun;
+        self.keys_withheld || self.holds.iter().any(stops)
+    }
+
+    /// The strictest in force; then a permanent one, then the one that lasts longest,
+    /// then the oldest.
+    pub fn leading(&self, now: Second) -> Option<&Hold> {
+        let in_force = self.holds.iter().filter(|hold| hold.in_force(now));
+        in_force.min_by_key(|hold| {
+            let lasts = hold.ends.unwrap_or(Second::MAX);
+            (
+                hold.read_only,
+                std::cmp::Reverse((hold.kind, lasts)),
+                hold.starts,
+            )
+        })
+    }
+
+    /// What a request with a session's cookie is answered.
+    pub fn answer_to_session(&self, cookie: &str, deed: Deed, now: Second) -> u16 {
+        let mut sessions = self.sessions.iter();
+        let alive = sessions.any(|session| session.cookie == cookie && session.alive);
+        // What a hold ends is over as the hold begins, whether or not that is on
+        // record; nothing can show then that it is younger.
+        let unseen = |hold: &Hold| hold.ends_sessions && hold.began_unseen(now);
+        if !self.reach(now).covers(deed) {
+            403
+        } else if !alive || self.holds.iter().any(unseen) {
+            401
+        } else {
+            200
+        }
+    }
+
+    /// What a request with the API key is answered.
+    pub fn answer_to_key(&self, deed: Deed, now: Second) -> u16 {
+        if self.reach_of_keys(now).covers(deed) {
+            200
+        } else {
+            self.answer_to_stopped_key(now)
+        }
+    }
+
+    fn answer_to_stopped_key(&self, now: Second) -> u16 {
+        if self.is_suspended(now) { 403 } else { 401 }
+    }
+
+    /// Whether a request with the API key may be answered so, a moment after the end
+    /// of a hold.
+    pub fn lags(&mut self, answer: u16, now: Second) -> bool {
+        self.keys_lag &= answer == self.answer_to_stopped_key(now);
+        self.keys_lag
+    }
+
+    /// Whether a login with the right password lets in.
+    pub fn may_log_in(&self, now: Second) -> bool {
+        self.reach(now).covers(Deed::Look)
+    }
+}
+
+fn changed() -> Outcome {
+    Outcome::Changed { lifted: Vec::new() }
+}
+
+fn refused(status: u16, code: &'static str, field: &'static str) -> Outcome {
+    Outcome::Refused(Refusal {
+        status,
+        code,
+        field: Some(field),
+    })
+}
