@@ -189,7 +189,7 @@ async fn a_store_of_a_newer_gate_is_refused() {
             error,
             OpenError::Newer {
                 found: 99,
-                known: 4,
+                known: 5,
                 ..
             }
         ),
@@ -236,8 +236,8 @@ async fn entries_cannot_be_changed_or_removed_even_from_outside() {
     for sql in [
         "UPDATE events SET actor = 'nobody' WHERE seq = 2",
         "DELETE FROM events WHERE seq = 2",
-        "INSERT OR REPLACE INTO events (seq, at, actor, action, body) VALUES (2, 0, '', '', '')",
-        "INSERT INTO events (seq, at, actor, action, body) VALUES (9, 0, '', '', '')",
+        "INSERT OR REPLACE INTO events (seq, at, actor, action, body) VALUES (2, 0, '', '', '{}')",
+        "INSERT INTO events (seq, at, actor, action, body) VALUES (9, 0, '', '', '{}')",
     ] {
         assert!(
             raw.execute(sql, [])
