@@ -84,7 +84,7 @@ async fn cayo(talk: &mut Talk) {
 
 async fn circularo(talk: &mut Talk) {
     talk.sheet.head("Circularo: suspend, reactivate");
-    talk.sheet.say("The token travels in the query, which the gate takes only where `[admin] query_token` allows it, and never logs. Its deletion is in [admin-api.md](admin-api.md); its example script runs whole in a test of its own.");
+    talk.sheet.say("The token travels in the query, which the gate takes only where `[admin] query_token` allows it, and never logs. The first step of its example script runs in a test of its own; its deletion is not offered yet.");
     const USER: &str = "derek.trotter@circularo.com";
     let target = format!("/api/v1/users/{USER}?token={}", talk.gate.token);
     for (status, is) in [("suspended", "suspended"), ("active", "active")] {
