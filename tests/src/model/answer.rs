@@ -3,8 +3,9 @@
 use serde_json::{Value, json};
 
 use super::call::time;
+use super::caller::{By, lifters};
 use super::hold::{Hold, Second};
-use super::person::{Outcome, Person, Refusal};
+use super::person::{Outcome, Person, Refusal, Upshot};
 use crate::client::Answer;
 
 /// Why an answer is not the one that the model would give.
@@ -21,12 +22,14 @@ const FACTS: [&str; 7] = [
     "updated_at",
 ];
 const FACTS_OF_SUSPENSION: [&str; 5] = ["status", "access", "reason", "since", "until"];
-const FACTS_OF_HOLD: [&str; 10] = [
+const FACTS_OF_HOLD: [&str; 12] = [
     "name",
     "kind",
     "access",
     "reason",
     "ticket",
+    "actor",
+    "source",
     "placed_at",
     "starts_at",
     "ends_at",
@@ -132,6 +135,23 @@ impl Person {
         same("its reason", found, &json!(right))
     }
 
+    /// Sees what a restore tells of the holds: those that it lifted, those that stay,
+    /// and of these whom to ask about what `by` may not lift.
+    ///
+    /// # Errors
+    /// Where it tells something else.
+    pub fn see_lifting(&self, told: &Value, lifted: &[&str], by: &By) -> Result<(), Difference> {
+        see_names(told, "holds_lifted", lifted)?;
+        let left: Vec<&str> = self.holds.iter().map(|hold| hold.name).collect();
+        see_names(told, "holds_left", &left)?;
+        let kept = left.iter().filter(|name| !by.may_lift(name));
+        let kept = kept.map(|name| json!({ "name": name, "lifted_by": lifters(name) }));
+        let (mut right, mut found) = (kept.collect(), told["holds_kept"].clone());
+        sort_by_name(&mut right);
+        sort_by_name(&mut found);
+        same("holds_kept", found, right)
+    }
+
     /// How many sessions were alive before this and are not now.
     pub fn ended_since(&self, before: &Self) -> usize {
         let alive = |person: &Self| person.sessions.iter().filter(|one| one.alive).count();
@@ -157,32 +177,52 @@ pub fn see_refusal(answer: &Answer, right: Refusal) -> Result<(), Difference> {
 ///
 /// # Errors
 /// Where it says something else.
-pub fn see_outcome(
-    answer: &Value,
-    outcome: &Outcome,
-    (is_rehearsal, tells_holds): (bool, bool),
-    after: &Person,
-) -> Result<(), Difference> {
+pub fn see_outcome(answer: &Value, upshot: &Upshot, is_rehearsal: bool) -> Result<(), Difference> {
     let flag = |name: &str| answer[name].as_bool().unwrap_or(false);
-    let lifted = match outcome {
-        Outcome::Changed { lifted } => Some(lifted.clone()),
-        Outcome::Unchanged => None,
+    let changed = match upshot.outcome {
+        Outcome::Changed => true,
+        Outcome::Unchanged => false,
         Outcome::Refused(refusal) => return Err(format!("it was done; by the rules {refusal:?}")),
     };
-    same("changed", flag("changed"), lifted.is_some())?;
-    same("unchanged", flag("unchanged"), lifted.is_none())?;
-    same("dry_run", flag("dry_run"), is_rehearsal)?;
-    if tells_holds {
-        let right = lifted.unwrap_or_default();
-        same(
-            "holds_lifted",
-            sorted(&answer["holds_lifted"]),
-            names(right),
-        )?;
-        let left = after.holds.iter().map(|hold| hold.name).collect();
-        same("holds_left", sorted(&answer["holds_left"]), names(left))?;
-    }
-    Ok(())
+    same("changed", flag("changed"), changed)?;
+    same("unchanged", flag("unchanged"), !changed)?;
+    same("dry_run", flag("dry_run"), is_rehearsal)
+}
+
+/// What a receipt counts.
+///
+/// # Errors
+/// Where it says something else.
+pub fn see_counts(receipt: &Value, before: &Person, after: &Person) -> Result<(), Difference> {
+    let ended = after.ended_since(before);
+    same(
+        "sessions_revoked",
+        &receipt["sessions_revoked"],
+        &json!(ended),
+    )?;
+    let keys = !before.keys_are_out_on_record() && after.keys_are_out_on_record();
+    let found = &receipt["api_keys_disabled"];
+    same("api_keys_disabled", found, &json!(u8::from(keys)))
+}
+
+/// # Errors
+/// Where it says something else.
+pub fn see_force(receipt: &Value, is_in_force: bool) -> Result<(), Difference> {
+    let found = &receipt["gates"]["in_force"];
+    same("gates in force", found, &json!(u8::from(is_in_force)))?;
+    same(
+        "in_force_at",
+        receipt["in_force_at"].is_string(),
+        is_in_force,
+    )
+}
+
+/// The names of holds, where they are told at all.
+///
+/// # Errors
+/// Where they are others.
+pub fn see_names(answer: &Value, what: &str, right: &[&str]) -> Result<(), Difference> {
+    same(what, sorted(&answer[what]), names(right.to_vec()))
 }
 
 fn names(mut names: Vec<&str>) -> Vec<String> {
@@ -215,6 +255,8 @@ fn facts_of_hold(hold: &Hold) -> Value {
         "access": access(hold),
         "reason": hold.reason,
         "ticket": hold.ticket,
+        "actor": hold.actor,
+        "source": hold.source,
         "placed_at": time(hold.placed),
         "starts_at": time(hold.starts),
         "ends_at": hold.ends.map(time),

@@ -1,6 +1,8 @@
 //! What the gate holds about one person, and the rules that change it.
 
+use super::caller::By;
 use super::hold::{Deed, Hold, Kind, Reach, Second};
+use super::undo::Step;
 
 /// A suspension, as asked for.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -24,20 +26,52 @@ pub enum Wish {
         /// All, where it is not named.
         hold: Option<&'static str>,
         gives_keys_back: bool,
+        /// Lifts all, or none where one may not be lifted.
+        whole: bool,
     },
     EndSessions,
+    /// Takes back what a batch did.
+    Undo(String),
 }
 
-/// What comes of it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Outcome {
-    Changed {
-        lifted: Vec<&'static str>,
-    },
+    Changed,
     /// Things were so already.
     Unchanged,
     Refused(Refusal),
 }
+
+/// What comes of it.
+#[derive(Clone, Debug)]
+pub struct Upshot {
+    pub outcome: Outcome,
+    pub lifted: Vec<&'static str>,
+    /// A hold that was placed begins later.
+    pub waits: bool,
+    /// Of an undo: left alone, since they are not as the batch left them.
+    pub changed_since: Vec<&'static str>,
+    /// Of an undo: not placed again, since their end has passed.
+    pub over: Vec<&'static str>,
+}
+
+impl From<Outcome> for Upshot {
+    fn from(outcome: Outcome) -> Self {
+        Self {
+            outcome,
+            lifted: Vec::new(),
+            waits: false,
+            changed_since: Vec::new(),
+            over: Vec::new(),
+        }
+    }
+}
+
+pub const MAY_NOT_LIFT: Refusal = Refusal {
+    status: 403,
+    code: "may_not_lift",
+    field: Some("hold"),
+};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Refusal {
@@ -66,8 +100,10 @@ pub struct Person {
     /// When the first and the last of it was written.
     pub written: Option<(Second, Second)>,
     pub revision: Revision,
-    /// The idempotency keys of what was done.
-    pub done: Vec<String>,
+    /// The idempotency keys of what was done, with the revision where it was told.
+    pub done: Vec<(String, Option<u64>)>,
+    /// What batches did, in its order.
+    pub trail: Vec<Step>,
     /// Where the clock has stood since the last change, now at the end: nobody waits
     /// for what the gate puts on record by itself, so it may be a step behind.
     clock: Vec<Second>,
@@ -98,6 +134,7 @@ impl Person {
             written: None,
             revision: Revision::default(),
             done: Vec::new(),
+            trail: Vec::new(),
             clock: vec![now],
             keys_lag: false,
         }
@@ -109,33 +146,54 @@ impl Person {
         self.clock.drain(..passed);
     }
 
+    pub fn has_done(&self, key: &str) -> bool {
+        self.done.iter().any(|(done, _)| done == key)
+    }
+
     pub fn is_known(&self) -> bool {
         !self.record.is_empty()
     }
 
     /// Does what is asked.
-    pub fn grant(&mut self, wish: &Wish, now: Second) -> Outcome {
-        match wish {
-            Wish::Suspend(asked) => self.suspend(asked, now),
+    pub fn grant(&mut self, wish: &Wish, by: &By, now: Second) -> Upshot {
+        let before = self.kept(now);
+        let upshot = match wish {
+            Wish::Suspend(asked) => self.suspend(asked, by, now),
             Wish::Restore {
                 hold,
                 gives_keys_back,
-            } => self.restore(*hold, *gives_keys_back, now),
+                whole,
+            } => match self.liftable(*hold, *whole, by) {
+                Ok(lifted) => self.restore(lifted, *gives_keys_back, by, now),
+                Err(refusal) => Outcome::Refused(refusal).into(),
+            },
             Wish::EndSessions => {
                 self.end_sessions(now);
-                self.write("sessions_revoked".to_owned(), now);
-                changed()
+                self.write("sessions_revoked", by, now);
+                Outcome::Changed.into()
             }
+            Wish::Undo(batch) => self.undo(batch, by, now),
+        };
+        if let (Outcome::Changed, Some(batch)) = (&upshot.outcome, &by.batch) {
+            let (batch, after) = (batch.clone(), self.kept(now));
+            self.trail.push(Step {
+                batch,
+                before,
+                after,
+            });
         }
+        upshot
     }
 
-    fn suspend(&mut self, asked: &Suspension, now: Second) -> Outcome {
+    fn suspend(&mut self, asked: &Suspension, by: &By, now: Second) -> Upshot {
         let new = Hold {
             name: asked.hold,
             kind: asked.kind,
             read_only: asked.read_only,
             reason: asked.reason,
             ticket: asked.ticket,
+            actor: by.actor,
+            source: by.source,
             placed: now,
             starts: asked.starts.unwrap_or(now).max(now),
             ends: asked.ends,
@@ -146,14 +204,16 @@ impl Person {
         if new.ends.is_some_and(|end| end <= new.starts) {
             return refused(400, "invalid_field", "ends_at");
         }
-        if let Some(old) = self.hold(asked.hold) {
-            if old.in_force(now)
-                && let Some(field) = old.weakened_by(&new, now)
-            {
-                return refused(409, "would_let_in", field);
+        if let Some(old) = self.hold(asked.hold).filter(|old| !old.is_over(now)) {
+            let weakened = old.weakened_by(&new, now).filter(|_| old.in_force(now));
+            if weakened.is_none() && old.is_as_asked(&new, now) {
+                return Outcome::Unchanged.into();
             }
-            if old.is_as_asked(&new, now) {
-                return Outcome::Unchanged;
+            if !by.may_lift(asked.hold) {
+                return Outcome::Refused(MAY_NOT_LIFT).into();
+            }
+            if let Some(field) = weakened {
+                return refused(409, "would_let_in", field);
             }
         }
         self.take_away(asked.hold, now);
@@ -162,33 +222,57 @@ impl Person {
         if !waits {
             self.begin(name, now);
         }
-        self.write(format!("hold_placed {name}"), now);
-        changed()
+        self.write(&format!("hold_placed {name}"), by, now);
+        Upshot {
+            waits,
+            ..Outcome::Changed.into()
+        }
+    }
+
+    fn liftable(
+        &self,
+        name: Option<&'static str>,
+        whole: bool,
+        by: &By,
+    ) -> Result<Vec<&'static str>, Refusal> {
+        if let Some(name) = name {
+            return match self.hold(name) {
+                None => Err(Refusal {
+                    status: 404,
+                    code: "no_such_hold",
+                    field: Some("hold"),
+                }),
+                Some(_) if !by.may_lift(name) => Err(MAY_NOT_LIFT),
+                Some(_) => Ok(vec![name]),
+            };
+        }
+        let names = self.holds.iter().map(|hold| hold.name);
+        let (may, may_not): (Vec<_>, Vec<_>) = names.partition(|name| by.may_lift(name));
+        if whole && !may_not.is_empty() {
+            return Err(MAY_NOT_LIFT);
+        }
+        Ok(may)
     }
 
     fn restore(
         &mut self,
-        name: Option<&'static str>,
+        lifted: Vec<&'static str>,
         gives_keys_back: bool,
+        by: &By,
         now: Second,
-    ) -> Outcome {
-        let lifted: Vec<&'static str> = match name {
-            Some(name) if self.hold(name).is_none() => {
-                return refused(404, "no_such_hold", "hold");
-            }
-            Some(name) => vec![name],
-            None => self.holds.iter().map(|hold| hold.name).collect(),
-        };
-        let keys_out = self.keys_are_out(now);
-        if lifted.is_empty() && !(gives_keys_back && keys_out) {
-            return Outcome::Unchanged;
+    ) -> Upshot {
+        if lifted.is_empty() && !(gives_keys_back && self.keys_withheld) {
+            return Outcome::Unchanged.into();
         }
-        self.keys_withheld = keys_out && !gives_keys_back;
+        self.keys_withheld = self.keys_are_out(now) && !gives_keys_back;
         for name in &lifted {
             self.take_away(name, now);
         }
-        self.write(format!("holds_lifted {}", lifted.join(" ")), now);
-        Outcome::Changed { lifted }
+        self.write(&format!("holds_lifted {}", lifted.join(" ")), by, now);
+        Upshot {
+            lifted,
+            ..Outcome::Changed.into()
+        }
     }
 
     pub fn hold(&self, name: &str) -> Option<&Hold> {
@@ -196,14 +280,14 @@ impl Person {
     }
 
     /// A hold that came into force unseen has done what it does when it goes.
-    fn take_away(&mut self, name: &str, now: Second) {
+    pub(super) fn take_away(&mut self, name: &str, now: Second) {
         if self.hold(name).is_some_and(|hold| hold.began_unseen(now)) {
             self.begin(name, now);
         }
         self.holds.retain(|hold| hold.name != name);
     }
 
-    fn begin(&mut self, name: &str, now: Second) {
+    pub(super) fn begin(&mut self, name: &str, now: Second) {
         let mut ends_sessions = false;
         for hold in self.holds.iter_mut().filter(|hold| hold.name == name) {
             hold.begun = true;
@@ -221,10 +305,10 @@ impl Person {
         self.tokens_dead_until = self.tokens_dead_until.max(Some(now));
     }
 
-    fn write(&mut self, what: String, now: Second) {
+    pub(super) fn write(&mut self, what: &str, by: &By, now: Second) {
         self.clock = vec![now];
         self.keys_lag = false;
-        self.record.push(what);
+        self.record.push(entry(what, by.actor, by.batch.as_deref()));
         self.written = Some((self.written.map_or(now, |(first, _)| first), now));
         self.revision = Revision {
             least: self.revision.least + 1,
@@ -250,12 +334,12 @@ impl Person {
         let mut next = self.clone();
         if let Some(hold) = self.holds.iter().find(|hold| hold.began_unseen(now)) {
             next.begin(hold.name, now);
-            next.write(format!("hold_started {}", hold.name), now);
+            next.write(&format!("hold_started {}", hold.name), &By::GATE, now);
             return Some(next);
         }
         let over = self.holds.iter().find(|hold| hold.is_over(now))?;
         next.take_away(over.name, now);
-        next.write(format!("hold_ended {}", over.name), now);
+        next.write(&format!("hold_ended {}", over.name), &By::GATE, now);
         Some(next)
     }
 
@@ -348,14 +432,18 @@ impl Person {
     }
 }
 
-fn changed() -> Outcome {
-    Outcome::Changed { lifted: Vec::new() }
+/// What the audit tells of a change, in short.
+pub fn entry(what: &str, actor: &str, batch: Option<&str>) -> String {
+    let batch = batch.map_or(String::new(), |batch| format!(" in {batch}"));
+    format!("{what} by {actor}{batch}")
 }
 
-fn refused(status: u16, code: &'static str, field: &'static str) -> Outcome {
-    Outcome::Refused(Refusal {
+fn refused(status: u16, code: &'static str, field: &'static str) -> Upshot {
+    let field = Some(field);
+    let refusal = Refusal {
         status,
         code,
-        field: Some(field),
-    })
+        field,
+    };
+    Outcome::Refused(refusal).into()
 }

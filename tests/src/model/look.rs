@@ -1,0 +1,179 @@
+//! All that can be seen of the people from outside, held against the model.
+
+use http::Method;
+use serde_json::{Value, json};
+
+use super::answer::{Difference, same};
+use super::call::Call;
+use super::caller::Caller;
+use super::hold::Deed as Request;
+use super::person::entry;
+use super::run::Run;
+use super::world::{World, api_key};
+use crate::patience;
+
+/// Somebody whose only use is that a change of anybody makes the gate look at the
+/// clock again.
+const POKED: &str = "poked";
+
+impl Run<'_> {
+    pub(super) async fn look_at_all(&mut self) -> Result<(), Difference> {
+        for who in 0..self.people.len() {
+            self.look(who).await?;
+        }
+        Ok(())
+    }
+
+    /// Looks at one person from both sides.
+    pub(super) async fn look(&mut self, who: usize) -> Result<(), Difference> {
+        self.show(who).await?;
+        let key = api_key(&self.people[who].name);
+        for (method, deed) in [(Method::GET, Request::Look), (Method::POST, Request::Act)] {
+            let found = self.world.visit(method, ("x-api-key", &key)).await?;
+            self.people[who].judge("with the API key", |person| {
+                let right = person.answer_to_key(deed, self.now);
+                if person.lags(found, self.now) {
+                    return Ok(());
+                }
+                same(&format!("{deed:?}"), found, right)
+            })?;
+        }
+        let cookies = self.people[who].cookies.clone();
+        // The newest stands for those that began since the last revocation.
+        for (age, cookie) in cookies.iter().rev().take(3).enumerate() {
+            self.visit(who, cookie, Request::Look).await?;
+            if age == 0 {
+                self.visit(who, cookie, Request::Act).await?;
+            }
+        }
+        Ok(())
+    }
+
+    async fn visit(&mut self, who: usize, cookie: &str, deed: Request) -> Result<(), Difference> {
+        let method = match deed {
+            Request::Look => Method::GET,
+            Request::Act => Method::POST,
+        };
+        let sent = format!("sid={cookie}");
+        let found = self.world.visit(method, ("cookie", &sent)).await?;
+        self.people[who].judge("with a session", |person| {
+            let right = person.answer_to_session(cookie, deed, self.now);
+            same(&format!("{deed:?} by {cookie}"), found, right)
+        })
+    }
+
+    async fn show(&mut self, who: usize) -> Result<(), Difference> {
+        let cast = &mut self.people[who];
+        let path = format!("/api/v1/users/{}", cast.name);
+        let answer = self.world.read(path).await?;
+        let shown = (answer.status == 200).then(|| answer.json());
+        cast.judge("as it is shown", |person| match &shown {
+            Some(shown) => person.see(shown, self.now),
+            None => same("the user", (answer.status, true), (404, !person.is_known())),
+        })
+    }
+
+    /// Waits until what time has brought about is on record, as it will be without
+    /// anybody's asking.
+    pub(super) async fn settle(&mut self) -> Result<(), Difference> {
+        let poke = Call {
+            by: Caller::Root,
+            method: Method::DELETE,
+            path: format!("/api/v1/users/{POKED}/sessions"),
+            body: None,
+            idempotency_key: None,
+            if_match: None,
+        };
+        same("a poke", self.world.call(&poke).await?.status, 200)?;
+        let world = &*self.world;
+        for cast in &mut self.people {
+            let settled = cast.settled(self.now);
+            let records: Vec<&Vec<String>> = settled.iter().map(|person| &person.record).collect();
+            let name = cast.name.clone();
+            let what = format!("{name}'s record to be one of {records:?}");
+            let record = patience::found(&what, async || {
+                let record = record_of(world, &name).await;
+                let waits = record
+                    .as_ref()
+                    .is_ok_and(|record| !records.contains(&record));
+                (!waits).then_some(record)
+            });
+            let record = record.await?;
+            cast.judge("by the audit", |person| {
+                same("the record", &record, &person.record)
+            })?;
+        }
+        Ok(())
+    }
+
+    pub(super) async fn end(&mut self) -> Result<(), Difference> {
+        self.settle().await?;
+        self.look_at_all().await?;
+        for cast in &mut self.people {
+            let path = format!("/api/v1/users/{}/sessions", cast.name);
+            let found = self.world.found(path).await?;
+            let sessions = found["sessions"].as_array().into_iter().flatten();
+            let alive = sessions.filter(|session| session["alive"] == true).count();
+            cast.judge("by the sessions", |person| {
+                let right = person.sessions.iter().filter(|one| one.alive).count();
+                same("sessions alive", alive, right)?;
+                same("sessions", &found["total"], &json!(person.sessions.len()))
+            })?;
+        }
+        self.search("suspended").await?;
+        self.search("active").await
+    }
+
+    async fn search(&mut self, status: &str) -> Result<(), Difference> {
+        let (prefix, filter) = (&self.prefix, format!("status%3D%3D%22{status}%22"));
+        let path = format!("/api/v1/users?q={prefix}&filter={filter}");
+        let found = self.world.found(path).await?;
+        let users = found["users"].as_array().into_iter().flatten();
+        let ids: Vec<&str> = users.filter_map(|user| user["id"].as_str()).collect();
+        for cast in &mut self.people {
+            let found = ids.contains(&cast.name.as_str());
+            cast.judge("by a search", |person| {
+                let right = person.is_known() && person.status(self.now) == status;
+                same(&format!("whether {status}"), found, right)
+            })?;
+        }
+        Ok(())
+    }
+}
+
+/// What the audit has of a person, the oldest first; refusals are of another kind.
+async fn record_of(world: &World, name: &str) -> Result<Vec<String>, Difference> {
+    let found = world
+        .found(format!("/api/v1/audit?user={name}&limit=1000"))
+        .await?;
+    let entries = found["entries"].as_array().into_iter().flatten().rev();
+    let told = entries
+        .filter(|told| told["action"] != "refused")
+        .map(|told| {
+            let detail = &told["detail"];
+            let words = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+            let action = words(&told["action"]);
+            let what = match (&detail["hold"], detail["holds"].as_array()) {
+                _ if detail["placed"].is_array() => {
+                    let lifted = names(&detail["lifted"]).join(" -");
+                    format!(
+                        "{action} -{lifted} +{}",
+                        names(&detail["placed"]).join(" +")
+                    )
+                }
+                (_, Some(_)) => format!("{action} {}", names(&detail["holds"]).join(" ")),
+                (Value::Null, None) => action,
+                (Value::Object(hold), None) => format!("{action} {}", words(&hold["name"])),
+                (name, None) => format!("{action} {}", words(name)),
+            };
+            entry(&what, &words(&told["actor"]), told["batch"].as_str())
+        });
+    Ok(told.collect())
+}
+
+/// The names of holds, in the audit's own order.
+fn names(holds: &Value) -> Vec<&str> {
+    let holds = holds.as_array().into_iter().flatten();
+    let names = holds.map(|hold| hold.as_str().or(hold["name"].as_str()));
+    names.flatten().collect()
+}
