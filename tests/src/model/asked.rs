@@ -2,7 +2,9 @@
 
 use serde_json::json;
 
-use super::answer::{Difference, same, see_counts, see_force, see_outcome, see_refusal};
+use super::answer::{
+    Difference, same, see_counts, see_force, see_forecast, see_outcome, see_refusal,
+};
 use super::call::{Call, Dialect};
 use super::cast::with_later;
 use super::command::{Change, Deed};
@@ -105,7 +107,7 @@ impl Asked<'_> {
         if self.change.tells_holds() {
             after.see_lifting(&answer, &upshot.lifted, &by)?;
         }
-        see_counts(&answer["receipt"], &before, &after)?;
+        see_forecast(&answer["receipt"], &before, &after)?;
         see_force(&answer["receipt"], false)?;
         Ok(before)
     }

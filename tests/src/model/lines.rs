@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
-use super::answer::{Difference, same, see_counts, see_names};
+use super::answer::{Difference, same, see_counts, see_forecast, see_names};
 use super::hold::Second;
 use super::many::Sent;
 use super::person::{Outcome, Person, Upshot, Wish};
@@ -184,7 +184,12 @@ impl Turn<'_> {
         if upshot.outcome != Outcome::Changed {
             return Ok(before);
         }
-        see_counts(receipt, &before, &self.granted(&before))?;
+        let counted = if self.sent.many.dry_run {
+            see_forecast
+        } else {
+            see_counts
+        };
+        counted(receipt, &before, &self.granted(&before))?;
         let in_force = !upshot.waits && !self.sent.many.dry_run;
         same("in_force_at", receipt["in_force_at"].is_string(), in_force)?;
         if self.sent.many.dry_run {

@@ -107,6 +107,8 @@ pub struct Person {
     /// Where the clock has stood since the last change, now at the end: nobody waits
     /// for what the gate puts on record by itself, so it may be a step behind.
     clock: Vec<Second>,
+    /// The last of it is the gate's own, and nobody has waited for that.
+    unwaited: bool,
     /// The end of a hold that stopped the API keys has been put on record, and may not
     /// have come to where requests are judged yet: nobody waited for it.
     keys_lag: bool,
@@ -136,8 +138,13 @@ impl Person {
             done: Vec::new(),
             trail: Vec::new(),
             clock: vec![now],
+            unwaited: false,
             keys_lag: false,
         }
+    }
+
+    pub fn is_unwaited(&self) -> bool {
+        self.unwaited
     }
 
     pub fn set_clock(&mut self, now: Second) {
@@ -307,6 +314,7 @@ impl Person {
 
     pub(super) fn write(&mut self, what: &str, by: &By, now: Second) {
         self.clock = vec![now];
+        self.unwaited = false;
         self.keys_lag = false;
         self.record.push(entry(what, by.actor, by.batch.as_deref()));
         self.written = Some((self.written.map_or(now, |(first, _)| first), now));
@@ -322,6 +330,7 @@ impl Person {
         let later = past.filter_map(|(at, now)| {
             let mut next = self.recorded(*now)?;
             next.clock = self.clock.get(at..)?.to_vec();
+            next.unwaited = true;
             next.keys_lag = self.keys_lag || (self.keys_are_out(*now) && !next.keys_are_out(*now));
             Some(next)
         });
