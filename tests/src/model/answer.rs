@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::call::time;
+use super::call::{other_name, time};
 use super::caller::{By, lifters};
 use super::cast::with_later;
 use super::hold::{Hold, Second};
@@ -13,8 +13,9 @@ use crate::client::Answer;
 pub type Difference = String;
 
 /// The facts of a user that the model speaks of.
-const FACTS: [&str; 7] = [
+const FACTS: [&str; 8] = [
     "status",
+    "username",
     "suspension_status",
     "holds",
     "api_keys_disabled",
@@ -101,6 +102,7 @@ impl Person {
         sort_by_name(&mut holds);
         json!({
             "status": self.status(now),
+            "username": self.other_name.map(|other| other_name(&self.name, other)),
             "suspension_status": self.leading(now).map(|hold| hold.kind.word()),
             "holds": holds,
             "api_keys_disabled": self.keys_are_out(now),
@@ -111,7 +113,9 @@ impl Person {
     }
 
     pub fn status(&self, now: Second) -> &'static str {
-        if self.is_suspended(now) {
+        if self.deleted {
+            "deleted"
+        } else if self.is_suspended(now) {
             "suspended"
         } else {
             "active"

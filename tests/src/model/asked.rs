@@ -7,7 +7,7 @@ use super::answer::{
 };
 use super::call::{Call, Dialect};
 use super::cast::with_later;
-use super::command::{Change, Deed};
+use super::command::Change;
 use super::hold::Second;
 use super::person::{Outcome, Person, Refusal, Upshot, Wish};
 use crate::client::Answer;
@@ -129,7 +129,7 @@ impl Asked<'_> {
         if self.change.tells_holds() {
             state.see_lifting(&answer, &upshot.lifted, &self.change.by())?;
         }
-        if let Deed::Circularo { .. } = &self.change.deed {
+        if self.change.is_circularo() {
             same("Circularo's word", &answer["status"], &json!("SUCCESS"))?;
         }
         if upshot.outcome == Outcome::Unchanged {

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::answer::{Difference, same};
 use super::command::PEOPLE;
-use super::lines::{Told, Turn};
+use super::lines::{Told, Turn, asked};
 use super::many::{Many, Sent, Task, Whom};
 use super::person::{Outcome, Person};
 use super::run::{Keyed, Run};
@@ -143,14 +143,14 @@ impl Run<'_> {
         told: &Told,
         whole: bool,
     ) -> Result<(), Difference> {
-        let lines = told.lines.iter().filter(|line| line["user"] != "");
+        let lines = told.lines.iter().filter(|line| asked(line) != "");
         let lines: Vec<_> = lines.collect();
         let names: Vec<&str> = list
             .iter()
             .map(|who| self.people[*who].name.as_str())
             .collect();
         for (line, name) in lines.iter().zip(&names) {
-            same("whose turn it is", &line["user"], &(*name).into())?;
+            same("whose turn it is", asked(line), &(*name).into())?;
         }
         if whole || lines.len() > names.len() {
             same("lines", lines.len(), names.len())?;
@@ -175,8 +175,11 @@ impl Run<'_> {
         whole: bool,
         finds: impl Fn(&Person) -> bool,
     ) -> Result<(), Difference> {
-        if whole && matches!(turn.sent.many.task, Task::Undo(_)) {
-            same("whether anybody was found", !told.lines.is_empty(), true)?;
+        if matches!(turn.sent.many.task, Task::Undo(_)) {
+            if whole {
+                same("whether anybody was found", !told.lines.is_empty(), true)?;
+            }
+            told.see_deleted()?;
         }
         for who in 0..PEOPLE {
             let cast = &mut self.people[who];
@@ -187,8 +190,10 @@ impl Run<'_> {
                     vec![found.and_then(|()| turn.judge(before, line))]
                 })?,
                 [_, line, ..] => return Err(format!("there are two lines: {line}")),
+                // The deleted are found under a name that leads nowhere.
                 [] if whole => cast.judge("of whom there is no line", |person| {
-                    same("whether to be found", false, finds(person))
+                    let right = finds(person) && !person.deleted;
+                    same("whether to be found", false, right)
                 })?,
                 [] => cast.follow("after a crash", |before| {
                     if finds(&before) {

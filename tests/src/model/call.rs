@@ -36,7 +36,9 @@ impl Change {
             Deed::Suspend(_)
             | Deed::Restore { .. }
             | Deed::EndSessions
-            | Deed::Circularo { .. } => Dialect::Own,
+            | Deed::Circularo { .. }
+            | Deed::Name(_)
+            | Deed::Delete => Dialect::Own,
             Deed::ReachFive { .. } | Deed::ReachFiveUnsuspend => Dialect::ReachFive,
         }
     }
@@ -44,8 +46,11 @@ impl Change {
     /// Not every dialect can ask for a rehearsal.
     pub fn is_rehearsal(&self) -> bool {
         let can = match &self.deed {
-            Deed::Suspend(_) | Deed::Restore { .. } | Deed::EndSessions => true,
-            Deed::Circularo { .. } | Deed::ReachFive { .. } | Deed::ReachFiveUnsuspend => false,
+            Deed::Suspend(_) | Deed::Restore { .. } | Deed::EndSessions | Deed::Delete => true,
+            Deed::Circularo { .. }
+            | Deed::ReachFive { .. }
+            | Deed::ReachFiveUnsuspend
+            | Deed::Name(_) => false,
         };
         can && self.dry_run
     }
@@ -55,27 +60,48 @@ impl Change {
         matches!(self.deed, Deed::Restore { .. })
     }
 
+    /// Whether the answer has Circularo's word of success.
+    pub fn is_circularo(&self) -> bool {
+        match &self.deed {
+            Deed::Circularo { .. } | Deed::Name(_) | Deed::Delete => true,
+            Deed::Suspend(_)
+            | Deed::Restore { .. }
+            | Deed::EndSessions
+            | Deed::ReachFive { .. }
+            | Deed::ReachFiveUnsuspend => false,
+        }
+    }
+
     pub fn by(&self) -> By {
         let source = match &self.deed {
-            Deed::Suspend(_) | Deed::Restore { .. } | Deed::EndSessions => "api",
+            Deed::Suspend(_)
+            | Deed::Restore { .. }
+            | Deed::EndSessions
+            | Deed::Name(_)
+            | Deed::Delete => "api",
             Deed::Circularo { .. } => "circularo",
             Deed::ReachFive { .. } | Deed::ReachFiveUnsuspend => "reach_five",
         };
         By::caller(self.by, source)
     }
 
-    pub fn request(&self, user: &str, beginning: Second) -> (Method, String, Value) {
-        let v1 = format!("/api/v1/users/{user}");
-        let v2 = format!("/api/v2/users/{user}");
+    /// `called`: how the user is called; `name`: its id.
+    pub fn request(&self, called: &str, name: &str, beginning: Second) -> (Method, String, Value) {
+        let v1 = format!("/api/v1/users/{called}");
+        let v2 = format!("/api/v2/users/{called}");
         let (method, path) = match &self.deed {
             Deed::Suspend(_) => (Method::POST, format!("{v1}/suspend")),
             Deed::Restore { .. } => (Method::POST, format!("{v1}/restore")),
             Deed::EndSessions => (Method::DELETE, format!("{v1}/sessions")),
-            Deed::Circularo { .. } => (Method::PUT, v1),
+            Deed::Circularo { .. } | Deed::Name(_) => (Method::PUT, v1),
+            Deed::Delete => (Method::DELETE, v1),
             Deed::ReachFive { .. } => (Method::POST, format!("{v2}/suspend")),
             Deed::ReachFiveUnsuspend => (Method::POST, format!("{v2}/unsuspend")),
         };
         let mut body = self.deed.fields(beginning);
+        if let Deed::Name(other) = &self.deed {
+            body["username"] = json!(other.map(|other| other_name(name, other)));
+        }
         if self.is_rehearsal() {
             body["dry_run"] = json!(true);
         }
@@ -94,7 +120,9 @@ impl Deed {
                 ("hold", hold.map(Value::from)),
                 ("restore_api_keys", restore_api_keys.map(Value::from)),
             ]),
-            Self::EndSessions | Self::ReachFiveUnsuspend => json!({}),
+            Self::EndSessions | Self::ReachFiveUnsuspend | Self::Name(_) | Self::Delete => {
+                json!({})
+            }
             Self::Circularo { suspended } => {
                 let status = if *suspended { "suspended" } else { "active" };
                 json!({ "status": status })
@@ -118,6 +146,8 @@ impl Deed {
                 whole: false,
             },
             Self::EndSessions => Wish::EndSessions,
+            Self::Name(other) => Wish::Name(*other),
+            Self::Delete => Wish::Delete,
             Self::Circularo { suspended: true } => Wish::Suspend(plain(Kind::Permanent)),
             Self::ReachFive {
                 allow_password_reset: true,
@@ -201,6 +231,11 @@ impl When {
             Self::At(distance) => time(beginning.saturating_add_signed(distance)),
         }
     }
+}
+
+/// A name that somebody may have besides the id.
+pub fn other_name(name: &str, other: usize) -> String {
+    format!("{name}-n{other}")
 }
 
 /// As the admin API writes it.

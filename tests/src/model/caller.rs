@@ -68,6 +68,14 @@ impl Caller {
         }
     }
 
+    /// Changes attributes, and deletes.
+    pub fn may_edit(self) -> bool {
+        match self {
+            Self::Root | Self::Boss => true,
+            Self::Support => false,
+        }
+    }
+
     pub fn may_lift(self, hold: &str) -> bool {
         let rule = RULES.into_iter().find(|(name, _)| *name == hold);
         self == Self::Root || rule.is_none_or(|(_, lifter)| lifter == self)

@@ -1,6 +1,7 @@
 //! What is known of one person: each state that fits all that the gate has answered.
 
 use super::answer::Difference;
+use super::call::other_name;
 use super::hold::Second;
 use super::person::Person;
 
@@ -16,10 +17,10 @@ pub struct Cast {
 impl Cast {
     pub fn new(name: String, now: Second) -> Self {
         Self {
+            possible: vec![Person::new(name.clone(), now)],
             name,
             cookies: Vec::new(),
             seen: 0,
-            possible: vec![Person::new(now)],
         }
     }
 
@@ -27,6 +28,17 @@ impl Cast {
         self.pass();
         for state in &mut self.possible {
             state.set_clock(now);
+        }
+    }
+
+    /// How the person may be called, if it has or had another name.
+    pub fn called(&self, by_name: bool) -> String {
+        let mut states = self.possible.iter();
+        let name = states.next().and_then(|state| state.names.first());
+        let surely = states.all(|state| state.names.first() == name);
+        match name.filter(|_| by_name && surely) {
+            Some(other) => other_name(&self.name, *other),
+            None => self.name.clone(),
         }
     }
 

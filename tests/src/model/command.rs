@@ -16,6 +16,11 @@ const COMMANDS: Range<usize> = 1..16;
 
 pub const REASONS: [&str; 2] = ["violatedTrust", "longLeave"];
 
+/// Names that somebody may have besides the id.
+const NAMES: usize = 2;
+/// How often somebody is deleted.
+const DELETION: u32 = 0;
+
 const HOUR: Second = 60 * 60;
 
 #[derive(Clone, Debug)]
@@ -27,7 +32,8 @@ pub enum Command {
     /// The last call that carried an idempotency key, once more; where it has a list,
     /// with this one.
     Again(Vec<usize>),
-    LogIn(usize),
+    /// By the user's id, or by a name that it had.
+    LogIn(usize, bool),
     Crash(Crash),
     /// An orderly stop and a start.
     Restart,
@@ -49,6 +55,8 @@ pub enum Crash {
 pub struct Change {
     pub by: Caller,
     pub who: usize,
+    /// Calls the user by a name that it has, where there is one.
+    pub by_name: bool,
     pub deed: Deed,
     pub dry_run: bool,
     /// Carries an idempotency key.
@@ -80,6 +88,9 @@ pub enum Deed {
         allow_password_reset: bool,
     },
     ReachFiveUnsuspend,
+    /// Gives the user another name, or takes it away.
+    Name(Option<usize>),
+    Delete,
 }
 
 /// The fields of a suspension, each of which may be left out.
@@ -114,7 +125,7 @@ fn command() -> impl Strategy<Value = Command> {
         42 => change().prop_map(Command::Change),
         14 => many().prop_map(Command::Many),
         7 => list().prop_map(Command::Again),
-        16 => who().prop_map(Command::LogIn),
+        16 => (who(), any::<bool>()).prop_map(|(who, by_name)| Command::LogIn(who, by_name)),
         22 => step().prop_map(Command::Step),
         7 => Just(Command::Settle),
         1 => prop_oneof![
@@ -146,11 +157,12 @@ fn change() -> impl Strategy<Value = Change> {
         2 => Just(Precondition::Fresh),
         1 => Just(Precondition::Stale),
     ];
-    let whom = (caller(), who());
+    let whom = (caller(), who(), any::<bool>());
     (whom, deed(), rarely(), any::<bool>(), precondition).prop_map(
-        |((by, who), deed, dry_run, keyed, precondition)| Change {
+        |((by, who, by_name), deed, dry_run, keyed, precondition)| Change {
             by,
             who,
+            by_name,
             deed,
             dry_run,
             keyed,
@@ -171,6 +183,8 @@ fn deed() -> impl Strategy<Value = Deed> {
         1 => any::<bool>()
             .prop_map(|allow_password_reset| Deed::ReachFive { allow_password_reset }),
         1 => Just(Deed::ReachFiveUnsuspend),
+        2 => option::weighted(0.8, 0..NAMES).prop_map(Deed::Name),
+        DELETION => Just(Deed::Delete),
     ]
 }
 

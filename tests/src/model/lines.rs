@@ -7,7 +7,10 @@ use serde_json::{Value, json};
 use super::answer::{Difference, same, see_counts, see_forecast, see_names};
 use super::hold::Second;
 use super::many::Sent;
-use super::person::{Outcome, Person, Upshot, Wish};
+use super::person::{DELETED, Outcome, Person, Upshot, Wish};
+
+/// How those begin who are deleted.
+pub const PSEUDONYM: &str = "deleted-";
 
 /// As far as it came.
 pub struct Told {
@@ -50,8 +53,28 @@ impl Told {
     }
 
     pub fn about<'a>(&'a self, name: &str) -> Vec<&'a Value> {
-        let lines = self.lines.iter().filter(|line| line["user"] == name);
+        let lines = self.lines.iter().filter(|line| asked(line) == name);
         lines.collect()
+    }
+
+    /// Sees that who is deleted, and has no name but a pseudonym, was left alone.
+    ///
+    /// # Errors
+    /// Where somebody was not.
+    pub fn see_deleted(&self) -> Result<(), Difference> {
+        let is_pseudonym = |line: &&Value| {
+            let user = line["user"].as_str();
+            user.is_some_and(|user| user.starts_with(PSEUDONYM))
+        };
+        for line in self.lines.iter().filter(is_pseudonym) {
+            same(
+                "the outcome of the deleted",
+                &line["outcome"],
+                &json!("refused"),
+            )?;
+            same("its code", &line["code"], &json!(DELETED.code))?;
+        }
+        Ok(())
     }
 
     /// Sees that the summary is the sum of the lines.
@@ -109,6 +132,14 @@ impl Told {
         let all = !receipts.is_empty() && receipts.iter().all(in_force);
         let found = &sum["gates"]["in_force"];
         same("gates in force", found, &json!(u8::from(all)))
+    }
+}
+
+/// The name that the call used.
+pub fn asked(line: &Value) -> &Value {
+    match &line["asked"] {
+        Value::Null => &line["user"],
+        asked => asked,
     }
 }
 

@@ -3,11 +3,11 @@
 use http::Method;
 use serde_json::{Value, json};
 
-use super::answer::{Difference, same};
+use super::answer::{Difference, same, see_refusal};
 use super::call::Call;
 use super::caller::Caller;
 use super::hold::Deed as Request;
-use super::person::entry;
+use super::person::{DELETED, entry};
 use super::run::Run;
 use super::world::{World, api_key};
 use crate::patience;
@@ -31,6 +31,9 @@ impl Run<'_> {
         for (method, deed) in [(Method::GET, Request::Look), (Method::POST, Request::Act)] {
             let found = self.world.visit(method, ("x-api-key", &key)).await?;
             self.people[who].judge("with the API key", |person| {
+                if person.deleted {
+                    return refused(found);
+                }
                 let right = person.answer_to_key(deed, self.now);
                 if person.lags(found, self.now) {
                     return Ok(());
@@ -57,6 +60,9 @@ impl Run<'_> {
         let sent = format!("sid={cookie}");
         let found = self.world.visit(method, ("cookie", &sent)).await?;
         self.people[who].judge("with a session", |person| {
+            if person.deleted {
+                return refused(found);
+            }
             let right = person.answer_to_session(cookie, deed, self.now);
             same(&format!("{deed:?} by {cookie}"), found, right)
         })
@@ -68,8 +74,10 @@ impl Run<'_> {
         let answer = self.world.read(path).await?;
         let shown = (answer.status == 200).then(|| answer.json());
         cast.judge("as it is shown", |person| match &shown {
-            Some(shown) => person.see(shown, self.now),
-            None => same("the user", (answer.status, true), (404, !person.is_known())),
+            Some(shown) if person.is_known() && !person.deleted => person.see(shown, self.now),
+            None if person.deleted => see_refusal(&answer, DELETED),
+            None if !person.is_known() => same("the status", answer.status, 404),
+            Some(_) | None => Err(format!("answered {}, and is {person:?}", answer.status)),
         })
     }
 
@@ -111,10 +119,14 @@ impl Run<'_> {
         self.look_at_all().await?;
         for cast in &mut self.people {
             let path = format!("/api/v1/users/{}/sessions", cast.name);
-            let found = self.world.found(path).await?;
+            let answer = self.world.read(path).await?;
+            let found = answer.json();
             let sessions = found["sessions"].as_array().into_iter().flatten();
             let alive = sessions.filter(|session| session["alive"] == true).count();
             cast.judge("by the sessions", |person| {
+                if person.deleted {
+                    return see_refusal(&answer, DELETED);
+                }
                 let right = person.sessions.iter().filter(|one| one.alive).count();
                 same("sessions alive", alive, right)?;
                 same("sessions", &found["total"], &json!(person.sessions.len()))
@@ -141,6 +153,15 @@ impl Run<'_> {
     }
 }
 
+/// Of somebody who is deleted, whose sessions may be as good as never seen.
+fn refused(found: u16) -> Result<(), Difference> {
+    if [401, 403].contains(&found) {
+        Ok(())
+    } else {
+        Err(format!("answered {found}, and is deleted"))
+    }
+}
+
 /// What the audit has of a person, the oldest first; refusals are of another kind.
 async fn record_of(world: &World, name: &str) -> Result<Vec<String>, Difference> {
     let found = world
@@ -154,6 +175,7 @@ async fn record_of(world: &World, name: &str) -> Result<Vec<String>, Difference>
             let words = |value: &Value| value.as_str().unwrap_or_default().to_owned();
             let action = words(&told["action"]);
             let what = match (&detail["hold"], detail["holds"].as_array()) {
+                (Value::Null, None) if detail["profile"].is_object() => action,
                 _ if detail["placed"].is_array() => {
                     let lifted = names(&detail["lifted"]).join(" -");
                     format!(

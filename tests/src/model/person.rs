@@ -32,6 +32,8 @@ pub enum Wish {
     EndSessions,
     /// Takes back what a batch did.
     Undo(String),
+    Name(Option<usize>),
+    Delete,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -73,6 +75,17 @@ pub const MAY_NOT_LIFT: Refusal = Refusal {
     field: Some("hold"),
 };
 
+const WRONG_ROLE: Refusal = Refusal {
+    status: 403,
+    code: "insufficient_role",
+    field: None,
+};
+pub const DELETED: Refusal = Refusal {
+    status: 410,
+    code: "deleted",
+    field: None,
+};
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Refusal {
     pub status: u16,
@@ -89,6 +102,13 @@ pub struct Session {
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Person {
+    pub name: String,
+    /// The one besides the id, as [`other_name`](super::call::other_name) numbers them.
+    pub other_name: Option<usize>,
+    /// Those that it ever had.
+    pub names: Vec<usize>,
+    /// For good, and all but forgotten.
+    pub deleted: bool,
     pub holds: Vec<Hold>,
     pub sessions: Vec<Session>,
     /// Tokens of this second and of those before it are dead.
@@ -126,8 +146,12 @@ pub struct Revision {
 }
 
 impl Person {
-    pub fn new(now: Second) -> Self {
+    pub fn new(name: String, now: Second) -> Self {
         Self {
+            name,
+            other_name: None,
+            names: Vec::new(),
+            deleted: false,
             holds: Vec::new(),
             sessions: Vec::new(),
             tokens_dead_until: None,
@@ -163,6 +187,13 @@ impl Person {
 
     /// Does what is asked.
     pub fn grant(&mut self, wish: &Wish, by: &By, now: Second) -> Upshot {
+        let edits = matches!(wish, Wish::Name(_) | Wish::Delete);
+        if edits && by.caller.is_some_and(|caller| !caller.may_edit()) {
+            return Outcome::Refused(WRONG_ROLE).into();
+        }
+        if self.deleted {
+            return Outcome::Refused(DELETED).into();
+        }
         let before = self.kept(now);
         let upshot = match wish {
             Wish::Suspend(asked) => self.suspend(asked, by, now),
@@ -180,6 +211,8 @@ impl Person {
                 Outcome::Changed.into()
             }
             Wish::Undo(batch) => self.undo(batch, by, now),
+            Wish::Name(other) => self.call(*other, by, now),
+            Wish::Delete => self.delete(by, now),
         };
         if let (Outcome::Changed, Some(batch)) = (&upshot.outcome, &by.batch) {
             let (batch, after) = (batch.clone(), self.kept(now));
@@ -282,6 +315,29 @@ impl Person {
         }
     }
 
+    fn call(&mut self, other: Option<usize>, by: &By, now: Second) -> Upshot {
+        if self.other_name == other {
+            return Outcome::Unchanged.into();
+        }
+        self.other_name = other;
+        self.names.extend(other);
+        self.write("profile_changed", by, now);
+        Outcome::Changed.into()
+    }
+
+    /// What the audit told of the person is forgotten, but that it was.
+    fn delete(&mut self, by: &By, now: Second) -> Upshot {
+        self.deleted = true;
+        self.holds.clear();
+        self.other_name = None;
+        self.end_sessions(now);
+        for entry in &mut self.record {
+            *entry = forgotten(entry);
+        }
+        self.write("deleted", by, now);
+        Outcome::Changed.into()
+    }
+
     pub fn hold(&self, name: &str) -> Option<&Hold> {
         self.holds.iter().find(|hold| hold.name == name)
     }
@@ -376,13 +432,13 @@ impl Person {
     /// restore did not give them back.
     pub fn keys_are_out(&self, now: Second) -> bool {
         let stops = |hold: &Hold| hold.stops_keys && (hold.begun || hold.in_force(now));
-        self.keys_withheld || self.holds.iter().any(stops)
+        self.deleted || self.keys_withheld || self.holds.iter().any(stops)
     }
 
     /// Whether what is on record says so; by the clock alone it may be so earlier.
     pub fn keys_are_out_on_record(&self) -> bool {
         let stops = |hold: &Hold| hold.stops_keys && hold.begun;
-        self.keys_withheld || self.holds.iter().any(stops)
+        self.deleted || self.keys_withheld || self.holds.iter().any(stops)
     }
 
     /// The strictest in force; then a permanent one, then the one that lasts longest,
@@ -437,7 +493,7 @@ impl Person {
 
     /// Whether a login with the right password lets in.
     pub fn may_log_in(&self, now: Second) -> bool {
-        self.reach(now).covers(Deed::Look)
+        !self.deleted && self.reach(now).covers(Deed::Look)
     }
 }
 
@@ -445,6 +501,14 @@ impl Person {
 pub fn entry(what: &str, actor: &str, batch: Option<&str>) -> String {
     let batch = batch.map_or(String::new(), |batch| format!(" in {batch}"));
     format!("{what} by {actor}{batch}")
+}
+
+/// What is left of it when the person is deleted.
+fn forgotten(entry: &str) -> String {
+    match (entry.split_once(' '), entry.rsplit_once(" by ")) {
+        (Some((action, _)), Some((_, by))) => format!("{action} by {by}"),
+        (_, _) => entry.to_owned(),
+    }
 }
 
 fn refused(status: u16, code: &'static str, field: &'static str) -> Upshot {

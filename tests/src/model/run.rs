@@ -89,8 +89,8 @@ impl Run<'_> {
                     self.look_at_all().await
                 }
             },
-            Command::LogIn(who) => {
-                self.log_in(*who).await?;
+            Command::LogIn(who, by_name) => {
+                self.log_in(*who, *by_name).await?;
                 self.look(*who).await
             }
             Command::Crash(Crash::Idle) => {
@@ -130,7 +130,8 @@ impl Run<'_> {
     /// The change as it is sent; where it carries a key, a new one.
     fn written(&mut self, change: &Change) -> Call {
         let cast = &self.people[change.who];
-        let (method, path, body) = change.request(&cast.name, BEGINNING);
+        let called = cast.called(change.by_name);
+        let (method, path, body) = change.request(&called, &cast.name, BEGINNING);
         let if_match = match change.precondition {
             Precondition::None => None,
             Precondition::Fresh => Some(cast.seen),
@@ -226,9 +227,9 @@ impl Run<'_> {
         })
     }
 
-    async fn log_in(&mut self, who: usize) -> Result<(), Difference> {
+    async fn log_in(&mut self, who: usize, by_name: bool) -> Result<(), Difference> {
         let cast = &mut self.people[who];
-        let answer = self.world.log_in(&cast.name).await?;
+        let answer = self.world.log_in(&cast.called(by_name)).await?;
         let cookie = answer
             .set_cookies()
             .iter()
