@@ -9,7 +9,7 @@ use super::call::{Call, Dialect};
 use super::cast::with_later;
 use super::command::Change;
 use super::hold::Second;
-use super::person::{Outcome, Person, Refusal, Upshot, Wish};
+use super::person::{Outcome, Person, Refusal, Upshot, WRONG_ROLE, Wish};
 use crate::client::Answer;
 
 const STALE: Refusal = Refusal {
@@ -30,6 +30,9 @@ impl Asked<'_> {
     /// The state after it, and what comes of it.
     pub fn done(&self, before: &Person) -> (Person, Upshot) {
         let mut after = before.clone();
+        if !self.change.by().may_ask_for(&self.wish) {
+            return (after, Outcome::Refused(WRONG_ROLE).into());
+        }
         let fresh = |revision| !before.revision.unseen && before.revision.least == revision;
         if self.call.if_match.is_some_and(|revision| !fresh(revision)) {
             return (after, Outcome::Refused(STALE).into());

@@ -2,10 +2,12 @@
 
 use std::time::Duration;
 
+use serde_json::Value;
+
 use super::answer::{Difference, same};
 use super::command::PEOPLE;
 use super::lines::{Told, Turn, asked};
-use super::many::{Many, Sent, Task, Whom};
+use super::many::{Listed, Many, Sent, Task, Whom};
 use super::person::{Outcome, Person};
 use super::run::{Keyed, Run};
 use super::world::BEGINNING;
@@ -27,7 +29,12 @@ impl Run<'_> {
             Task::Undo(_) | Task::Bulk(..) => label(usize::MAX),
         };
         let batch = many.label.map(label).filter(|batch| *batch != undone);
-        let mut sent = many.written(&self.names(), batch.as_deref(), undone, BEGINNING);
+        let mut sent = many.written(
+            |listed| self.called(listed),
+            batch.as_deref(),
+            undone,
+            BEGINNING,
+        );
         if many.keyed {
             sent.call.idempotency_key = Some(self.key());
             self.last = Some(Keyed::Many(sent.clone()));
@@ -139,24 +146,22 @@ impl Run<'_> {
     fn judge_list(
         &mut self,
         turn: &Turn<'_>,
-        list: &[usize],
+        list: &[Listed],
         told: &Told,
         whole: bool,
     ) -> Result<(), Difference> {
         let lines = told.lines.iter().filter(|line| asked(line) != "");
         let lines: Vec<_> = lines.collect();
-        let names: Vec<&str> = list
-            .iter()
-            .map(|who| self.people[*who].name.as_str())
-            .collect();
-        for (line, name) in lines.iter().zip(&names) {
-            same("whose turn it is", asked(line), &(*name).into())?;
+        let names = turn.sent.call.body.as_ref().map(|body| &body["users"]);
+        let names = names.and_then(Value::as_array).into_iter().flatten();
+        for (line, name) in lines.iter().zip(names) {
+            same("whose turn it is", asked(line), name)?;
         }
-        if whole || lines.len() > names.len() {
-            same("lines", lines.len(), names.len())?;
+        if whole || lines.len() > list.len() {
+            same("lines", lines.len(), list.len())?;
         }
-        for (at, who) in list.iter().enumerate() {
-            let cast = &mut self.people[*who];
+        for (at, listed) in list.iter().enumerate() {
+            let cast = &mut self.people[listed.who];
             match lines.get(at) {
                 Some(line) => cast.follow(&format!("told {line}"), |before| {
                     vec![turn.judge(before, line)]

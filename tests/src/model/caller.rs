@@ -2,6 +2,8 @@
 
 use std::fmt::Write;
 
+use super::person::Wish;
+
 /// One for each role that may suspend and restore.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Caller {
@@ -39,6 +41,14 @@ impl By {
             caller: Some(caller),
             source,
             batch: None,
+        }
+    }
+
+    pub fn may_ask_for(&self, wish: &Wish) -> bool {
+        let may_edit = self.caller.is_none_or(Caller::may_edit);
+        match wish {
+            Wish::Name(_) | Wish::Delete => may_edit,
+            Wish::Suspend(_) | Wish::Restore { .. } | Wish::EndSessions | Wish::Undo(_) => true,
         }
     }
 

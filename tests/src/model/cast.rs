@@ -9,6 +9,8 @@ pub struct Cast {
     pub name: String,
     /// The cookies of the person's sessions, the oldest first.
     pub cookies: Vec<String>,
+    /// Logins without an answer: the app may have accepted them.
+    pub lost_logins: usize,
     /// The last revision that the gate showed.
     pub seen: u64,
     possible: Vec<Person>,
@@ -20,6 +22,7 @@ impl Cast {
             possible: vec![Person::new(name.clone(), now)],
             name,
             cookies: Vec::new(),
+            lost_logins: 0,
             seen: 0,
         }
     }
@@ -29,6 +32,13 @@ impl Cast {
         for state in &mut self.possible {
             state.set_clock(now);
         }
+    }
+
+    /// Whether what is under way may be cut any moment, since a hold has begun by the
+    /// clock.
+    pub fn may_be_cut(&self) -> bool {
+        let mut states = self.possible.iter();
+        states.any(|state| state.is_unwaited() || !state.later().is_empty())
     }
 
     /// How the person may be called, if it has or had another name.

@@ -8,7 +8,7 @@ use proptest::{collection, prop_oneof, sample};
 
 use super::caller::Caller;
 use super::hold::{Kind, Second};
-use super::many::{Many, list, many};
+use super::many::{Listed, Many, list, many};
 
 /// People in one run.
 pub const PEOPLE: usize = 2;
@@ -31,7 +31,7 @@ pub enum Command {
     Many(Many),
     /// The last call that carried an idempotency key, once more; where it has a list,
     /// with this one.
-    Again(Vec<usize>),
+    Again(Vec<Listed>),
     /// By the user's id, or by a name that it had.
     LogIn(usize, bool),
     Crash(Crash),

@@ -1,7 +1,7 @@
 //! All that can be seen of the people from outside, held against the model.
 
 use http::Method;
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use super::answer::{Difference, same, see_refusal};
 use super::call::Call;
@@ -29,7 +29,7 @@ impl Run<'_> {
         self.show(who).await?;
         let key = api_key(&self.people[who].name);
         for (method, deed) in [(Method::GET, Request::Look), (Method::POST, Request::Act)] {
-            let found = self.world.visit(method, ("x-api-key", &key)).await?;
+            let found = self.answer_to(who, method, ("x-api-key", &key)).await?;
             self.people[who].judge("with the API key", |person| {
                 if person.deleted {
                     return refused(found);
@@ -58,7 +58,7 @@ impl Run<'_> {
             Request::Act => Method::POST,
         };
         let sent = format!("sid={cookie}");
-        let found = self.world.visit(method, ("cookie", &sent)).await?;
+        let found = self.answer_to(who, method, ("cookie", &sent)).await?;
         self.people[who].judge("with a session", |person| {
             if person.deleted {
                 return refused(found);
@@ -66,6 +66,19 @@ impl Run<'_> {
             let right = person.answer_to_session(cookie, deed, self.now);
             same(&format!("{deed:?} by {cookie}"), found, right)
         })
+    }
+
+    async fn answer_to(
+        &self,
+        who: usize,
+        method: Method,
+        header: (&str, &str),
+    ) -> Result<u16, Difference> {
+        let found = self.world.visit(method.clone(), header).await;
+        if found.is_err() && self.people[who].may_be_cut() {
+            return self.world.visit(method, header).await;
+        }
+        found
     }
 
     async fn show(&mut self, who: usize) -> Result<(), Difference> {
@@ -118,6 +131,7 @@ impl Run<'_> {
         self.settle().await?;
         self.look_at_all().await?;
         for cast in &mut self.people {
+            let lost_logins = cast.lost_logins;
             let path = format!("/api/v1/users/{}/sessions", cast.name);
             let answer = self.world.read(path).await?;
             let found = answer.json();
@@ -128,8 +142,15 @@ impl Run<'_> {
                     return see_refusal(&answer, DELETED);
                 }
                 let right = person.sessions.iter().filter(|one| one.alive).count();
-                same("sessions alive", alive, right)?;
-                same("sessions", &found["total"], &json!(person.sessions.len()))
+                let total = found["total"].as_u64().unwrap_or(0) as usize;
+                let lost = total.wrapping_sub(person.sessions.len());
+                if lost > lost_logins {
+                    return same("sessions", total, person.sessions.len());
+                }
+                if alive < right || alive > right + lost {
+                    return same("sessions alive", alive, right);
+                }
+                Ok(())
             })?;
         }
         self.search("suspended").await?;
@@ -177,11 +198,11 @@ async fn record_of(world: &World, name: &str) -> Result<Vec<String>, Difference>
             let what = match (&detail["hold"], detail["holds"].as_array()) {
                 (Value::Null, None) if detail["profile"].is_object() => action,
                 _ if detail["placed"].is_array() => {
-                    let lifted = names(&detail["lifted"]).join(" -");
-                    format!(
-                        "{action} -{lifted} +{}",
-                        names(&detail["placed"]).join(" +")
-                    )
+                    let [mut lifted, mut placed] =
+                        ["lifted", "placed"].map(|what| names(&detail[what]));
+                    lifted.sort_unstable();
+                    placed.sort_unstable();
+                    format!("{action} -{} +{}", lifted.join(" -"), placed.join(" +"))
                 }
                 (_, Some(_)) => format!("{action} {}", names(&detail["holds"]).join(" ")),
                 (Value::Null, None) => action,

@@ -35,8 +35,15 @@ pub enum Task {
 #[derive(Clone, Debug)]
 pub enum Whom {
     /// Somebody may stand there twice.
-    List(Vec<usize>),
+    List(Vec<Listed>),
     Filter(Filter),
+}
+
+#[derive(Clone, Copy, Debug)]
+pub struct Listed {
+    pub who: usize,
+    /// Called by another name, where there is one.
+    pub by_name: bool,
 }
 
 /// Whom a filter is to find; what is given must all be so.
@@ -108,11 +115,11 @@ impl Sent {
     }
 
     /// The same with another list, where there is one.
-    pub fn with_list(mut self, list: Vec<usize>, names: &[String]) -> Self {
+    pub fn with_list(mut self, list: Vec<Listed>, called: impl Fn(Listed) -> String) -> Self {
         if let (Task::Bulk(Whom::List(old), _), Some(body)) =
             (&mut self.many.task, &mut self.call.body)
         {
-            body["users"] = listed(&list, names);
+            body["users"] = list.iter().map(|listed| called(*listed)).collect();
             *old = list;
         }
         self
@@ -137,7 +144,7 @@ impl Many {
     /// `batch`: how its batch is called; `undone`: what it is to undo.
     pub fn written(
         &self,
-        names: &[String],
+        called: impl Fn(Listed) -> String,
         batch: Option<&str>,
         undone: String,
         beginning: Second,
@@ -146,7 +153,9 @@ impl Many {
             Task::Bulk(whom, deed) => {
                 let mut body = deed.fields(beginning);
                 match whom {
-                    Whom::List(list) => body["users"] = listed(list, names),
+                    Whom::List(list) => {
+                        body["users"] = list.iter().map(|listed| called(*listed)).collect();
+                    }
                     Whom::Filter(filter) => body["filter"] = json!(filter.text()),
                 }
                 ("/api/v1/bulk".to_owned(), body)
@@ -180,13 +189,6 @@ impl Many {
     }
 }
 
-fn listed(list: &[usize], names: &[String]) -> Value {
-    list.iter()
-        .filter_map(|who| names.get(*who))
-        .cloned()
-        .collect()
-}
-
 pub fn many() -> impl Strategy<Value = Many> {
     let label = option::weighted(0.4, 0..LABELS);
     (caller(), task(), rarely(), any::<bool>(), label).prop_map(
@@ -214,10 +216,12 @@ fn whom() -> impl Strategy<Value = Whom> {
     ]
 }
 
-pub fn list() -> impl Strategy<Value = Vec<usize>> {
+pub fn list() -> impl Strategy<Value = Vec<Listed>> {
+    let listed = |who, by_name| Listed { who, by_name };
+    let anybody = (0..PEOPLE, any::<bool>()).prop_map(move |(who, by_name)| listed(who, by_name));
     prop_oneof![
-        3 => Just((0..PEOPLE).collect()),
-        2 => collection::vec(0..PEOPLE, 1..4),
+        3 => Just((0..PEOPLE).map(|who| listed(who, false)).collect()),
+        2 => collection::vec(anybody, 1..4),
     ]
 }
 

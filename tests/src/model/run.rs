@@ -9,7 +9,7 @@ use super::call::Call;
 use super::cast::Cast;
 use super::command::{Change, Command, Crash, Precondition};
 use super::hold::Second;
-use super::many::Sent;
+use super::many::{Listed, Sent};
 use super::person::Session;
 use super::world::{BEGINNING, World};
 use crate::client::Answer;
@@ -84,7 +84,7 @@ impl Run<'_> {
                     self.look(change.who).await
                 }
                 Some(Keyed::Many(sent)) => {
-                    let sent = sent.with_list(list.clone(), &self.names());
+                    let sent = sent.with_list(list.clone(), |listed| self.called(listed));
                     self.send_many(sent).await?;
                     self.look_at_all().await
                 }
@@ -157,8 +157,8 @@ impl Run<'_> {
         format!("{}{}", self.prefix, self.keys)
     }
 
-    pub(super) fn names(&self) -> Vec<String> {
-        self.people.iter().map(|cast| cast.name.clone()).collect()
+    pub(super) fn called(&self, listed: Listed) -> String {
+        self.people[listed.who].called(listed.by_name)
     }
 
     async fn send(&mut self, change: &Change, call: Call) -> Result<(), Difference> {
@@ -229,7 +229,13 @@ impl Run<'_> {
 
     async fn log_in(&mut self, who: usize, by_name: bool) -> Result<(), Difference> {
         let cast = &mut self.people[who];
-        let answer = self.world.log_in(&cast.called(by_name)).await?;
+        let called = cast.called(by_name);
+        let mut answer = self.world.log_in(&called).await;
+        if answer.is_err() && cast.may_be_cut() {
+            cast.lost_logins += 1;
+            answer = self.world.log_in(&called).await;
+        }
+        let answer = answer?;
         let cookie = answer
             .set_cookies()
             .iter()
