@@ -77,7 +77,9 @@ async fn is_gone(gate: &Gate) {
             (Method::PUT, "", Some(json!({"locale": "fr"}))),
             (Method::POST, "/suspend", Some(json!({}))),
             (Method::POST, "/restore", Some(json!({}))),
+            (Method::GET, "/sessions", None),
             (Method::DELETE, "/sessions", None),
+            (Method::DELETE, "/sessions/0123456789abcdef", None),
         ] {
             let (admin, path) = (gate.admin(), path(deed));
             let answer = admin.ask(method.clone(), &path, body.as_ref()).await;
