@@ -86,9 +86,7 @@ impl Asked<'_> {
     /// Long after, or after a restart: it is not done twice, and the answer is how
     /// things stand.
     fn judge_retry(&self, mut before: Person, answer: &Answer) -> Result<Person, Difference> {
-        if answer.status != 200 {
-            return Ok(before);
-        }
+        same("the status of a retry", answer.status, 200)?;
         match self.change.dialect() {
             Dialect::Own => before.see(&answer.json()["user"], self.now)?,
             Dialect::ReachFive => before.see_profile(&answer.json(), self.now)?,

@@ -19,7 +19,7 @@ pub const REASONS: [&str; 2] = ["violatedTrust", "longLeave"];
 /// Names that somebody may have besides the id.
 const NAMES: usize = 2;
 /// How often somebody is deleted.
-const DELETION: u32 = 0;
+const DELETION: u32 = 2;
 
 const HOUR: Second = 60 * 60;
 

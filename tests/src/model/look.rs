@@ -7,7 +7,8 @@ use super::answer::{Difference, same, see_refusal};
 use super::call::Call;
 use super::caller::Caller;
 use super::hold::Deed as Request;
-use super::person::{DELETED, entry};
+use super::lines::PSEUDONYM;
+use super::person::{DELETED, entry, nameless};
 use super::run::Run;
 use super::world::{World, api_key};
 use crate::patience;
@@ -194,7 +195,7 @@ async fn record_of(world: &World, name: &str) -> Result<Vec<String>, Difference>
         .map(|told| {
             let detail = &told["detail"];
             let words = |value: &Value| value.as_str().unwrap_or_default().to_owned();
-            let action = words(&told["action"]);
+            let (action, user) = (words(&told["action"]), words(&told["user"]));
             let what = match (&detail["hold"], detail["holds"].as_array()) {
                 (Value::Null, None) if detail["profile"].is_object() => action,
                 _ if detail["placed"].is_array() => {
@@ -209,7 +210,11 @@ async fn record_of(world: &World, name: &str) -> Result<Vec<String>, Difference>
                 (Value::Object(hold), None) => format!("{action} {}", words(&hold["name"])),
                 (name, None) => format!("{action} {}", words(name)),
             };
-            entry(&what, &words(&told["actor"]), told["batch"].as_str())
+            let told = entry(&what, &words(&told["actor"]), told["batch"].as_str());
+            match user.starts_with(PSEUDONYM) {
+                true => nameless(&told),
+                false => told,
+            }
         });
     Ok(told.collect())
 }

@@ -327,10 +327,13 @@ impl Person {
         self.holds.clear();
         self.other_name = None;
         self.end_sessions(now);
-        for entry in &mut self.record {
-            *entry = forgotten(entry);
-        }
+        self.record
+            .iter_mut()
+            .for_each(|told| *told = forgotten(told));
         self.write("deleted", by, now);
+        self.record
+            .iter_mut()
+            .for_each(|told| *told = nameless(told));
         Outcome::Changed.into()
     }
 
@@ -497,6 +500,11 @@ impl Person {
 pub fn entry(what: &str, actor: &str, batch: Option<&str>) -> String {
     let batch = batch.map_or(String::new(), |batch| format!(" in {batch}"));
     format!("{what} by {actor}{batch}")
+}
+
+/// The same under a pseudonym.
+pub fn nameless(entry: &str) -> String {
+    format!("{entry}, of nobody")
 }
 
 /// What is left of it when the person is deleted.
