@@ -19,16 +19,19 @@ const PADDING: usize = 255;
 impl Run<'_> {
     /// The call as it is sent; where it carries a key, a new one.
     pub(super) fn written_many(&mut self, many: &Many) -> Sent {
-        let label = |label: usize| format!("{}b{label}", self.prefix);
+        let label = format!("{}b", self.prefix);
         let undone = match many.task {
             Task::Undo(back) if !self.batches.is_empty() => {
                 let back = back % self.batches.len();
                 self.batches[self.batches.len() - 1 - back].clone()
             }
             // Nobody's.
-            Task::Undo(_) | Task::Bulk(..) => label(usize::MAX),
+            Task::Undo(_) | Task::Bulk(..) => format!("{label}-of-nobody"),
         };
-        let batch = many.label.map(label).filter(|batch| *batch != undone);
+        let batch = many.labelled.then(|| match label == undone {
+            true => format!("{label}-of-its-undoing"),
+            false => label,
+        });
         let mut sent = many.written(
             |listed| self.called(listed),
             batch.as_deref(),
@@ -74,9 +77,8 @@ impl Run<'_> {
         after: u64,
     ) -> Result<(), Difference> {
         // So that its batch has a name that is known.
-        let label = Some(many.label.unwrap_or(0));
         let sent = self.written_many(&Many {
-            label,
+            labelled: true,
             ..many.clone()
         });
         let ask = self.world.ask(&sent.clone().with_padding(PADDING).call);

@@ -123,12 +123,12 @@ pub fn commands() -> impl Strategy<Value = Vec<Command>> {
 fn command() -> impl Strategy<Value = Command> {
     prop_oneof![
         42 => change().prop_map(Command::Change),
-        14 => many().prop_map(Command::Many),
+        20 => many().prop_map(Command::Many),
         7 => list().prop_map(Command::Again),
         16 => (who(), any::<bool>()).prop_map(|(who, by_name)| Command::LogIn(who, by_name)),
         22 => step().prop_map(Command::Step),
         7 => Just(Command::Settle),
-        1 => prop_oneof![
+        2 => prop_oneof![
             2 => Just(Command::Restart),
             1 => Just(Command::Crash(Crash::Idle)),
             2 => (change(), 0..6_000_u64)

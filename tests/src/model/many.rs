@@ -11,9 +11,6 @@ use super::command::{Deed, PEOPLE, REASONS, caller, rarely, suspension_or_restor
 use super::hold::{Kind, Second};
 use super::person::{Person, Wish};
 
-/// Names that a caller may give its batches.
-pub const LABELS: usize = 2;
-
 #[derive(Clone, Debug)]
 pub struct Many {
     pub by: Caller,
@@ -21,8 +18,8 @@ pub struct Many {
     pub dry_run: bool,
     /// Carries an idempotency key.
     pub keyed: bool,
-    /// Names its batch.
-    pub label: Option<usize>,
+    /// Gives its batch the one name that all such calls of a run share.
+    pub labelled: bool,
 }
 
 #[derive(Clone, Debug)]
@@ -190,14 +187,13 @@ impl Many {
 }
 
 pub fn many() -> impl Strategy<Value = Many> {
-    let label = option::weighted(0.4, 0..LABELS);
-    (caller(), task(), rarely(), any::<bool>(), label).prop_map(
-        |(by, task, dry_run, keyed, label)| Many {
+    (caller(), task(), rarely(), any::<bool>(), any::<bool>()).prop_map(
+        |(by, task, dry_run, keyed, labelled)| Many {
             by,
             task,
             dry_run,
             keyed,
-            label,
+            labelled,
         },
     )
 }
