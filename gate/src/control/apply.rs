@@ -214,14 +214,24 @@ impl Applier {
         effects
     }
 
-    /// Applies a page of entries: users are read together, or this would fall
-    /// behind a bulk call. Nothing waits in between.
+    /// Applies a page of entries. Their users are known from the writing of them, or
+    /// else read together, or this would fall behind a bulk call. Nothing waits in
+    /// between.
     async fn apply(&mut self, page: &[Entry], kept: &Kept, told: &Arc<watch::Sender<u64>>) {
-        let mut keys: Vec<UserKey> = page.iter().filter_map(changed_user).collect();
-        keys.sort_unstable();
-        keys.dedup();
-        let Some(users) = self.read(keys).await else {
-            return;
+        let users = match self.store.users_after(page) {
+            Some(users) => {
+                self.live.see_again();
+                users
+            }
+            None => {
+                let mut keys: Vec<UserKey> = page.iter().filter_map(changed_user).collect();
+                keys.sort_unstable();
+                keys.dedup();
+                match self.read(keys).await {
+                    Some(users) => users,
+                    None => return,
+                }
+            }
         };
         let (mut effects, mut counting) = (Vec::with_capacity(page.len()), Vec::new());
         for entry in page {
