@@ -7,6 +7,7 @@
 //! Queries read from connections of their own and block: call them from
 //! `tokio::task::spawn_blocking`.
 
+mod api_keys;
 mod append;
 mod audit;
 mod batch;
