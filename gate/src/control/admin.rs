@@ -20,6 +20,7 @@ mod openapi;
 mod parameter;
 mod problem;
 mod query;
+mod quotes;
 mod reachfive;
 mod retry;
 mod schema;

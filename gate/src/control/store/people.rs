@@ -8,7 +8,7 @@ use super::append::Refused;
 use super::columns::Number;
 use super::fault::Fault;
 use super::vault::{Seal, Vault};
-use super::{names, sessions};
+use super::{api_keys, names, sessions};
 
 /// A user as the store knows it, or would.
 pub(super) struct Met {
@@ -150,6 +150,9 @@ pub(super) fn write(
     }
     if before.profile != after.profile {
         names::write_aliases(tx, vault, &key, after)?;
+    }
+    if before.profile.api_keys != after.profile.api_keys {
+        api_keys::write(tx, &key, row.number, &after.profile.api_keys)?;
     }
     Ok(Met {
         key,

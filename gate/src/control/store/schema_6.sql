@@ -62,6 +62,8 @@ CREATE TABLE api_keys (
     tenant TEXT NOT NULL,
     hash   BLOB NOT NULL CHECK (length(hash) = 32),
     user   INTEGER NOT NULL REFERENCES users (number),
+    -- Taken away: it goes on meaning the user until it means another.
+    former INTEGER NOT NULL,
     PRIMARY KEY (tenant, hash)
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX api_keys_by_user ON api_keys (user);
