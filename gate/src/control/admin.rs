@@ -151,6 +151,10 @@ fn users_of(offers: &mut Offers) {
         Offer::post("/api/v1/users/{id}/restore", Call::Restore, "Lift holds").takes(JUST_TENANT),
         suspension::restore,
     );
+    sessions_of(offers);
+}
+
+fn sessions_of(offers: &mut Offers) {
     const SESSIONS: &str = "/api/v1/users/{id}/sessions";
     offers.add(
         Offer::get(SESSIONS, Call::ListSessions, "Sessions that have not ended")

@@ -30,7 +30,7 @@ pub(super) fn take_over(tx: &Connection) -> Result<(), Fault> {
         let about = draft.tenant.as_ref().zip(draft.user.as_ref());
         let about = about.map(|(tenant, user)| UserKey::new(tenant, user));
         let about = match &about {
-            Some(key) => Some(&*number(tx, &mut rows, key)?),
+            Some(key) => Some(number(tx, &mut rows, key)?),
             None => None,
         };
         let written = encode(&draft).and_then(|text| Written::of(&draft, &text, about));
