@@ -207,8 +207,7 @@ impl Writer {
 
     /// Makes `standing` what every later request under any of `names` is judged by,
     /// and forgets the names: `user` is what their deleted user is called from now on.
-    /// Returns how many API keys the user had from the admin API.
-    pub fn forget(&self, names: &[UserKey], user: &UserKey, standing: Standing) -> u64 {
+    pub fn forget(&self, names: &[UserKey], user: &UserKey, standing: Standing) {
         let remains = Remains {
             user: user.clone(),
             standing: Arc::new(standing.clone()),
@@ -221,10 +220,9 @@ impl Writer {
             }
             self.0.sessions.forget_name(name, user);
         }
-        let keys = names
-            .iter()
-            .map(|name| self.0.api_keys.hand_over(name, user));
-        keys.sum()
+        for name in names {
+            self.0.api_keys.hand_over(name, user);
+        }
     }
 
     /// Cuts what the user of these names has open beyond `leeway`. Call it after

@@ -107,8 +107,14 @@ async fn the_keys_of_who_is_deleted_are_refused_for_good() {
     give(&gate, "bob", &["one", "two"]).await;
     give(&gate, "bob", &["two"]).await;
     let path = "/api/v1/users/bob";
+    let dry_run = json!({"dry_run": true});
+    let tried = gate
+        .admin()
+        .done(Method::DELETE, path, Some(&dry_run))
+        .await;
+    assert_eq!(tried["receipt"]["api_keys_disabled"], 1, "{tried}");
     let deleted = gate.admin().done(Method::DELETE, path, None).await;
-    assert_eq!(deleted["receipt"]["api_keys_disabled"], 2, "{deleted}");
+    assert_eq!(deleted["receipt"]["api_keys_disabled"], 1, "{deleted}");
     for _ in 0..2 {
         assert_eq!(
             (visit(&gate, "one").await, visit(&gate, "two").await),

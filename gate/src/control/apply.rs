@@ -15,7 +15,7 @@ use portcullis_core::user::User;
 use tokio::sync::{mpsc, watch};
 
 use super::ledger::{Ledger, ReadError, Tail};
-use super::store::SqliteStore;
+use super::store::{Farewell, SqliteStore};
 use crate::live::connections::CutWatch;
 use crate::live::{Reader, Writer};
 
@@ -334,14 +334,17 @@ impl Applier {
         key: &UserKey,
         new: Standing,
     ) -> (Effect, Option<CutWatch>) {
-        let mut names = self.store.take_farewell(entry.seq);
+        let Farewell {
+            mut names,
+            api_keys: given,
+        } = self.store.take_farewell(entry.seq);
         // The first is the id, by which the user is known here.
         let id = names.first().cloned().unwrap_or_else(|| key.clone());
         names.extend(self.aliases.remove(&id).into_iter().flatten());
         let old = self.live.standing(&id);
         let sessions_revoked = revoked(&self.live.reader(), &names, &old, &new);
         let configured = keys_configured(&self.live.reader(), &id);
-        let given = self.live.forget(&names, key, new);
+        self.live.forget(&names, key, new);
         let api_keys_disabled = match old.api_keys_disabled {
             true => 0,
             false => configured + given,

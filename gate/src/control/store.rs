@@ -48,6 +48,7 @@ pub use names::Names;
 pub use sessions::SessionWrite;
 pub use tokens::{OldSecret, Rotation, TokenRow};
 pub use users::{UserFilter, UserPage, UserQuery};
+pub use vault::Farewell;
 
 use crate::control::ledger::{
     AppendError, Appended, Expect, IdempotencyKey, Ledger, PageReader, ReadError, Tail,
@@ -124,10 +125,9 @@ impl SqliteStore {
         self.vault.pseudonyms.clone()
     }
 
-    /// The names that the deletion at `seq` made the store forget, the id first, for
-    /// who has to end what goes on under them; once. Empty where the store has been
-    /// opened since.
-    pub fn take_farewell(&self, seq: Revision) -> Vec<UserKey> {
+    /// What the deletion at `seq` made the store forget, once. Empty where the store
+    /// has been opened since.
+    pub fn take_farewell(&self, seq: Revision) -> Farewell {
         self.vault.take_farewell(seq)
     }
 

@@ -31,15 +31,11 @@ impl ApiKeys {
         self.count.store(users.len(), Ordering::Release);
     }
 
-    /// Lets the keys of `before` mean `after`; how many there are. Looks at all keys:
-    /// a deletion is rare.
-    pub(super) fn hand_over(&self, before: &UserKey, after: &UserKey) -> u64 {
+    /// Lets the keys of `before` mean `after`. Looks at all keys: a deletion is rare.
+    pub(super) fn hand_over(&self, before: &UserKey, after: &UserKey) {
         let mut users = self.users.write().unwrap_or_else(PoisonError::into_inner);
-        let mut count = 0;
         for user in users.values_mut().filter(|user| *user == before) {
             *user = after.clone();
-            count += 1;
         }
-        count
     }
 }

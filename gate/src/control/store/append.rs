@@ -9,7 +9,7 @@ use rusqlite::{Connection, OptionalExtension, params};
 use super::columns::Number;
 use super::fault::Fault;
 use super::people::{Met, Row};
-use super::vault::Vault;
+use super::vault::{Farewell, Vault};
 use super::{audit, people, sessions, tokens};
 use crate::control::ledger::{AppendError, Appended, Expect, IdempotencyKey};
 
@@ -110,6 +110,7 @@ impl Pen<'_> {
         let seq = next(tx)?;
         let mut entry = Entry { seq, draft };
         let after = portcullis_core::ledger::apply(&met.user, &entry);
+        let api_keys = met.user.profile.api_keys.len() as u64;
         let met = people::write(tx, vault, met, &after)?;
         let row = met.row.as_ref();
         let row = row.ok_or_else(|| Fault::garbled("a user", "it has no row"))?;
@@ -118,7 +119,7 @@ impl Pen<'_> {
             let (pseudonym, names) = people::forget(tx, vault, &met.key, row.number)?;
             entry.draft.user = UserId::parse(pseudonym.user()).ok();
             tokens::forget_user(tx, &names, entry.draft.at)?;
-            vault.leave_farewell(seq, names);
+            vault.leave_farewell(seq, Farewell { names, api_keys });
             vault.demand_scrub();
         }
         if let Event::SessionRevoked { session } = &entry.draft.event {

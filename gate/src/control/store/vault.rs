@@ -20,11 +20,20 @@ use crate::live::forgotten::Pseudonyms;
 
 const SECRET: &str = "pseudonyms";
 
+/// What a deletion made the store forget, for who has to end what goes on under it.
+#[derive(Clone, Debug, Default)]
+pub struct Farewell {
+    /// The id first.
+    pub names: Vec<UserKey>,
+    /// How many API keys the user had from the admin API; former ones are not among them.
+    pub api_keys: u64,
+}
+
 /// What a store has beside its tables, shared by who writes and who reads.
 pub(super) struct Vault {
     pub(super) pseudonyms: Pseudonyms,
     secret: hmac::Key,
-    farewells: Mutex<BTreeMap<Revision, Vec<UserKey>>>,
+    farewells: Mutex<BTreeMap<Revision, Farewell>>,
     scrub_due: AtomicBool,
     pub(super) newest: Newest,
 }
@@ -77,26 +86,25 @@ impl Vault {
         }
     }
 
-    /// The names that the deletion at `seq` made the store forget, for who has to end
-    /// what goes on under them. Should the entry not be written after all, another
+    /// What the deletion at `seq` made the store forget. Should the entry not be written after all, another
     /// deletion takes its place, and its farewell.
-    pub(super) fn leave_farewell(&self, seq: Revision, names: Vec<UserKey>) {
-        self.farewells().insert(seq, names);
+    pub(super) fn leave_farewell(&self, seq: Revision, farewell: Farewell) {
+        self.farewells().insert(seq, farewell);
     }
 
     /// Takes the farewell of the deletion at `seq`, and drops those before it. Empty
     /// where the store has been opened since.
-    pub(super) fn take_farewell(&self, seq: Revision) -> Vec<UserKey> {
+    pub(super) fn take_farewell(&self, seq: Revision) -> Farewell {
         let mut farewells = self.farewells();
         let later = farewells.split_off(&Revision(seq.0 + 1));
         let earlier = std::mem::replace(&mut *farewells, later);
         earlier
             .into_iter()
-            .find_map(|(at, names)| (at == seq).then_some(names))
+            .find_map(|(at, farewell)| (at == seq).then_some(farewell))
             .unwrap_or_default()
     }
 
-    fn farewells(&self) -> std::sync::MutexGuard<'_, BTreeMap<Revision, Vec<UserKey>>> {
+    fn farewells(&self) -> std::sync::MutexGuard<'_, BTreeMap<Revision, Farewell>> {
         self.farewells
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
