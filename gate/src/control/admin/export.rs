@@ -9,6 +9,7 @@ use axum::response::{IntoResponse, Response};
 use futures_util::{StreamExt, stream};
 use portcullis_core::ids::{Revision, UserKey};
 use portcullis_core::limits;
+use portcullis_core::standing::Standing;
 use portcullis_core::user::User;
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -21,6 +22,7 @@ use super::view::{EntryView, UserView};
 use super::{AdminState, times};
 use crate::control::command::Terms;
 use crate::control::store::{AuditQuery, Names, SqliteStore};
+use crate::live::Reader;
 use crate::live::sessions::{End, Learnt, id_of};
 
 /// All that is held. `history` is last, because it is written as it is read.
@@ -55,25 +57,32 @@ struct SessionView {
     domain: Option<String>,
     #[schemars(with = "Time")]
     first_seen: String,
-    /// Written down every ten minutes.
     #[schemars(with = "Time")]
     last_seen: String,
     address: Option<String>,
     agent: Option<String>,
-    /// What ended it; `null` where nothing has.
+    /// Whether nothing has ended it, a revocation of all sessions included.
+    alive: bool,
+    /// What ended it by itself; `null` where nothing has.
     ended_by: Option<&'static str>,
 }
 
 impl SessionView {
-    fn of(session: Learnt) -> Self {
+    /// The store has the last use as of some minutes ago: `live` knows it now.
+    fn of(session: Learnt, live: &Reader, standing: &Standing) -> Self {
+        let known = live.sessions().of(&session.user).into_iter();
+        let known = known.filter(|known| known.hash == session.hash);
+        let last_seen = known.map(|known| known.last_seen()).max();
+        let ended = session.ended.is_some();
         Self {
+            alive: !ended && !standing.killed_session(session.learnt_at),
             id: id_of(&session.hash),
             login: session.user.user().to_owned(),
             cookie: session.place.name,
             path: session.place.path,
             domain: session.place.domain,
             first_seen: times::text(session.first_seen),
-            last_seen: times::text(session.last_seen),
+            last_seen: times::text(last_seen.max(Some(session.last_seen)).unwrap_or_default()),
             address: session.address.map(|address| address.to_string()),
             agent: session.agent,
             ended_by: session.ended.map(End::as_str),
@@ -103,6 +112,9 @@ impl Held {
         let now = state.commander.now();
         let tokens = state.tokens.owned_by(key).into_iter();
         let tokens = tokens.filter_map(|id| state.tokens.find(&id));
+        let standing = state.live.standing(key);
+        let sessions = self.sessions.into_iter();
+        let sessions = sessions.map(|session| SessionView::of(session, &state.live, &standing));
         Export {
             exported_at: times::text(now),
             tenant: key.tenant().to_owned(),
@@ -110,7 +122,7 @@ impl Held {
             user: self.user.map(|user| UserView::of(state, key, &user)),
             names: self.names.now,
             former_names: self.names.former,
-            sessions: self.sessions.into_iter().map(SessionView::of).collect(),
+            sessions: sessions.collect(),
             tokens: tokens
                 .map(|row| TokenView::of(&state.tokens, row, now))
                 .collect(),

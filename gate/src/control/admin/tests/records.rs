@@ -313,3 +313,26 @@ async fn a_tenant_admin_makes_and_sees_tokens_of_its_tenant_alone() {
     }
     gate.stop().await;
 }
+
+#[tokio::test]
+async fn an_export_knows_the_last_use_and_which_sessions_are_alive() {
+    let gate = Gate::start(&["acme"]).await;
+    let export = "GET /api/v1/users/bob/export";
+    gate.log_in("acme", "bob", 0xab).await;
+    let used = Timestamp(now().0 + 5_000);
+    gate.live.sessions().each(|session| session.touch(used));
+    let reply = gate.root(export, "").await;
+    let session = &reply.json["sessions"][0];
+    let at = crate::control::admin::times::text(used);
+    assert_eq!(
+        (&session["last_seen"], &session["alive"]),
+        (&json!(at), &json!(true)),
+        "{}",
+        reply.text
+    );
+    gate.root("DELETE /api/v1/users/bob/sessions", "").await;
+    let reply = gate.root(export, "").await;
+    assert_eq!(reply.json["sessions"][0]["alive"], false);
+    assert_eq!(reply.json["sessions"][0]["ended_by"], Value::Null);
+    gate.stop().await;
+}
