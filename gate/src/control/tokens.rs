@@ -22,6 +22,7 @@ use portcullis_core::ledger::{Draft, Event, Role};
 use portcullis_core::limits;
 use portcullis_core::standing::Verdict;
 use portcullis_core::time::Timestamp;
+use portcullis_core::user::Source;
 use tokio::sync::{Mutex, MutexGuard, watch};
 
 use self::table::{Table, in_force};
@@ -90,6 +91,8 @@ pub enum TokenError {
     Changed,
     #[error("this would leave the tenant without a tenant-admin")]
     LastAdministrator,
+    #[error("this would leave no global-admin's token in force")]
+    LastGlobalAdmin,
     #[error(transparent)]
     Append(#[from] AppendError),
     #[error(transparent)]
@@ -404,17 +407,21 @@ impl Tokens {
         }
     }
 
-    /// A tenant keeps a tenant-admin, unless who is above it says otherwise.
+    /// A tenant keeps a tenant-admin, unless who is above it says otherwise; and the
+    /// gate a global-admin, unless somebody has the store in their hands.
     fn keep_one_administrator(
         &self,
         row: &TokenRow,
         by: &Caller,
         now: Timestamp,
     ) -> Result<(), TokenError> {
-        let matters = row.role == Role::TenantAdmin && self.stands(row, now);
-        if by.role != Role::GlobalAdmin && matters && !self.has_other(&self.table(), row, None, now)
-        {
-            return Err(TokenError::LastAdministrator);
+        let error = match row.role {
+            Role::TenantAdmin if by.role != Role::GlobalAdmin => TokenError::LastAdministrator,
+            Role::GlobalAdmin if by.source != Source::Command => TokenError::LastGlobalAdmin,
+            Role::TenantAdmin | Role::GlobalAdmin | Role::Support | Role::Auditor => return Ok(()),
+        };
+        if self.stands(row, now) && !self.has_other(&self.table(), row, None, now) {
+            return Err(error);
         }
         Ok(())
     }

@@ -246,3 +246,6 @@ impl From<TokenError> for Problem {
         }
     }
 }
+            TokenError::LastGlobalAdmin => Self::conflict("last_administrator", what).mend(
+                "make another global-admin's token first, of a user without holds or of none",
+            ),

@@ -93,6 +93,9 @@ pub(super) struct TokenView {
     #[schemars(with = "Option<Time>")]
     last_used_at: Option<String>,
     in_force: bool,
+    /// There, and true, where the call was made with it.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    own: bool,
 }
 
 #[derive(Debug, Serialize, JsonSchema)]
@@ -132,6 +135,7 @@ impl TokenView {
     pub(super) fn of(tokens: &Tokens, row: TokenRow, now: Timestamp) -> Self {
         let (user, user_tenant) = names(row.user.as_ref());
         Self {
+            own: false,
             in_force: tokens.works(&row, now),
             id: row.id,
             role: row.role.as_str(),
@@ -265,7 +269,11 @@ pub(super) async fn list(ask: Ask) -> Result<Answer<TokenList>, Problem> {
         rows.drain(..=at);
     }
     let fitting = rows.into_iter().filter(|row| wanted.fits(row));
-    let views = fitting.map(|row| TokenView::of(tokens, row, now));
+    let own = ask.caller.token.as_ref();
+    let views = fitting.map(|row| TokenView {
+        own: own == Some(&row.id),
+        ..TokenView::of(tokens, row, now)
+    });
     let mut page: Vec<TokenView> = views
         .filter(|view| wanted.in_force.is_none_or(|wanted| view.in_force == wanted))
         .take(limit + 1)

@@ -355,6 +355,25 @@ async fn a_tenant_admin_does_not_revoke_the_last_tenant_admins_token() {
 }
 
 #[tokio::test]
+async fn nobody_revokes_the_last_global_admins_token_nor_makes_it_end() {
+    let gate = Gate::start(&["acme"]).await;
+    let list = gate.root("GET /api/v1/tokens", "").await;
+    let own = &list.json["tokens"][0];
+    assert_eq!(own["own"], true);
+    let id = own["id"].as_str().unwrap();
+    let revoke = format!("DELETE /api/v1/tokens/{id}");
+    let refused = gate.root(&revoke, "").await;
+    assert_eq!(refused.problem(), (409, "last_administrator", ""));
+    let rotate = format!("POST /api/v1/tokens/{id}/rotate");
+    let refused = gate.root(&rotate, r#"{"expires":"1m"}"#).await;
+    assert_eq!(refused.problem(), (409, "last_administrator", ""));
+    let other = gate.token(Role::GlobalAdmin, None, "other").await;
+    assert_eq!(gate.by(&other, &revoke, "").await.json["changed"], true);
+    assert_eq!(gate.root(&revoke, "").await.status, 401);
+    gate.stop().await;
+}
+
+#[tokio::test]
 async fn bad_tokens_are_answered_429_once_there_are_too_many_and_good_ones_never() {
     let gate = Gate::start(&["acme"]).await;
     let most = portcullis_core::limits::ADMIN_FAILURES_MAX;
