@@ -159,7 +159,7 @@ pub struct Receipt {
 pub enum CommandError {
     #[error(transparent)]
     Plan(#[from] PlanError),
-    #[error("the user is at revision {actual} by now; read it again")]
+    #[error("the user is at revision {actual} by now")]
     Stale { actual: Revision },
     #[error(transparent)]
     Append(#[from] AppendError),

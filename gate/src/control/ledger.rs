@@ -81,16 +81,14 @@ pub enum AppendError {
         "the user has changed meanwhile: its revision is {actual}; read it again and repeat the change"
     )]
     Conflict { actual: Revision },
-    #[error(
-        "the idempotency key was used before for another request; choose a new key for a new request"
-    )]
+    #[error("the idempotency key was used before for another request")]
     KeyReused,
     #[error(
-        "{alias:?} already names the user {:?} of tenant {:?}; take it away from that user first",
+        "{alias:?} already names the user {:?} of tenant {:?}",
         .user.user(), .user.tenant()
     )]
     AliasTaken { alias: String, user: UserKey },
-    #[error("one of the API keys is the user {:?}'s of tenant {:?}; take it away from that user first", .user.user(), .user.tenant())]
+    #[error("one of the API keys is the user {:?}'s of tenant {:?}", .user.user(), .user.tenant())]
     ApiKeyTaken { user: UserKey },
     #[error("an entry that changes a user must name its tenant and its user")]
     Nameless,

@@ -130,13 +130,30 @@ fn wrong(error: &serde_path_to_error::Error<serde_json::Error>) -> Problem {
         let name = name.trim_end_matches('`');
         return Problem::field(name, format!("`{name}` is there twice")).mend("give it once");
     }
+    if let Some(name) = what.strip_prefix("missing field `") {
+        let name = name.trim_end_matches('`');
+        return Problem::field(name, format!("`{name}` is missing")).mend("say it");
+    }
     let path = error.path().to_string();
-    let problem = Problem::bad("invalid_field", what);
+    let problem = expectation(what);
     if path == "." {
         problem
     } else {
         problem.of(path)
     }
+}
+
+/// A value of another type, or none of those that there are: what is expected is
+/// the mend.
+fn expectation(what: &str) -> Problem {
+    let Some((what, expected)) = what.split_once(", expected ") else {
+        return Problem::bad("invalid_field", what);
+    };
+    let what = match what.strip_prefix("unknown variant ") {
+        Some(value) => format!("there is no {value} here"),
+        None => what.to_owned(),
+    };
+    Problem::bad("invalid_field", what).mend(format!("write {expected}"))
 }
 
 /// A text for people: bounded, not empty, of visible characters and line ends.

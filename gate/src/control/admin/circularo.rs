@@ -13,6 +13,7 @@ use super::problem::Problem;
 use super::schema::{ApiKeyText, EmailText, LocaleText, NameText, PhoneText};
 use super::view::Outcome;
 use crate::control::command::{Caller, CommandError, Done, Note, Restore, Suspend, Terms};
+use crate::control::ledger::AppendError;
 
 const LOCALE_BYTES_MAX: usize = 35;
 
@@ -88,8 +89,10 @@ pub(super) async fn put(ask: Ask, fields: Fields) -> Result<Answer<Outcome>, Pro
             );
         }
         (Some(edit), None) => {
+            let given = edit.names();
             let change = move |profile: &Profile| edit.apply(profile);
-            commander.change_profile(&by, &key, change, terms).await?
+            let done = commander.change_profile(&by, &key, change, terms).await;
+            done.map_err(|error| told(error, &given))?
         }
         (None, Some(status)) => {
             let terms = ask.terms("status", false)?;
@@ -102,8 +105,10 @@ pub(super) async fn put(ask: Ask, fields: Fields) -> Result<Answer<Outcome>, Pro
                 ..terms.clone()
             };
             set_status(&ask, &by, &key, status, trial).await?;
+            let given = edit.names();
             let change = move |profile: &Profile| edit.apply(profile);
-            let first = commander.change_profile(&by, &key, change, terms).await?;
+            let first = commander.change_profile(&by, &key, change, terms).await;
+            let first = first.map_err(|error| told(error, &given))?;
             let terms = Terms {
                 at_revision: None,
                 ..ask.terms("status", false)?
@@ -116,6 +121,24 @@ pub(super) async fn put(ask: Ask, fields: Fields) -> Result<Answer<Outcome>, Pro
     let mut outcome = Outcome::of(&ask.api.state, &done);
     outcome.status = Some("SUCCESS");
     Ok(Answer::ok(&outcome)?.at(done.user.revision))
+}
+
+/// Names that the call gives, and the fields that they are in.
+type Given = Vec<(&'static str, String)>;
+
+/// A name that is taken is told with its field.
+fn told(error: CommandError, given: &Given) -> Problem {
+    let taken = if let CommandError::Append(AppendError::AliasTaken { alias, .. }) = &error {
+        given.iter().find(|(_, name)| name == alias)
+    } else {
+        None
+    };
+    let field = taken.map(|(field, _)| *field);
+    let problem = Problem::from(error);
+    match field {
+        Some(field) => problem.of(field),
+        None => problem,
+    }
 }
 
 /// The status is Circularo's word; attributes are our own.
@@ -186,6 +209,18 @@ impl Edit {
         ];
         let any = edit.api_keys.is_some() || given.into_iter().any(Option::is_some);
         Ok(any.then_some(edit))
+    }
+
+    fn names(&self) -> Given {
+        let all = [
+            ("email", &self.email),
+            ("phone", &self.phone),
+            ("username", &self.username),
+            ("employee_id", &self.employee_id),
+        ];
+        let given = all.into_iter();
+        let given = given.filter_map(|(field, change)| Some((field, change.clone()??)));
+        given.collect()
     }
 
     fn apply(&self, profile: &Profile) -> Profile {

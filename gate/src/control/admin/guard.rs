@@ -52,15 +52,18 @@ fn check(request: &Request) -> Result<(), Problem> {
 }
 
 fn check_origin(headers: &HeaderMap, host: &str) -> Result<(), Problem> {
-    let cross = |what: &str| {
+    let cross = |header: &str, what: &str| {
         Err(Problem::new(StatusCode::FORBIDDEN, "cross_origin", what)
-            .of("Origin")
+            .of(header)
             .mend("call it from the listener's own pages, or without a browser"))
     };
     // `same-site` is another port of this machine, say: not this listener's page.
     let site = headers.contains_key(&SEC_FETCH_SITE);
     if site && !matches!(only(headers, &SEC_FETCH_SITE), Some("same-origin" | "none")) {
-        return cross("a page of another site may call nothing here");
+        return cross(
+            "Sec-Fetch-Site",
+            "a page of another site may call nothing here",
+        );
     }
     if !headers.contains_key(header::ORIGIN) {
         return Ok(());
@@ -70,7 +73,7 @@ fn check_origin(headers: &HeaderMap, host: &str) -> Result<(), Problem> {
     if authority.is_some_and(|authority| authority.eq_ignore_ascii_case(host)) {
         Ok(())
     } else {
-        cross("a page of another origin may call nothing here")
+        cross("Origin", "a page of another origin may call nothing here")
     }
 }
 

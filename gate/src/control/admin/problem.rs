@@ -13,6 +13,9 @@ use crate::control::tokens::TokenError;
 /// Seconds until a retry makes sense where the store or the ledger is in the way.
 const RETRY_AFTER_SECONDS: &str = "1";
 
+/// Of a name or a key that means another user.
+const TAKE_AWAY: &str = "take it away from that user first";
+
 /// An answer of failure.
 #[derive(Clone, Debug)]
 pub(super) struct Problem {
@@ -186,10 +189,14 @@ impl From<AppendError> for Problem {
             AppendError::Conflict { .. } => Self::conflict("conflict", what),
             AppendError::KeyReused => {
                 let status = StatusCode::UNPROCESSABLE_ENTITY;
-                Self::new(status, "idempotency_key_reused", what).of("Idempotency-Key")
+                Self::new(status, "idempotency_key_reused", what)
+                    .of("Idempotency-Key")
+                    .mend("choose a new key for a new request")
             }
-            AppendError::AliasTaken { .. } => Self::conflict("alias_taken", what),
-            AppendError::ApiKeyTaken { .. } => Self::conflict("api_key_taken", what).of("api_keys"),
+            AppendError::AliasTaken { .. } => Self::conflict("alias_taken", what).mend(TAKE_AWAY),
+            AppendError::ApiKeyTaken { .. } => Self::conflict("api_key_taken", what)
+                .of("api_keys")
+                .mend(TAKE_AWAY),
             AppendError::UserDeleted => Self::deleted(),
             AppendError::TokenTaken => Self::conflict("token_taken", what),
             AppendError::TooLarge { .. } => {
@@ -216,7 +223,9 @@ impl From<CommandError> for Problem {
             CommandError::Append(error) => error.into(),
             CommandError::Read(error) => error.into(),
             CommandError::Stale { .. } => {
-                Self::new(StatusCode::PRECONDITION_FAILED, "stale_revision", what).of("If-Match")
+                Self::new(StatusCode::PRECONDITION_FAILED, "stale_revision", what)
+                    .of("If-Match")
+                    .mend("read the user again, and decide again")
             }
             CommandError::Oneself => Self::conflict("oneself", what),
             CommandError::LastAdministrator => Self::conflict("last_administrator", what)
@@ -241,11 +250,11 @@ impl From<TokenError> for Problem {
             TokenError::Changed => Self::conflict("conflict", what),
             TokenError::LastAdministrator => Self::conflict("last_administrator", what)
                 .mend("make another tenant-admin's token first, or ask a global-admin"),
+            TokenError::LastGlobalAdmin => Self::conflict("last_administrator", what).mend(
+                "make another global-admin's token first, of a user without holds or of none",
+            ),
             TokenError::Append(error) => error.into(),
             TokenError::Read(error) => error.into(),
         }
     }
 }
-            TokenError::LastGlobalAdmin => Self::conflict("last_administrator", what).mend(
-                "make another global-admin's token first, of a user without holds or of none",
-            ),

@@ -231,7 +231,7 @@ async fn lines_of_json_are_taken_too_and_a_broken_one_changes_nobody() {
 
 /// Bodies of bulk calls with the code and the field that they are refused by.
 const WRONG: [(&str, &str, &str); 12] = [
-    (r#"{}"#, "invalid_field", ""),
+    (r#"{}"#, "invalid_field", "action"),
     (
         r#"{"action":"delete","users":["bob"]}"#,
         "invalid_field",

@@ -78,13 +78,14 @@ async fn an_alias_that_is_taken_stops_the_whole_call() {
         .await;
     let body = r#"{"email":"team@acme.test","status":"suspended"}"#;
     let taken = gate.root("PUT /api/v1/users/bob", body).await;
-    assert_eq!(taken.problem(), (409, "alias_taken", ""));
+    assert_eq!(taken.problem(), (409, "alias_taken", "email"));
     assert!(
         taken.json["detail"]
             .as_str()
             .unwrap()
             .contains("team@acme.test")
     );
+    assert_eq!(taken.json["mend"], "take it away from that user first");
     assert_eq!(gate.root("GET /api/v1/users/bob", "").await.status, 404);
     gate.stop().await;
 }
