@@ -5,9 +5,12 @@
 mod deed;
 mod source;
 
-use std::sync::Arc;
+use std::collections::HashSet;
+use std::hash::{BuildHasher, RandomState};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use portcullis_core::ids::{HoldName, UserKey};
+use portcullis_core::ledger::Role;
 use portcullis_core::limits;
 use portcullis_core::user::User;
 use tokio::sync::{mpsc, watch};
@@ -36,6 +39,24 @@ pub struct Bulk {
     pub retry: Option<Retry>,
     pub dry_run: bool,
     pub admins: Admins,
+    pub seen: Seen,
+}
+
+/// Who would have been changed already, in a dry run of a list: who is listed twice
+/// is to be counted once. Hashes are enough for a count, and a long list has room.
+#[derive(Debug, Default)]
+pub struct Seen {
+    by: RandomState,
+    hashes: Mutex<HashSet<u64>>,
+}
+
+impl Seen {
+    /// Whether it is the first time.
+    fn add(&self, key: &UserKey) -> bool {
+        let hash = self.by.hash_one(key);
+        let mut hashes = self.hashes.lock().unwrap_or_else(PoisonError::into_inner);
+        hashes.insert(hash)
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -59,15 +80,18 @@ pub enum Flag {
     Repeated,
     /// Not as the filter wants it any more.
     Passed,
+    /// A hold of the same name stood there, and is gone.
+    Replaced,
 }
 
 impl Flag {
-    pub const ALL: [Self; 5] = [
+    pub const ALL: [Self; 6] = [
         Self::Oneself,
         Self::Admin,
         Self::Unknown,
         Self::Repeated,
         Self::Passed,
+        Self::Replaced,
     ];
 
     pub const fn as_str(self) -> &'static str {
@@ -77,6 +101,7 @@ impl Flag {
             Self::Unknown => "unknown",
             Self::Repeated => "repeated",
             Self::Passed => "passed",
+            Self::Replaced => "replaced",
         }
     }
 }
@@ -95,10 +120,23 @@ pub struct Line {
     pub flags: Vec<Flag>,
     /// Restoring: holds that stay, because others have to lift them, or were not meant.
     pub left: Vec<HoldName>,
+    /// Those of them that the caller may not lift.
+    pub kept: Vec<Kept>,
+    /// Restoring: one of those that stay is in force.
+    pub stays_out: bool,
+    /// Suspending: the hold begins later.
+    pub waits: bool,
     /// Undoing: left alone, because somebody changed them since.
     pub changed_since: Vec<HoldName>,
     /// Undoing: not placed again, because their end has passed.
     pub over: Vec<HoldName>,
+}
+
+/// A hold that the caller may not lift, and who may.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Kept {
+    pub name: HoldName,
+    pub lifted_by: Vec<Role>,
 }
 
 /// Why a user was refused.
@@ -361,6 +399,9 @@ impl Bulk {
                 receipt: None,
                 flags: Vec::new(),
                 left: Vec::new(),
+                kept: Vec::new(),
+                stays_out: false,
+                waits: false,
                 changed_since: Vec::new(),
                 over: Vec::new(),
             };
@@ -391,7 +432,7 @@ impl Bulk {
         }
         let tag = changed.tag.unwrap_or_default();
         (line.changed_since, line.over) = (tag.changed_since, tag.over);
-        line.left = tag.left;
+        (line.left, line.kept, line.stays_out) = (tag.left, tag.kept, tag.stays_out);
         if tag.passed {
             line.flags.push(Flag::Passed);
         }
@@ -416,12 +457,16 @@ impl Bulk {
                 });
                 Outcome::Changed
             }
-            (None, Ok(None)) if tag.forecast.is_some() => {
+            (None, Ok(None)) if tag.forecast.is_some() && self.seen.add(key) => {
                 line.receipt = tag.forecast;
                 Outcome::Changed
             }
             (None, Ok(None)) => Outcome::Unchanged,
         };
+        if tag.replaces && line.outcome == Outcome::Changed {
+            line.flags.push(Flag::Replaced);
+        }
+        line.waits = line.outcome == Outcome::Changed && (waits || tag.waits);
         waits
     }
 

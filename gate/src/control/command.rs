@@ -1,7 +1,7 @@
 //! The one way to change a user: plan (pure), append (durable), and wait until the
 //! change is in force on this gate. Handlers translate and call this, nothing else.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use portcullis_core::ids::{BatchId, HoldName, ReasonKey, Revision, TenantId, UserId, UserKey};
 use portcullis_core::ledger::{Draft, Entry, Event, Role, SessionName, apply};
@@ -139,6 +139,8 @@ pub struct Done {
     pub unchanged: bool,
     pub dry_run: bool,
     pub receipt: Receipt,
+    /// The hold in whose place another was put, as it was.
+    pub replaced: Option<Hold>,
 }
 
 /// What a change brought about, true when it is given.
@@ -225,7 +227,19 @@ impl Commander {
     ) -> Result<Done, CommandError> {
         let _one_at_a_time = self.may_put_out(by, key).await?;
         let plan = self.suspension(by, key, ask, note);
-        self.change(by, key, note, terms, plan).await
+        // Only the plan sees the user as it was.
+        let (before, now) = (Arc::new(OnceLock::new()), self.now());
+        let seen = Arc::clone(&before);
+        let plan = move |user: &User| {
+            let plan = plan(user)?;
+            if let Some(hold) = replaced(user, &plan, now) {
+                let _ = seen.set(hold.clone());
+            }
+            Ok(plan)
+        };
+        let mut done = self.change(by, key, note, terms, plan).await?;
+        done.replaced = before.get().cloned();
+        Ok(done)
     }
 
     /// What a suspension comes to for each user that it is applied to.
@@ -454,6 +468,7 @@ impl Commander {
             unchanged: false,
             dry_run: false,
             receipt,
+            replaced: None,
         })
     }
 
@@ -466,6 +481,7 @@ impl Commander {
             unchanged: false,
             dry_run: true,
             receipt,
+            replaced: None,
         }
     }
 
@@ -571,7 +587,18 @@ fn unchanged(key: &UserKey, user: User, dry_run: bool) -> Done {
         unchanged: true,
         dry_run,
         receipt,
+        replaced: None,
     }
+}
+
+/// The hold in whose place the plan puts another: its reason, ticket and the like
+/// are gone from the user then. One that is over is nobody's loss.
+pub(super) fn replaced<'a>(user: &'a User, plan: &Plan, now: Timestamp) -> Option<&'a Hold> {
+    let Plan::Append(Event::HoldPlaced { hold }) = plan else {
+        return None;
+    };
+    let before = user.hold(&hold.name)?;
+    before.ends_at.is_none_or(|end| now < end).then_some(before)
 }
 
 /// An administrator who is also a user must not lock itself out by a slip: the user

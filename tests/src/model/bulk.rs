@@ -164,7 +164,14 @@ impl Run<'_> {
         }
         for (at, listed) in list.iter().enumerate() {
             let cast = &mut self.people[listed.who];
+            let mut earlier = list.iter().zip(&lines).take(at);
+            let again = turn.sent.many.dry_run
+                && earlier
+                    .any(|(other, line)| other.who == listed.who && line["outcome"] == "changed");
             match lines.get(at) {
+                Some(line) if again => cast.follow(&format!("told {line}"), |before| {
+                    vec![turn.judge_again(before, line)]
+                })?,
                 Some(line) => cast.follow(&format!("told {line}"), |before| {
                     vec![turn.judge(before, line)]
                 })?,

@@ -88,10 +88,7 @@ impl Told {
             let lines = self.lines.iter().filter(|line| line["outcome"] == outcome);
             lines.count()
         };
-        let mut flags: BTreeMap<&str, usize> = ["self", "admin", "unknown", "repeated", "passed"]
-            .into_iter()
-            .map(|flag| (flag, 0))
-            .collect();
+        let mut flags: BTreeMap<&str, usize> = FLAGS.into_iter().map(|flag| (flag, 0)).collect();
         for flag in self.lines.iter().flat_map(flags_of) {
             *flags.entry(flag).or_default() += 1;
         }
@@ -105,11 +102,15 @@ impl Told {
             "changed": count("changed"),
             "unchanged": count("unchanged"),
             "refused": count("refused"),
+            "left_alone": self.lines.iter().filter(|line| is_left_alone(line)).count(),
             "flags": flags,
         });
         let mut found = summary.clone();
         let receipt = found["receipt"].take();
-        found.as_object_mut().map(|found| found.remove("receipt"));
+        // Those who wait, and those who stay out, each line is held to by itself.
+        if let Some(found) = found.as_object_mut() {
+            found.retain(|key, _| !["receipt", "waiting", "stay_out"].contains(&key.as_str()));
+        }
         same("the summary", found.to_string(), right.to_string())?;
         self.see_sum(&receipt)
     }
@@ -133,6 +134,12 @@ impl Told {
         let found = &sum["gates"]["in_force"];
         same("gates in force", found, &json!(u8::from(all)))
     }
+}
+
+const FLAGS: [&str; 6] = ["self", "admin", "unknown", "repeated", "passed", "replaced"];
+
+fn is_left_alone(line: &Value) -> bool {
+    line["outcome"] == "unchanged" && line["holds_changed_since"].is_array()
 }
 
 /// The name that the call used.
@@ -185,11 +192,14 @@ impl Turn<'_> {
             same("the flags", found, vec!["repeated"])?;
             return self.judge_repeated(before, line);
         };
-        let right = if before.is_known() {
+        let mut right = if before.is_known() {
             vec![]
         } else {
             vec!["unknown"]
         };
+        if upshot.outcome == Outcome::Changed && self.replaces(&before) {
+            right.push("replaced");
+        }
         same("the flags", found, right)?;
         let (outcome, code) = match upshot.outcome {
             Outcome::Changed => ("changed", Value::Null),
@@ -227,6 +237,25 @@ impl Turn<'_> {
             return Ok(before);
         }
         self.numbered(after, receipt)
+    }
+
+    /// Who is listed again in a rehearsal would be changed by then.
+    ///
+    /// # Errors
+    /// Where the line should tell something else.
+    pub fn judge_again(&self, before: Person, line: &Value) -> Result<Person, Difference> {
+        same("the outcome", &line["outcome"], &json!("unchanged"))?;
+        same("a receipt", line["receipt"].is_object(), false)?;
+        Ok(before)
+    }
+
+    /// Whether a hold stands under the name that is asked for.
+    fn replaces(&self, before: &Person) -> bool {
+        let Wish::Suspend(asked) = self.wish else {
+            return false;
+        };
+        let mut holds = before.holds.iter();
+        holds.any(|hold| hold.name == asked.hold && !hold.is_over(self.now))
     }
 
     /// As it would be, where it is a rehearsal.

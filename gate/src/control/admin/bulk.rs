@@ -20,7 +20,7 @@ use super::ask::{Ask, bad_key, internal};
 use super::problem::Problem;
 use super::scope::Scope;
 use super::{audit, body, filter, suspension};
-use crate::control::bulk::{Bulk, Deed, Retry, Source, Target};
+use crate::control::bulk::{Bulk, Deed, Retry, Seen, Source, Target};
 use crate::control::command::Note;
 use crate::control::ledger::IdempotencyKey;
 use crate::control::store::UserQuery;
@@ -207,6 +207,7 @@ fn begin(ask: Ask, work: Work, place: OwnedSemaphorePermit) -> Result<Response, 
         retry: retries.map(Retries::into_retry),
         dry_run: work.dry_run,
         admins: state.tokens.admins(state.commander.now()),
+        seen: Seen::default(),
     };
     let (sender, receiver) = mpsc::channel(1);
     let run = Arc::new(bulk).run(work.source, state.stopping.clone(), sender);

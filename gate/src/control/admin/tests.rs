@@ -10,6 +10,7 @@ mod holds;
 mod owners;
 mod records;
 mod retries;
+mod sums;
 mod suspensions;
 
 use std::net::SocketAddr;

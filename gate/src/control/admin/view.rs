@@ -67,7 +67,7 @@ struct SuspensionView {
 
 #[derive(Debug, Serialize, JsonSchema)]
 #[schemars(rename = "Hold")]
-struct HoldView {
+pub(super) struct HoldView {
     name: String,
     #[schemars(with = "KindWord")]
     kind: &'static str,
@@ -88,6 +88,9 @@ struct HoldView {
     ends_at: Option<String>,
     disable_api_keys: bool,
     revoke_sessions: bool,
+    /// Of a user as it stands now: false where the hold waits for its start.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    in_force: Option<bool>,
 }
 
 impl UserView {
@@ -111,7 +114,11 @@ impl UserView {
             api_keys: profile.api_keys.iter().map(ApiKeyHash::text).collect(),
             suspension_status: hold.map(|hold| hold.kind.as_str()),
             suspension_information: hold.map(SuspensionView::of),
-            holds: user.holds.iter().map(HoldView::of).collect(),
+            holds: user
+                .holds
+                .iter()
+                .map(|hold| HoldView::at(hold, now))
+                .collect(),
             api_keys_disabled: Standing::of(user).leeway(now).api_keys == Reach::Nothing,
             sessions_not_before: user.sessions_not_before.map(times::text),
             last_seen_at: last_seen(&state.live, key, user).map(times::text),
@@ -144,6 +151,13 @@ impl SuspensionView {
 }
 
 impl HoldView {
+    fn at(hold: &Hold, now: Timestamp) -> Self {
+        Self {
+            in_force: Some(hold.in_force(now)),
+            ..Self::of(hold)
+        }
+    }
+
     fn of(hold: &Hold) -> Self {
         Self {
             name: hold.name.clone().into(),
@@ -161,6 +175,7 @@ impl HoldView {
             ends_at: hold.ends_at.map(times::text),
             disable_api_keys: hold.disables_api_keys,
             revoke_sessions: hold.revokes_sessions,
+            in_force: None,
         }
     }
 }
@@ -222,6 +237,9 @@ pub(super) struct Outcome {
     pub(super) holds_left: Option<Vec<String>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) holds_kept: Option<Vec<KeptHold>>,
+    /// Of a suspension: the hold that stood under this name, as it was.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    replaced: Option<HoldView>,
 }
 
 /// A hold that the caller may not lift, and who may.
@@ -253,6 +271,7 @@ impl Outcome {
             holds_lifted: None,
             holds_left: None,
             holds_kept: None,
+            replaced: done.replaced.as_ref().map(HoldView::of),
         }
     }
 }

@@ -7,9 +7,9 @@ use portcullis_core::plan::{self, Plan};
 use portcullis_core::time::Timestamp;
 use portcullis_core::user::User;
 
-use super::Bulk;
 use super::source::Target;
-use crate::control::command::{CommandError, Receipt, Restore, Suspend, refuse_oneself};
+use super::{Bulk, Kept};
+use crate::control::command::{CommandError, Receipt, Restore, Suspend, refuse_oneself, replaced};
 
 #[derive(Clone, Debug)]
 pub enum Deed {
@@ -24,8 +24,12 @@ pub enum Deed {
 pub(super) struct Decided {
     pub(super) refused: Option<CommandError>,
     pub(super) passed: bool,
-    /// Restoring: others have to lift these.
     pub(super) left: Vec<HoldName>,
+    pub(super) kept: Vec<Kept>,
+    pub(super) stays_out: bool,
+    pub(super) replaces: bool,
+    /// What would be placed begins later.
+    pub(super) waits: bool,
     pub(super) changed_since: Vec<HoldName>,
     pub(super) over: Vec<HoldName>,
     /// Of a dry run, where something would be changed.
@@ -57,9 +61,16 @@ impl Bulk {
         let planned = match &self.deed {
             Deed::Suspend(ask) => {
                 let plan = self.commander.suspension(&self.by, key, ask, &self.note);
-                plan(user).map(event_of).map_err(CommandError::from)
+                let plan = plan(user).map_err(CommandError::from);
+                plan.map(|plan| {
+                    decided.replaces = replaced(user, &plan, now).is_some();
+                    let event = event_of(plan);
+                    let mut placed = event.iter().flat_map(Event::placed);
+                    decided.waits = placed.any(|hold| !hold.in_force(now));
+                    event
+                })
             }
-            Deed::Restore(ask) => self.restore(key, user, ask, &mut decided),
+            Deed::Restore(ask) => self.restore((key, user), ask, now, &mut decided),
             Deed::Undo(_) => self.undo(key, user, target, now, &mut decided),
         };
         let planned = planned.and_then(|event| {
@@ -89,9 +100,9 @@ impl Bulk {
 
     fn restore(
         &self,
-        key: &UserKey,
-        user: &User,
+        (key, user): (&UserKey, &User),
         ask: &Restore,
+        now: Timestamp,
         decided: &mut Decided,
     ) -> Result<Option<Event>, CommandError> {
         let plan = self.commander.restoration(&self.by, key, ask);
@@ -100,9 +111,17 @@ impl Bulk {
             Some(Event::HoldsLifted { holds, .. }) => holds,
             Some(_) | None => &[],
         };
-        let names = user.holds.iter().map(|hold| &hold.name);
-        let left = names.filter(|name| !lifted.contains(name));
-        decided.left = left.cloned().collect();
+        let left = user.holds.iter();
+        let left: Vec<_> = left.filter(|hold| !lifted.contains(&hold.name)).collect();
+        decided.stays_out = left.iter().any(|hold| hold.in_force(now));
+        let (rules, role) = (self.commander.lift_rules(key), self.by.role);
+        let kept = left.iter().filter(|hold| !rules.may_lift(role, &hold.name));
+        let kept = kept.map(|hold| Kept {
+            lifted_by: rules.lifters(&hold.name),
+            name: hold.name.clone(),
+        });
+        decided.kept = kept.collect();
+        decided.left = left.iter().map(|hold| hold.name.clone()).collect();
         Ok(event)
     }
 

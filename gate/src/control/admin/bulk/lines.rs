@@ -16,7 +16,7 @@ use tokio::sync::mpsc;
 
 use super::super::problem::{self, Problem};
 use super::super::times;
-use super::super::view::ReceiptView;
+use super::super::view::{KeptHold, ReceiptView};
 use crate::control::bulk::{Flag, Line, Outcome, Stopped, Sum, Telling, Why};
 use crate::control::command::Receipt;
 
@@ -52,6 +52,9 @@ pub(in super::super) struct LineView<'a> {
     /// Of a restore: holds that stay.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     holds_left: Vec<&'a str>,
+    /// Those of them that the caller may not lift.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    holds_kept: Vec<KeptHold>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     holds_changed_since: Vec<&'a str>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -98,6 +101,12 @@ struct Summary<'a> {
     changed: u64,
     unchanged: u64,
     refused: u64,
+    /// Of a suspension: users whose hold begins later.
+    waiting: u64,
+    /// Of a restore: users whom a hold that stays keeps out.
+    stay_out: u64,
+    /// Of an undo: users left as they are, because somebody changed them since.
+    left_alone: u64,
     flags: Flags,
     receipt: ReceiptView,
     /// Why it ended before its end.
@@ -114,6 +123,7 @@ struct Flags {
     unknown: u64,
     repeated: u64,
     passed: u64,
+    replaced: u64,
 }
 
 /// What has been told so far.
@@ -124,6 +134,9 @@ pub(super) struct Tally {
     dry_run: bool,
     /// Changed, unchanged, refused.
     outcomes: [u64; 3],
+    waiting: u64,
+    stay_out: u64,
+    left_alone: u64,
     flags: Flags,
     sum: Sum,
     told: Instant,
@@ -142,6 +155,9 @@ impl Tally {
             total,
             dry_run,
             outcomes: [0; 3],
+            waiting: 0,
+            stay_out: 0,
+            left_alone: 0,
             flags: Flags::default(),
             sum: Sum::default(),
             told: Instant::now(),
@@ -164,6 +180,10 @@ impl Tally {
             if let Some(count) = self.outcomes.get_mut(outcome) {
                 *count += 1;
             }
+            self.waiting += u64::from(line.waits);
+            self.stay_out += u64::from(line.stays_out);
+            let unchanged = line.outcome == Outcome::Unchanged;
+            self.left_alone += u64::from(unchanged && !line.changed_since.is_empty());
             line.flags.iter().for_each(|flag| self.flags.count(*flag));
             if let Some(receipt) = &line.receipt {
                 self.sum.add(receipt);
@@ -207,6 +227,9 @@ impl Tally {
             changed,
             unchanged,
             refused,
+            waiting: self.waiting,
+            stay_out: self.stay_out,
+            left_alone: self.left_alone,
             flags: self.flags,
             receipt: ReceiptView::of(&self.sum.receipt()),
             problem: problem.as_ref().map(Problem::body),
@@ -224,6 +247,7 @@ impl Flags {
             Flag::Unknown => &mut self.unknown,
             Flag::Repeated => &mut self.repeated,
             Flag::Passed => &mut self.passed,
+            Flag::Replaced => &mut self.replaced,
         };
         *count += 1;
     }
@@ -251,6 +275,11 @@ fn view(line: &Line) -> LineView<'_> {
         receipt: line.receipt.as_ref().map(LineReceipt::of),
         flags: line.flags.iter().map(|flag| flag.as_str()).collect(),
         holds_left: names(&line.left),
+        holds_kept: line
+            .kept
+            .iter()
+            .map(|kept| KeptHold::of(&kept.name, &kept.lifted_by))
+            .collect(),
         holds_changed_since: names(&line.changed_since),
         holds_over: names(&line.over),
     }

@@ -35,7 +35,7 @@ async fn a_hold_is_kept_with_every_field_that_it_was_given() {
         "source": "api", "actor": "root", "approver": "alice", "ticket": "SEC-42",
         "comment": "call first", "starts_at": "2500-01-01T00:00:00.000Z",
         "ends_at": "2500-01-31T22:00:00.000Z", "disable_api_keys": true,
-        "revoke_sessions": true,
+        "revoke_sessions": true, "in_force": false,
     });
     assert_eq!(hold, expected);
     gate.stop().await;
@@ -182,5 +182,37 @@ async fn nobody_piles_up_holds_without_end() {
     let lifted = gate.root(RESTORE, "").await;
     let count = lifted.json["holds_lifted"].as_array().unwrap().len();
     assert_eq!(count, limits::HOLDS_PER_USER_MAX);
+    gate.stop().await;
+}
+
+#[tokio::test]
+async fn a_hold_that_is_replaced_is_told_as_it_was() {
+    let gate = Gate::start(&["acme"]).await;
+    let first = r#"{"kind":"temporary","ticket":"T-1","reason":"called in"}"#;
+    let placed = gate.root(SUSPEND, first).await;
+    assert!(placed.json.get("replaced").is_none(), "{}", placed.text);
+    for body in [r#"{"dry_run":true}"#, "{}"] {
+        let reply = gate.root(SUSPEND, body).await;
+        let before = &reply.json["replaced"];
+        assert_eq!(
+            [&before["kind"], &before["ticket"], &before["reason_text"]],
+            ["temporary", "T-1", "called in"]
+        );
+    }
+    let again = gate.root(SUSPEND, "{}").await;
+    assert!(again.json.get("replaced").is_none(), "{}", again.text);
+    gate.stop().await;
+}
+
+#[tokio::test]
+async fn a_hold_says_whether_it_is_in_force() {
+    let gate = Gate::start(&["acme"]).await;
+    gate.root(SUSPEND, "{}").await;
+    let reply = gate
+        .root(SUSPEND, r#"{"hold":"later","starts_at":"2h"}"#)
+        .await;
+    let holds = reply.json["user"]["holds"].as_array().unwrap();
+    let told: Vec<_> = holds.iter().map(|hold| &hold["in_force"]).collect();
+    assert_eq!(told, [true, false]);
     gate.stop().await;
 }
