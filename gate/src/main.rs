@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use mimalloc::MiMalloc;
-use portcullis::cli::{self, Cli, Surroundings, Terminal};
+use portcullis::cli::{self, Cli, Failure, Surroundings, Terminal};
 
 /// Under many small, short-lived allocations on several threads it is faster
 /// than the system's, and holds its size.
@@ -25,8 +25,10 @@ fn main() -> ExitCode {
     match cli::execute(cli, &mut surroundings) {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
-            // Where even this cannot be written, the exit code still says it.
-            drop(writeln!(io::stderr(), "{failure}"));
+            if failure != Failure::Unheard {
+                // Where even this cannot be written, the exit code still says it.
+                drop(writeln!(io::stderr(), "{failure}"));
+            }
             ExitCode::from(failure.exit_code())
         }
     }

@@ -12,6 +12,8 @@ pub enum Failure {
     Usage(String),
     /// It was tried and did not work.
     Failed(String),
+    /// Nobody takes the output any more (`| head -1`), so there is nobody to tell.
+    Unheard,
 }
 
 impl Failure {
@@ -26,7 +28,7 @@ impl Failure {
     /// The exit code to leave with.
     pub const fn exit_code(&self) -> u8 {
         match self {
-            Self::Failed(_) => 1,
+            Self::Failed(_) | Self::Unheard => 1,
             Self::Usage(_) => 2,
         }
     }
@@ -38,6 +40,7 @@ impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Usage(text) | Self::Failed(text) => f.write_str(text),
+            Self::Unheard => f.write_str("nobody takes the output"),
         }
     }
 }
@@ -50,8 +53,23 @@ impl From<ConfigError> for Failure {
 
 impl From<io::Error> for Failure {
     fn from(error: io::Error) -> Self {
+        if error.kind() == io::ErrorKind::BrokenPipe {
+            return Self::Unheard;
+        }
         Self::Failed(format!(
             "cannot write the result: {error}; look at where the output goes"
         ))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_stops_reading_is_told_nothing() {
+        let broken = io::Error::from(io::ErrorKind::BrokenPipe);
+        assert_eq!(Failure::from(broken), Failure::Unheard);
+        assert_eq!(Failure::Unheard.exit_code(), 1);
     }
 }

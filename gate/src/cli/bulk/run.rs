@@ -155,6 +155,7 @@ impl Run<'_> {
                 Failure::Usage(why) => Failure::usage(why),
                 Failure::Failed(why) => Failure::failed(why),
             };
+                Failure::Unheard => Failure::Unheard,
         }
         Failure::failed(format!(
             "{why}; it ended after {}: repeat the command with --batch {}, and what is done already is left as it is",
