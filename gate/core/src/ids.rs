@@ -24,7 +24,7 @@ pub enum IdError {
     #[error("a batch id is 1 to 64 of A-Z, a-z, 0-9, '-' and '_', as a bulk call answered it")]
     Batch,
     #[error(
-        "an API key's hash is \"sha256:\" and 64 hexadecimal digits; make it with: printf %s KEY | sha256sum"
+        "an API key's hash is \"sha256:\" and 64 hexadecimal digits; the digits are the first word of what this prints: printf %s KEY | sha256sum"
     )]
     ApiKey,
     #[error(transparent)]

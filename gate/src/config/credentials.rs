@@ -452,7 +452,7 @@ fn read_header(value: &DeValue<'_>) -> Result<HeaderName, String> {
 
 fn read_hash(value: &DeValue<'_>) -> Result<ApiKeyHash, String> {
     let bad = |_| {
-        "must be \"sha256:\" and 64 hexadecimal digits; make it with: printf %s KEY | sha256sum"
+        "must be \"sha256:\" and 64 hexadecimal digits; the digits are the first word of what this prints: printf %s KEY | sha256sum"
             .to_owned()
     };
     ApiKeyHash::parse(scalar::text(value)?).map_err(bad)

@@ -178,7 +178,7 @@ fn faults_of_a_tenant_name_line_key_and_mend() {
         ),
         (
             "[[tenants.api_keys]]\nheader = \"X-K\"\nkeys = [\n{ hash = \"secret\", user = \"bob\" }]\n",
-            "12: tenants.api_keys.keys.hash: must be \"sha256:\" and 64 hexadecimal digits; make it with: printf %s KEY | sha256sum",
+            "12: tenants.api_keys.keys.hash: must be \"sha256:\" and 64 hexadecimal digits; the digits are the first word of what this prints: printf %s KEY | sha256sum",
         ),
     ]);
 }
