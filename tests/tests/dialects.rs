@@ -85,7 +85,7 @@ async fn cayo(talk: &mut Talk) {
 
 async fn circularo(talk: &mut Talk) {
     talk.sheet.head("Circularo: suspend, reactivate, delete");
-    talk.sheet.say("The token travels in the query, which the gate takes only where `[admin] query_token` allows it, and never logs. Its example script runs whole in a test of its own.");
+    talk.sheet.say("The token travels in the query, which the gate takes only where `[admin] query_token` allows it, and never logs. Its [example script](../tests/fixtures/circularo.mjs) runs whole in a test of its own.");
     const USER: &str = "derek.trotter@circularo.com";
     let target = format!("/api/v1/users/{USER}?token={}", talk.gate.token);
     for (status, is) in [("suspended", "suspended"), ("active", "active")] {
