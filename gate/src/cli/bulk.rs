@@ -154,6 +154,7 @@ pub(super) fn execute(
         fields,
         users,
         json: manner.common.json,
+        tenant: manner.common.tenant.clone(),
     };
     if manner.dry_run {
         return run.tell(true, None, surroundings);

@@ -8,13 +8,13 @@ use console::{measure_text_width, truncate_str};
 /// `text` without control characters: a reason or an id must not be able to move
 /// the cursor, or to write a line that looks like the gate's own.
 pub(super) fn visible(text: &str) -> String {
+    // Two lines of a comment are two things said.
+    let text = text.replace("\r\n", "\n").replace('\n', "; ");
     text.chars()
-        .map(|c| {
-            if c.is_control() || is_bidi(c) {
-                '\u{FFFD}'
-            } else {
-                c
-            }
+        .map(|c| match c {
+            '\t' => ' ',
+            c if c.is_control() || is_bidi(c) => '\u{FFFD}',
+            c => c,
         })
         .collect()
 }
@@ -142,6 +142,14 @@ alexandra-the-first  日本語の長い文章がここに  x
 bob                  short                     y
 ";
         assert_eq!(printed(None), expected);
+    }
+
+    #[test]
+    fn lines_of_a_comment_are_parted_and_nothing_moves_the_cursor() {
+        assert_eq!(
+            visible("one\r\ntwo\nthree\tx\u{1b}[2J"),
+            "one; two; three x\u{FFFD}[2J"
+        );
     }
 
     #[test]

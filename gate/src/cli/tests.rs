@@ -5,6 +5,7 @@ mod api;
 mod audit;
 mod bulk;
 mod examples;
+mod holds;
 mod lives;
 mod tokens;
 mod users;

@@ -1,6 +1,7 @@
 //! Users and receipts in words.
 
 mod entries;
+mod holds;
 mod tables;
 
 use serde_json::Value;
@@ -8,6 +9,7 @@ use serde_json::Value;
 use super::print::visible;
 
 pub(super) use entries::{entries, entry};
+pub(super) use holds::lifted_by;
 pub(super) use tables::{Profile, moment, page, sessions};
 
 /// The text at `path` in `json` (`a.b`), fit to be printed; empty where there is none.
@@ -39,31 +41,38 @@ fn standing(user: &Value, would: bool) -> String {
 /// What a suspension came to: the user's standing and the receipt.
 pub(super) fn suspension(answer: &Value, dry_run: bool) -> String {
     let user = answer.get("user").unwrap_or(answer);
-    let standing = standing(user, dry_run);
-    let lead = lead(user);
+    // Whom no hold keeps out yet is active, whatever would begin later.
+    let standing = standing(user, dry_run && text(user, "status") == "suspended");
+    let told = format!(
+        "{standing}{}.{}{}",
+        holds::ends_and_begins(user, dry_run),
+        holds::lead(user),
+        holds::replaced(answer, dry_run)
+    );
     if dry_run {
         let receipt = receipt(answer, Tone::Would);
-        return format!("Dry run, nothing was changed: {standing}{lead}{receipt}");
+        return format!("Dry run, nothing was changed: {told}{receipt}");
     }
     if answer.get("unchanged") == Some(&Value::Bool(true)) {
-        return format!("{standing}, as before: nothing was changed.");
+        let waiting = holds::begins(user, false);
+        return format!("{standing}{waiting}, as before: nothing was changed.");
     }
-    format!("{standing}{lead}{}", receipt(answer, Tone::Did))
+    format!("{told}{}", receipt(answer, Tone::Did))
 }
 
 /// What a restore came to: what was lifted, and whether anything is left.
 pub(super) fn restoration(answer: &Value, asked_for: &str, dry_run: bool) -> String {
     let user = answer.get("user").unwrap_or(answer);
     let standing = standing(user, false);
+    let (kept, waiting) = (holds::kept(answer), holds::begins(user, false));
     if dry_run && answer.get("unchanged") != Some(&Value::Bool(true)) {
         let lifted = match names(answer, "holds_lifted").as_slice() {
             [] => "no hold".to_owned(),
             [one] => format!("hold {one}"),
             many => format!("holds {}", many.join(", ")),
         };
-        let kept = kept(answer);
         return format!(
-            "Dry run, nothing was changed: {lifted} would be lifted; then {standing}.{kept}"
+            "Dry run, nothing was changed: {lifted} would be lifted; then {standing}{waiting}.{kept}"
         );
     }
     if answer.get("unchanged") == Some(&Value::Bool(true)) {
@@ -74,96 +83,39 @@ pub(super) fn restoration(answer: &Value, asked_for: &str, dry_run: bool) -> Str
                 visible(asked_for)
             );
         }
-        let kept = kept(answer);
         let none = if kept.is_empty() {
             "No hold"
         } else {
             "No hold of yours"
         };
-        return format!("{none} to lift; {standing}, as before: nothing was changed.{kept}");
+        return format!(
+            "{none} to lift; {standing}{waiting}, as before: nothing was changed.{kept}"
+        );
     }
     let lifted = match names(answer, "holds_lifted").as_slice() {
         [] => "Lifted".to_owned(),
         [one] => format!("Hold {one} lifted"),
         many => format!("Holds {} lifted", many.join(", ")),
     };
-    let id = text(user, "id");
-    let verb = if text(user, "status") == "suspended" {
-        "stays suspended by"
-    } else {
-        "is active, yet to come is"
-    };
-    let left = match list(user, "holds") {
-        [] => standing,
-        [hold] => format!("{id} {verb} hold {}{}", text(hold, "name"), until(hold)),
-        holds => format!("{id} {verb} holds {}", described(holds.iter())),
-    };
-    let receipt = receipt(answer, Tone::Undid);
-    format!("{lifted}; {left}.{receipt}{}", kept(answer))
+    let left = holds::left(user).unwrap_or(standing);
+    let (receipt, keys) = (receipt(answer, Tone::Undid), api_keys(user));
+    format!("{lifted}; {left}{waiting}.{receipt}{keys}{kept}")
 }
 
-/// " legal is lifted by global-admin or tenant-admin.", for each hold that the
-/// token could not lift.
-fn kept(answer: &Value) -> String {
-    let holds = list(answer, "holds_kept").iter();
-    let said = holds.map(|hold| {
-        let roles = names(hold, "lifted_by").join(" or ");
-        format!(" {} is lifted by {roles}.", text(hold, "name"))
-    });
-    said.collect()
-}
-
-/// When the suspension ends, or which of several holds speaks for it.
-fn lead(user: &Value) -> String {
-    let holds = list(user, "holds");
-    if let [hold] = holds {
-        return format!("{}.", until(hold));
+/// Whether the API keys of who is let in again were given back.
+fn api_keys(user: &Value) -> &'static str {
+    if user.get("api_keys_disabled") == Some(&Value::Bool(true)) {
+        // While a hold keeps the user out, nobody expects another thing.
+        return match text(user, "status").as_str() {
+            "active" => " API keys stay disabled.",
+            _ => "",
+        };
     }
-    // The API tells the leading hold by what it says, not by its name.
-    let said = |hold: &&Value| {
-        [
-            ("kind", "status"),
-            ("access", "access"),
-            ("starts_at", "since"),
-            ("ends_at", "until"),
-            ("actor", "by"),
-        ]
-        .iter()
-        .all(|(of_hold, of_user)| {
-            text(hold, of_hold) == text(user, &format!("suspension_information.{of_user}"))
-        })
-    };
-    let Some(first) = holds.iter().find(said) else {
-        return ".".to_owned();
-    };
-    let others = holds.iter().filter(|hold| !std::ptr::eq(*hold, first));
-    format!(
-        ". Hold {} leads over {}.",
-        described(std::iter::once(first)),
-        described(others)
-    )
-}
-
-fn until(hold: &Value) -> String {
-    let end = text(hold, "ends_at");
-    if end.is_empty() {
-        end
-    } else {
-        format!(", until {end}")
+    match list(user, "api_keys") {
+        [] => "",
+        [_] => " The API key works.",
+        _ => " The API keys work.",
     }
-}
-
-/// "fraud, admin (until …)"
-fn described<'a>(holds: impl Iterator<Item = &'a Value>) -> String {
-    let one = |hold| {
-        let (name, end) = (text(hold, "name"), text(hold, "ends_at"));
-        if end.is_empty() {
-            name
-        } else {
-            format!("{name} (until {end})")
-        }
-    };
-    holds.map(one).collect::<Vec<_>>().join(", ")
 }
 
 pub(super) fn list<'a>(json: &'a Value, key: &str) -> &'a [Value] {
@@ -190,6 +142,12 @@ fn receipt(answer: &Value, tone: Tone) -> String {
         return String::new();
     };
     let number = |key: &str| receipt.get(key).and_then(Value::as_u64);
+    let none = receipt.get("gates").and_then(|gates| gates.get("in_force"));
+    let tone = match tone {
+        // A hold that waits has taken nothing away either.
+        Tone::Did if none == Some(&Value::from(0)) => Tone::Undid,
+        Tone::Did | Tone::Would | Tone::Undid => tone,
+    };
     let mut parts: Vec<String> = [
         ("sessions_revoked", "session", "revoked"),
         ("connections_cut", "live connection", "cut"),
@@ -205,8 +163,10 @@ fn receipt(answer: &Value, tone: Tone) -> String {
     let gates = receipt
         .get("gates")
         .map(|gates| (gates.get("in_force"), gates.get("total")));
-    if let Some((Some(in_force), Some(total))) = gates.filter(|_| tone != Tone::Would) {
-        let since = text(receipt, "in_force_at");
+    // Where nothing is in force, nothing had to change, or what was placed begins later.
+    let in_force = gates.filter(|(count, _)| *count != Some(&Value::from(0)));
+    if let Some((Some(in_force), Some(total))) = in_force.filter(|_| tone != Tone::Would) {
+        let since = moment(text(receipt, "in_force_at"));
         let at = if since.is_empty() {
             since
         } else {
@@ -245,14 +205,18 @@ pub(super) fn revocation(answer: &Value, dry_run: bool) -> String {
     format!("{standing}.{}", receipt(answer, Tone::Did))
 }
 
-/// What became of the user's attributes, those named in `fields`.
-pub(super) fn attributes(answer: &Value, fields: &str) -> String {
+/// What became of the user's attributes, by name: those set, and those cleared.
+pub(super) fn attributes(answer: &Value, [set, cleared]: &[Vec<String>; 2]) -> String {
     let user = answer.get("user").unwrap_or(answer);
     let id = text(user, "id");
     if answer.get("unchanged") == Some(&Value::Bool(true)) {
-        return format!("{id}: {fields} as before: nothing was changed.");
+        let all = [set.as_slice(), cleared.as_slice()].concat().join(", ");
+        return format!("{id}: {all} as before: nothing was changed.");
     }
-    format!("{id}: {fields} set.")
+    let told = [(set, "set"), (cleared, "cleared")];
+    let told = told.into_iter().filter(|(names, _)| !names.is_empty());
+    let told = told.map(|(names, deed)| format!("{} {deed}", names.join(", ")));
+    format!("{id}: {}.", told.collect::<Vec<_>>().join("; "))
 }
 
 /// That the user is gone, or would be.

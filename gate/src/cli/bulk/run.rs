@@ -20,6 +20,7 @@ pub(super) struct Run<'a> {
     /// Empty where a filter or a batch says who is meant.
     pub(super) users: Vec<String>,
     pub(super) json: bool,
+    pub(super) tenant: Option<String>,
 }
 
 /// What a dry run found to do.
@@ -154,8 +155,8 @@ impl Run<'_> {
             return match why {
                 Failure::Usage(why) => Failure::usage(why),
                 Failure::Failed(why) => Failure::failed(why),
-            };
                 Failure::Unheard => Failure::Unheard,
+            };
         }
         Failure::failed(format!(
             "{why}; it ended after {}: repeat the command with --batch {}, and what is done already is left as it is",
@@ -181,45 +182,9 @@ impl Run<'_> {
     }
 
     fn summed_up(&self, summary: &Value, dry_run: bool) -> String {
-        let deed = match self.deed {
-            Deed::Suspend => "suspended",
-            Deed::Restore => "restored",
-            Deed::Undo => "put back as they were",
-        };
-        let (changed, left) = (count(summary, "changed"), count(summary, "unchanged"));
-        let mut parts = vec![match (dry_run, changed) {
-            (true, _) => format!("{} would be {deed}", words::users(changed)),
-            (false, 1) => format!("1 user was {deed}"),
-            (false, _) => format!("{} were {deed}", words::users(changed)),
-        }];
-        if left > 0 {
-            parts.push(format!("{left} so already"));
-        }
-        let refused = count(summary, "refused");
-        if refused > 0 {
-            parts.push(format!("{refused} refused"));
-        }
-        let flags = [
-            ("self", "is yourself", "are yourself"),
-            ("admin", "is an administrator", "are administrators"),
-            (
-                "unknown",
-                "is unknown to the gate",
-                "are unknown to the gate",
-            ),
-            (
-                "passed",
-                "is not as the filter wants any more",
-                "are not as the filter wants any more",
-            ),
-        ];
-        for (flag, one, many) in flags {
-            match summary.get("flags").map_or(0, |flags| count(flags, flag)) {
-                0 => {}
-                1 => parts.push(format!("1 {one}")),
-                count => parts.push(format!("{count} {many}")),
-            }
-        }
+        let mut parts = self.done(summary, dry_run);
+        parts.extend(left_and_refused(summary, dry_run));
+        parts.extend(stands_out(summary));
         let head = if dry_run {
             "Dry run, nothing was changed: "
         } else {
@@ -230,11 +195,99 @@ impl Run<'_> {
             parts.join(", "),
             words::sum(summary, dry_run)
         );
-        if dry_run || changed == 0 {
+        if dry_run || count(summary, "changed") == 0 {
             return said;
         }
         let batch = text(summary, "batch");
-        format!("{said} Batch {batch}: portcullis bulk undo {batch} takes it back.")
+        let tenant = self.tenant.as_deref().map(visible);
+        let tenant = tenant.map(|tenant| format!(" --tenant {tenant}"));
+        let tenant = tenant.unwrap_or_default();
+        format!("{said} Batch {batch}: portcullis bulk undo {batch}{tenant} takes it back.")
+    }
+
+    /// "3 users were suspended"; a hold that waits has suspended nobody.
+    fn done(&self, summary: &Value, dry_run: bool) -> Vec<String> {
+        let deed = match self.deed {
+            Deed::Suspend => "suspended",
+            Deed::Restore => "restored",
+            Deed::Undo => "put back as they were",
+        };
+        let (changed, waiting) = (count(summary, "changed"), count(summary, "waiting"));
+        let now = changed.saturating_sub(waiting);
+        let mut parts = Vec::new();
+        if now > 0 || waiting == 0 {
+            parts.push(match (dry_run, now) {
+                (true, _) => format!("{} would be {deed}", words::users(now)),
+                (false, 1) => format!("1 user was {deed}"),
+                (false, _) => format!("{} were {deed}", words::users(now)),
+            });
+        }
+        let has = match dry_run {
+            true => ["user would have", "users would have"],
+            false => ["user has", "users have"],
+        };
+        parts.extend(told_of(waiting, has, " a hold that begins later"));
+        parts
+    }
+}
+
+/// Who was left as before, and who is out still.
+fn left_and_refused(summary: &Value, dry_run: bool) -> Vec<String> {
+    let flags = summary.get("flags");
+    let passed = flags.map_or(0, |flags| count(flags, "passed"));
+    let alone = count(summary, "left_alone");
+    let counts = [
+        (
+            count(summary, "unchanged").saturating_sub(passed + alone),
+            "so already",
+        ),
+        (alone, "left alone, changed since"),
+        (count(summary, "refused"), "refused"),
+    ];
+    let counts = counts.into_iter().filter(|(count, _)| *count > 0);
+    let mut parts: Vec<String> = counts
+        .map(|(count, what)| format!("{count} {what}"))
+        .collect();
+    let stay = match dry_run {
+        true => ["user would stay", "users would stay"],
+        false => ["user stays", "users stay"],
+    };
+    let why = " out by holds that are left";
+    parts.extend(told_of(count(summary, "stay_out"), stay, why));
+    parts
+}
+
+fn stands_out(summary: &Value) -> Vec<String> {
+    let flags = [
+        ("self", ["is yourself", "are yourself"]),
+        ("admin", ["is an administrator", "are administrators"]),
+        (
+            "unknown",
+            ["is unknown to the gate", "are unknown to the gate"],
+        ),
+        (
+            "passed",
+            [
+                "is not as the filter wants any more",
+                "are not as the filter wants any more",
+            ],
+        ),
+        ("replaced", ["has a hold replaced", "have a hold replaced"]),
+    ];
+    let found = summary.get("flags");
+    let told = flags.into_iter().filter_map(|(flag, words)| {
+        let count = found.map_or(0, |flags| count(flags, flag));
+        told_of(count, words, "")
+    });
+    told.collect()
+}
+
+/// "1 stays out", "2 stay out"; nothing of nobody.
+fn told_of(count: u64, [one, many]: [&str; 2], what: &str) -> Option<String> {
+    match count {
+        0 => None,
+        1 => Some(format!("1 {one}{what}")),
+        _ => Some(format!("{count} {many}{what}")),
     }
 }
 
@@ -269,10 +322,14 @@ fn remark(line: &Value) -> Option<String> {
         .filter_map(|flag| match flag {
             "self" => Some("this is yourself".to_owned()),
             "admin" => Some("an administrator".to_owned()),
+            "replaced" => Some("a hold of that name is replaced".to_owned()),
             _ => None,
         })
         .collect();
+    let kept = words::list(line, "holds_kept").iter();
+    said.extend(kept.map(words::lifted_by));
     for (key, words) in [
+        ("holds_left", "left in place"),
         ("holds_changed_since", "left alone, changed since"),
         ("holds_over", "not placed again, its end has passed"),
     ] {

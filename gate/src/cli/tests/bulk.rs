@@ -191,3 +191,68 @@ fn a_batch_is_taken_back() {
     );
     assert_eq!(api.asked()[0].body, r#"{"ticket":"HR-8"}"#);
 }
+
+/// What is told where these were the counts of the summary.
+fn summed(line: &str, path: &str, counts: &str) -> String {
+    let counts = counts.replace("CUT", r#""gates":{"total":1,"in_force":0}"#);
+    let answer = format!(
+        r#"{{"progress":{{"batch":"b1","done":0,"total":3}}}}
+{{"user":"carol","outcome":"changed","holds_left":["legal"],"holds_kept":[{{"name":"legal","lifted_by":["global-admin","tenant-admin"]}}]}}
+{{"summary":{{"batch":"b1","complete":true,"done":3,"refused":0,{counts}}}}}
+"#
+    );
+    let api = Answers::new().on(path, 200, &answer).serve();
+    run_with(&api, line).out
+}
+
+#[test]
+fn who_is_not_suspended_yet_is_not_said_to_be() {
+    let line = "bulk suspend --filter x --yes";
+    let told = summed(
+        line,
+        PATH,
+        r#""changed":1,"unchanged":0,"waiting":1,"receipt":{CUT}"#,
+    );
+    assert!(
+        told.ends_with("\n1 user has a hold that begins later. Batch b1: portcullis bulk undo b1 takes it back.\n"),
+        "{told}"
+    );
+    let told = summed(
+        line,
+        PATH,
+        r#""changed":3,"unchanged":0,"waiting":2,"flags":{"replaced":2}"#,
+    );
+    assert!(
+        told.contains(
+            "\n1 user was suspended, 2 users have a hold that begins later, 2 have a hold replaced."
+        ),
+        "{told}"
+    );
+}
+
+#[test]
+fn a_restore_of_many_says_who_stays_out_and_who_may_lift_that() {
+    let line = "bulk restore --filter x --yes --tenant acme";
+    let told = summed(
+        line,
+        "/api/v1/bulk?tenant=acme",
+        r#""changed":1,"unchanged":1,"stay_out":1"#,
+    );
+    assert_eq!(
+        told,
+        "carol: legal is lifted by global-admin or tenant-admin; legal: left in place\n\
+         1 user was restored, 1 so already, 1 user stays out by holds that are left. Batch b1: portcullis bulk undo b1 --tenant acme takes it back.\n"
+    );
+}
+
+#[test]
+fn an_undo_tells_whom_it_left_alone_apart_from_who_is_so_already() {
+    let counts = r#""changed":0,"unchanged":2,"left_alone":1,"receipt":{CUT}"#;
+    let told = summed("bulk undo b1 --yes", "/api/v1/bulk/b1/undo", counts);
+    assert!(
+        told.ends_with(
+            "\nno users were put back as they were, 1 so already, 1 left alone, changed since.\n"
+        ),
+        "{told}"
+    );
+}

@@ -15,7 +15,7 @@ fn attributes_are_set_and_cleared_by_name() {
         "user set bob --email bob@acme.test --clear employee-id --clear phone",
     );
     outcome.result.unwrap();
-    assert_eq!(outcome.out, "bob: email, employee id, phone set.\n");
+    assert_eq!(outcome.out, "bob: email set; employee id, phone cleared.\n");
     let asked = &api.asked()[0];
     assert_eq!(asked.call, "PUT /api/v1/users/bob");
     assert_eq!(

@@ -164,7 +164,7 @@ fn an_id_cannot_lead_to_another_call() {
 
 #[test]
 fn a_user_is_shown_with_the_holds_and_no_terminal_codes() {
-    let user = "{\"id\":\"bob\",\"tenant\":\"acme\",\"status\":\"suspended\",\"suspension_status\":\"permanent\",\"suspension_information\":{\"reason_text\":\"a\\u001b[2Jb\"},\"email\":null,\"holds\":[{\"name\":\"admin\",\"kind\":\"permanent\",\"access\":\"read-only\",\"actor\":\"alice\",\"ticket\":\"SEC-42\"}],\"api_keys_disabled\":true}";
+    let user = "{\"id\":\"bob\",\"tenant\":\"acme\",\"status\":\"suspended\",\"suspension_status\":\"permanent\",\"suspension_information\":{\"reason_text\":\"a\\u001b[2Jb\"},\"email\":null,\"holds\":[{\"name\":\"admin\",\"kind\":\"permanent\",\"access\":\"read-only\",\"actor\":\"alice\",\"ticket\":\"SEC-42\"}],\"api_keys\":[\"sha256:1\",\"sha256:2\"],\"api_keys_disabled\":true}";
     let sessions = r#"{"sessions":[{"alive":true},{"alive":false}],"total":2}"#;
     let api = Answers::new()
         .on("/api/v1/users/bob", 200, user)
@@ -177,7 +177,7 @@ tenant:       acme
 status:       suspended
 suspension:   permanent
 reason text:  a\u{FFFD}[2Jb
-API keys:     disabled
+API keys:     2, disabled
 sessions:     2, of which 1 alive
 
 HOLD   KIND       ACCESS     ACTOR  TICKET

@@ -82,8 +82,12 @@ impl Set {
         let api = AdminApi::require(surroundings)?;
         let path = path(&self.id, "", &self.common)?;
         let what = format!("set {}", self.id);
-        let names: Vec<&str> = fields.keys().map(String::as_str).collect();
-        let names = names.join(", ").replace('_', " ");
+        let (cleared, set): (Vec<_>, Vec<_>) =
+            fields.iter().partition(|(_, value)| value.is_null());
+        let names = [set, cleared].map(|fields| {
+            let names = fields.into_iter().map(|(name, _)| name.replace('_', " "));
+            names.collect::<Vec<_>>()
+        });
         let body = Value::Object(fields);
         let answer = api.call(&what, Method::PUT, &path, Some(&body))?;
         let words = words::attributes(&answer.json, &names);
@@ -146,6 +150,7 @@ impl Delete {
         let path = path(&self.id, "", &self.common)?;
         let what = format!("delete {}", self.id);
         if !self.yes && !self.dry_run {
+            terminal::require_consent(surroundings, &what)?;
             let id = visible(&self.id);
             let question = format!(
                 "Deleting is final: {id} is out for good, and what is known of {id} is forgotten.\nType {id} to go on:"

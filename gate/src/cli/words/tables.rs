@@ -62,8 +62,12 @@ impl Profile<'_> {
             .into_iter()
             .map(|(name, path)| (name, moment(text(self.user, path))));
         let mut rows: Vec<_> = rows.filter(|(_, value)| !value.is_empty()).collect();
-        if self.user.get("api_keys_disabled") == Some(&Value::Bool(true)) {
-            rows.push(("API keys", "disabled".to_owned()));
+        let disabled = self.user.get("api_keys_disabled") == Some(&Value::Bool(true));
+        match (list(self.user, "api_keys").len(), disabled) {
+            (0, false) => {}
+            (0, true) => rows.push(("API keys", "disabled".to_owned())),
+            (count, false) => rows.push(("API keys", count.to_string())),
+            (count, true) => rows.push(("API keys", format!("{count}, disabled"))),
         }
         rows.push(("sessions", self.sessions.clone()));
         pairs(out, &rows)?;
