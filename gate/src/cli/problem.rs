@@ -18,12 +18,18 @@ pub(super) fn line(status: StatusCode, text: &str) -> String {
         visible(text.trim_end_matches('.'))
     };
     let (title, detail, field) = (part("title"), part("detail"), part("field"));
+    let code = part("code");
     let mut line = match (title.is_empty(), detail.is_empty()) {
         (_, false) => detail,
         (false, true) => title,
         (true, true) => format!("the admin API answered {status}"),
     };
-    line = in_words_of_the_command(line);
+    line = in_words_of_the_command(line, &field, &code);
+    if matches!(field.as_str(), "since" | "until") && code == "invalid_field" {
+        // The command counts back where it is given a duration; the API takes times alone.
+        let what = line.split("; ").next().unwrap_or_default();
+        line = format!("{what}; write a time (RFC 3339), or so long ago, such as 7d");
+    }
     let flag = flag(&field);
     if flag.is_empty() {
         if !field.is_empty() && !line.contains(&field) {
@@ -83,10 +89,18 @@ const FLAGS: [(&str, &str); 31] = [
 ];
 
 /// Mends that name a part of a call, said of the command that made it.
-fn in_words_of_the_command(line: String) -> String {
+fn in_words_of_the_command(line: String, field: &str, code: &str) -> String {
     let mut line = line
+        .replace(
+            "look at GET /api/v1/tokens",
+            "portcullis token list shows them",
+        )
         .replace("?tenant= or X-Tenant", "--tenant")
         .replace("?tenant= and X-Tenant", "--tenant");
+    // A filter has words of its own, and what the API does not know is no option here.
+    if code == "unknown_field" || field == "filter" {
+        return line;
+    }
     for (name, flag) in FLAGS {
         let quoted = format!("`{name}`");
         if line.contains(&quoted) {
@@ -110,7 +124,9 @@ fn mend(status: StatusCode) -> Option<String> {
         StatusCode::CONFLICT => {
             "look at the user (portcullis user show) and decide again".to_owned()
         }
-        StatusCode::GONE => "nothing can be done with a deleted user".to_owned(),
+        StatusCode::GONE => {
+            "what was done with it is in the audit (portcullis audit list --user)".to_owned()
+        }
         StatusCode::TOO_MANY_REQUESTS => "wait a little and try again".to_owned(),
         _ if status.is_server_error() => "look at the gate's log, then try again".to_owned(),
         _ => return None,

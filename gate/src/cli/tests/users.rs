@@ -233,6 +233,26 @@ fn errors_of_the_api_are_one_line_with_the_mend() {
             "show bob: --reason-key: not camelCase; write it like suspiciousUserNoGood",
         ),
         (
+            410,
+            r#"{"title":"Gone","detail":"the user is deleted, which is final","code":"deleted"}"#,
+            "show bob: the user is deleted, which is final; what was done with it is in the audit (portcullis audit list --user)",
+        ),
+        (
+            400,
+            r#"{"detail":"unknown field `user`; filter by one of status","code":"invalid_field","field":"filter"}"#,
+            "show bob: --filter: unknown field `user`; filter by one of status",
+        ),
+        (
+            400,
+            r#"{"detail":"unknown field `reason`; leave it out (expected `hold`)","code":"unknown_field","field":"reasons"}"#,
+            "show bob: reasons: unknown field `reason`; leave it out (expected `hold`)",
+        ),
+        (
+            400,
+            r#"{"detail":"\"x\" is no time; write it as 2030-01-02T03:04:05Z (RFC 3339)","code":"invalid_field","field":"since"}"#,
+            "show bob: --since: \"x\" is no time; write a time (RFC 3339), or so long ago, such as 7d",
+        ),
+        (
             503,
             "<html>",
             "show bob: the admin API answered 503 Service Unavailable; look at the gate's log, then try again",
