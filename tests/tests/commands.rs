@@ -74,7 +74,7 @@ async fn sessions_are_ended_and_the_user_stays_active() {
     );
     assert_eq!(bob.api("/me").await.status, 401);
     let mut anew = Browser::signed_in(gate.data, HOST, "bob").await;
-    done(&gate, "user sessions bob --revoke-all");
+    done(&gate, "user sessions bob --revoke-all --yes");
     assert_eq!(anew.api("/me").await.status, 401);
 }
 

@@ -92,7 +92,7 @@ async fn no_token_and_no_hash_of_one_is_ever_written_where_it_could_be_read() {
         .await
         .text();
     said += &command(&gate, "list").await.out;
-    said += &command(&gate, &format!("revoke {id}")).await.out;
+    said += &command(&gate, &format!("revoke {id} --yes")).await.out;
     gate.restart();
     said += &gate.log();
     said += &fs::read_to_string(gate.plan().folder().join("gate.out")).unwrap();
@@ -226,13 +226,13 @@ async fn tokens_are_made_listed_rotated_and_revoked_by_command() {
     assert_eq!(second.code, 0, "{}", second.err);
     assert_eq!(read_by(&gate, first).await.status, 401);
     assert_eq!(read_by(&gate, second.out.trim()).await.status, 200);
-    let revoked = command(&gate, &format!("revoke {id}")).await;
+    let revoked = command(&gate, &format!("revoke {id} --yes")).await;
     assert_eq!(
         revoked.out,
         format!("Token {id} is revoked: it opens nothing any more.\n")
     );
     assert_eq!(read_by(&gate, second.out.trim()).await.status, 401);
-    let unknown = command(&gate, "revoke tok_x").await;
+    let unknown = command(&gate, "revoke tok_x --yes").await;
     assert_eq!(unknown.code, 1);
     assert!(
         unknown.err.contains("there is no token \"tok_x\""),

@@ -48,7 +48,11 @@ pub(super) fn confirm(
     expected: &[&str],
     what: &str,
 ) -> Result<(), Failure> {
-    require_consent(surroundings, what)?;
+    if !surroundings.terminal.asks {
+        return Err(Failure::usage(format!(
+            "{what}: this asks before it acts, and nobody can be asked here; add --yes"
+        )));
+    }
     write!(surroundings.err, "{question} ")?;
     surroundings.err.flush()?;
     let mut answer = String::new();

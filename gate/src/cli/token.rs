@@ -17,9 +17,9 @@ use portcullis_core::limits;
 use serde_json::{Map, Value, json};
 
 use super::client::AdminApi;
-use super::print::Table;
+use super::print::{Table, visible};
 use super::user::SEGMENT;
-use super::{ConfigFile, Failure, Surroundings, words};
+use super::{ConfigFile, Failure, Surroundings, terminal, words};
 
 const WHERE: &str = "Through the admin API where PORTCULLIS_ADMIN_URL and PORTCULLIS_TOKEN are set,\nelse on the store of a gate that is not running.\n\nExamples:";
 
@@ -35,7 +35,7 @@ pub(super) enum TokenCommand {
         after_help = format!("{WHERE}\n  portcullis token list --in-force\n  portcullis token list --tenant acme --user ann")
     )]
     List(List),
-    /// Revoke a token, at once and for good
+    /// Revoke a token, at once and for good: asks for its id first, unless --yes
     #[command(after_help = format!("{WHERE}\n  portcullis token revoke tok_AbCdEfGhIjKl"))]
     Revoke(Revoke),
     /// Give a token a new secret and print it, once
@@ -97,6 +97,9 @@ pub(super) struct List {
 pub(super) struct Revoke {
     /// The token's id, as the list shows it
     id: String,
+    /// Do not ask
+    #[arg(long, short)]
+    yes: bool,
     /// Print the answer as JSON
     #[arg(long)]
     json: bool,
@@ -114,6 +117,9 @@ pub(super) struct Rotate {
     /// How long the old secret works as well, such as 10m [default: not at all]
     #[arg(long, value_parser = parse_grace, value_name = "DURATION")]
     grace: Option<Lifetime>,
+    /// Do not ask where it is the token that this command uses
+    #[arg(long, short)]
+    yes: bool,
     /// Print the token and what is known of it as JSON
     #[arg(long)]
     json: bool,
@@ -167,7 +173,7 @@ pub(super) fn execute(
     let api = AdminApi::find(surroundings)?;
     match command {
         TokenCommand::Create(create) => {
-            check_scope(&create)?;
+            check_scope(&create, api.is_some())?;
             let made = match &api {
                 Some(api) => create_by_api(api, &create)?,
                 None => store::create(&create)?,
@@ -176,7 +182,7 @@ pub(super) fn execute(
         }
         TokenCommand::List(list) => {
             let tokens = match &api {
-                Some(api) => list_by_api(api, &list)?,
+                Some(api) => list_by_api(api, &list.parameters())?,
                 None => store::list(&list)?,
             };
             if list.json {
@@ -189,17 +195,23 @@ pub(super) fn execute(
             Ok(print_list(surroundings, &tokens)?)
         }
         TokenCommand::Revoke(revoke) => {
+            let (what, path) = (format!("revoke {}", revoke.id), path(&revoke.id, "")?);
+            if !revoke.yes {
+                confirm_revocation(&revoke.id, &what, surroundings)?;
+            }
             let answer = match &api {
-                Some(api) => {
-                    let what = format!("revoke {}", revoke.id);
-                    api.call(&what, Method::DELETE, &path(&revoke.id, "")?, None)?
-                        .json
-                }
+                Some(api) => api.call(&what, Method::DELETE, &path, None)?.json,
                 None => store::revoke(&revoke.file.path, &revoke.id)?,
             };
             Ok(print_revoked(surroundings, &answer, revoke.json)?)
         }
         TokenCommand::Rotate(rotate) => {
+            if let Some(api) = api
+                .as_ref()
+                .filter(|_| !rotate.yes && rotate.grace.is_none())
+            {
+                confirm_rotation(api, &rotate.id, surroundings)?;
+            }
             let made = match &api {
                 Some(api) => rotate_by_api(api, &rotate)?,
                 None => store::rotate(&rotate)?,
@@ -209,11 +221,46 @@ pub(super) fn execute(
     }
 }
 
-fn check_scope(create: &Create) -> Result<(), Failure> {
+fn confirm_revocation(
+    id: &str,
+    what: &str,
+    surroundings: &mut Surroundings<'_>,
+) -> Result<(), Failure> {
+    let shown = visible(id);
+    let question = format!(
+        "Revoking is final: whatever uses {shown} is locked out at once.\nType {shown} to go on:"
+    );
+    terminal::confirm(surroundings, &question, &[id], what)
+}
+
+/// Who gives a new secret to the token in use, and loses it, is locked out.
+fn confirm_rotation(
+    api: &AdminApi,
+    id: &str,
+    surroundings: &mut Surroundings<'_>,
+) -> Result<(), Failure> {
+    let in_force = [("in_force", Some("true".to_owned()))];
+    let tokens = list_by_api(api, &in_force)?;
+    let mine = |token: &&Value| token.get("own") == Some(&Value::Bool(true));
+    let own = tokens.iter().find(mine).map(|own| words::text(own, "id"));
+    if own.as_deref() != Some(id) {
+        return Ok(());
+    }
+    let question = format!(
+        "{} is the token that this command uses: its secret is dead at once, and the new one is shown this once. (--grace 10m lets both work for a while.) Go on? [y/N]",
+        visible(id)
+    );
+    let what = format!("rotate {id}");
+    terminal::confirm(surroundings, &question, &["y", "yes"], &what)
+}
+
+/// Of which tenant a tenant's own token makes tokens, the API knows.
+fn check_scope(create: &Create, by_api: bool) -> Result<(), Failure> {
     match (create.role, &create.tenant) {
         (Role::GlobalAdmin, Some(_)) => Err(Failure::usage(
             "--tenant: a global-admin acts on every tenant; leave --tenant out, or use --role tenant-admin",
         )),
+        (Role::TenantAdmin | Role::Support | Role::Auditor, None) if by_api => Ok(()),
         (Role::TenantAdmin | Role::Support | Role::Auditor, None) => Err(Failure::usage(format!(
             "--tenant is missing: a token of the role {} is of one tenant; add --tenant ID",
             create.role.as_str()
@@ -281,21 +328,28 @@ fn rotate_by_api(api: &AdminApi, rotate: &Rotate) -> Result<Value, Failure> {
     Ok(api.call(&what, Method::POST, &path, Some(&body))?.json)
 }
 
+impl List {
+    fn parameters(&self) -> [(&'static str, Option<String>); 4] {
+        [
+            ("tenant", self.tenant.clone()),
+            ("user", self.user.clone()),
+            ("role", self.role.map(|role| role.as_str().to_owned())),
+            ("in_force", self.in_force.then(|| "true".to_owned())),
+        ]
+    }
+}
+
 /// Page by page, to the end.
-fn list_by_api(api: &AdminApi, list: &List) -> Result<Vec<Value>, Failure> {
+fn list_by_api(api: &AdminApi, which: &[(&str, Option<String>)]) -> Result<Vec<Value>, Failure> {
     let mut tokens = Vec::new();
     let mut cursor = None;
     loop {
-        let parameters = [
-            ("tenant", list.tenant.clone()),
-            ("user", list.user.clone()),
-            ("role", list.role.map(|role| role.as_str().to_owned())),
-            ("in_force", list.in_force.then(|| "true".to_owned())),
+        let page = [
             ("limit", Some(limits::PAGE_ROWS_MAX.to_string())),
             ("cursor", cursor),
         ];
         let mut query = Serializer::new(String::new());
-        for (name, value) in &parameters {
+        for (name, value) in which.iter().chain(&page) {
             if let Some(value) = value {
                 query.append_pair(name, value);
             }

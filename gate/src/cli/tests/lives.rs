@@ -198,7 +198,7 @@ fn an_export_that_fails_leaves_what_was_there() {
     assert_eq!(
         (line.as_str(), code),
         (
-            "export bob: the user is deleted; nothing can be done with a deleted user",
+            "export bob: the user is deleted; what was done with it is in the audit (portcullis audit list --user)",
             1
         )
     );
@@ -235,4 +235,20 @@ fn errors_speak_of_the_flags_that_were_typed() {
             (line.to_owned(), 1)
         );
     }
+}
+
+#[test]
+fn all_sessions_are_ended_only_when_that_is_confirmed() {
+    let api = Answers::new()
+        .on("/api/v1/users/bob/sessions", 200, CHANGED)
+        .serve();
+    let line = "user sessions bob --revoke-all";
+    let (text, code) = run_with(&api, line).failure();
+    assert!(text.contains("; add --yes"), "{text}");
+    assert_eq!(code, 2);
+    type_with(&api, "\n", line).failure();
+    assert!(api.asked().is_empty());
+    type_with(&api, "y\n", line).result.unwrap();
+    run_with(&api, &format!("{line} --yes")).result.unwrap();
+    assert_eq!(api.asked().len(), 2);
 }

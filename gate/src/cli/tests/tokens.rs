@@ -164,7 +164,7 @@ fn a_revocation_says_whether_it_changed_anything() {
         let api = Answers::new()
             .on("/api/v1/tokens/t7", 200, &answer(changed))
             .serve();
-        assert_eq!(run_with(&api, "token revoke t7").out, words);
+        assert_eq!(run_with(&api, "token revoke t7 --yes").out, words);
         assert_eq!(api.asked()[0].call, "DELETE /api/v1/tokens/t7");
     }
 }
@@ -220,14 +220,82 @@ fn on_a_stopped_store_tokens_are_made_listed_rotated_and_revoked() {
     let rotated = json(&format!("rotate {id} --grace 1h"));
     assert_ne!(rotated["token"], made["token"]);
     assert!(rotated["old_works_until"].is_string());
-    assert_eq!(json(&format!("revoke {id}"))["changed"], true);
-    assert_eq!(json(&format!("revoke {id}"))["changed"], false);
+    assert_eq!(json(&format!("revoke {id} --yes"))["changed"], true);
+    assert_eq!(json(&format!("revoke {id} --yes"))["changed"], false);
     let (text, code) = token(&format!("rotate {id}")).failure();
     assert_eq!(
         (text.as_str(), code),
         ("the token is expired or revoked; make a new one", 1)
     );
-    let (text, code) = token("revoke tok_x").failure();
+    let (text, code) = token("revoke tok_x -y").failure();
     assert_eq!((text.as_str(), code), ("there is no token 'tok_x'", 1));
     assert!(token("list --in-force").out.contains("global-admin"));
+}
+
+#[test]
+fn a_revocation_asks_for_the_id() {
+    let answer = r#"{"id":"t7","revoked":true,"changed":true}"#;
+    let api = Answers::new().on("/api/v1/tokens/t7", 200, answer).serve();
+    let (line, code) = run_with(&api, "token revoke t7").failure();
+    assert_eq!(
+        (line.as_str(), code),
+        (
+            "revoke t7: this asks before it acts, and nobody can be asked here; add --yes",
+            2
+        )
+    );
+    let outcome = type_with(&api, "y\n", "token revoke t7");
+    assert!(
+        outcome.err.ends_with("Type t7 to go on: "),
+        "{}",
+        outcome.err
+    );
+    assert_eq!(outcome.failure().1, 1);
+    assert!(api.asked().is_empty());
+    type_with(&api, "t7\n", "token revoke t7").result.unwrap();
+    assert_eq!(api.asked().len(), 1);
+}
+
+#[test]
+fn a_rotation_asks_where_the_token_is_the_one_in_use() {
+    let list = r#"{"tokens":[{"id":"t1"},{"id":"t7","own":true}],"next_cursor":null}"#;
+    let api = Answers::new()
+        .on("/api/v1/tokens?in_force=true&limit=1000", 200, list)
+        .on("/api/v1/tokens/t1/rotate", 200, CREATED)
+        .on("/api/v1/tokens/t7/rotate", 200, CREATED)
+        .serve();
+    run_with(&api, "token rotate t1").result.unwrap();
+    let (line, code) = run_with(&api, "token rotate t7").failure();
+    assert!(line.ends_with("; add --yes"), "{line}");
+    assert_eq!(code, 2);
+    for line in ["token rotate t7 --yes", "token rotate t7 --grace 10m"] {
+        run_with(&api, line).result.unwrap();
+    }
+    let outcome = type_with(&api, "y\n", "token rotate t7");
+    assert!(
+        outcome
+            .err
+            .contains("t7 is the token that this command uses: ")
+    );
+    outcome.result.unwrap();
+}
+
+#[test]
+fn a_tenants_own_token_need_not_name_the_tenant() {
+    let api = Answers::new().on("/api/v1/tokens", 201, CREATED).serve();
+    run_with(&api, "token create --role support")
+        .result
+        .unwrap();
+    assert_eq!(api.asked()[0].body, r#"{"role":"support"}"#);
+}
+
+#[test]
+fn a_token_that_is_not_there_is_told_in_words_of_the_command() {
+    let problem = r#"{"detail":"there is no token \"t9\" that this one acts on; look at GET /api/v1/tokens","code":"not_found"}"#;
+    let api = Answers::new().on("/api/v1/tokens/t9", 404, problem).serve();
+    let (line, _) = run_with(&api, "token revoke t9 --yes").failure();
+    assert!(
+        line.ends_with("; portcullis token list shows them"),
+        "{line}"
+    );
 }

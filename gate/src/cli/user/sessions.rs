@@ -6,7 +6,8 @@ use percent_encoding::utf8_percent_encode;
 
 use super::{Common, Record, SEGMENT, path, tell, tell_json, with_dry_run};
 use crate::cli::client::AdminApi;
-use crate::cli::{Failure, Surroundings, words};
+use crate::cli::print::visible;
+use crate::cli::{Failure, Surroundings, terminal, words};
 
 #[derive(Debug, Args)]
 pub(in crate::cli) struct Sessions {
@@ -24,6 +25,9 @@ pub(in crate::cli) struct Sessions {
     /// Say what would happen, and do nothing
     #[arg(long)]
     dry_run: bool,
+    /// Do not ask
+    #[arg(long, short)]
+    yes: bool,
     #[command(flatten)]
     record: Record,
     #[command(flatten)]
@@ -53,6 +57,14 @@ impl Sessions {
             ),
         };
         let path = path(&self.id, &deed, &self.common)?;
+        if self.revoke_all && !self.yes && !self.dry_run {
+            terminal::require_consent(surroundings, &what)?;
+            let question = format!(
+                "All sessions of {} end, for good, and what is open in them is cut. Go on? [y/N]",
+                visible(&self.id)
+            );
+            terminal::confirm(surroundings, &question, &["y", "yes"], &what)?;
+        }
         let body = with_dry_run(self.record.fields(), self.dry_run);
         let answer = api.call(&what, Method::DELETE, &path, Some(&body))?;
         let words = words::revocation(&answer.json, self.dry_run);
@@ -61,9 +73,9 @@ impl Sessions {
 
     /// What belongs to a revocation says that one was meant.
     fn check_list(&self) -> Result<(), Failure> {
-        if self.dry_run || !self.record.fields().is_empty() {
+        if self.yes || self.dry_run || !self.record.fields().is_empty() {
             return Err(Failure::usage(
-                "--dry-run, --approver, --ticket and --comment belong to a revocation; add --revoke SESSION or --revoke-all, or leave them out",
+                "--dry-run, --yes, --approver, --ticket and --comment belong to a revocation; add --revoke SESSION or --revoke-all, or leave them out",
             ));
         }
         Ok(())
