@@ -144,10 +144,7 @@ fn is_left_alone(line: &Value) -> bool {
 
 /// The name that the call used.
 pub fn asked(line: &Value) -> &Value {
-    match &line["asked"] {
-        Value::Null => &line["user"],
-        asked => asked,
-    }
+    line.get("asked").unwrap_or(&line["user"])
 }
 
 fn flags_of(line: &Value) -> impl Iterator<Item = &str> {

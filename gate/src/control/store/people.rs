@@ -146,7 +146,7 @@ pub(super) fn write(
         names::add(tx, vault, &key, key.user())?;
     }
     if before.holds != after.holds {
-        write_holds(tx, &key, after)?;
+        write_holds(tx, &key, &before, after)?;
     }
     if before.profile != after.profile {
         names::write_aliases(tx, vault, &key, after)?;
@@ -182,9 +182,11 @@ fn insert(tx: &Connection, key: &UserKey, user: &User) -> Result<Row, Refused> {
     })
 }
 
-fn write_holds(tx: &Connection, key: &UserKey, user: &User) -> Result<(), Refused> {
-    tx.prepare_cached("DELETE FROM holds WHERE key = ?")?
-        .execute([key.as_str()])?;
+fn write_holds(tx: &Connection, key: &UserKey, before: &User, user: &User) -> Result<(), Refused> {
+    if !before.holds.is_empty() {
+        tx.prepare_cached("DELETE FROM holds WHERE key = ?")?
+            .execute([key.as_str()])?;
+    }
     let sql = "INSERT INTO holds (key, name, kind, reason, starts_at, ends_at)
                VALUES (?, ?, ?, ?, ?, ?)";
     let mut insert = tx.prepare_cached(sql)?;

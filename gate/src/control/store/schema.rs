@@ -65,6 +65,13 @@ const OLDEST_SQLITE: i32 = 3_051_003;
 /// program from outside (a backup, a person) ever makes it wait.
 const BUSY: Duration = Duration::from_secs(5);
 
+/// What a lot of a bulk call touches fits in; negative, so that SQLite reads it as KiB.
+const WRITER_CACHE_KIB: i64 = -32 * 1024;
+
+/// Pages of 4 KiB in the write-ahead log before they are taken into the file: what is
+/// written again and again is taken over once. A start after a crash reads that much.
+const CHECKPOINT_PAGES: i64 = 4_000;
+
 /// Prepared statements kept per connection.
 const STATEMENTS_KEPT: usize = 64;
 
@@ -147,6 +154,8 @@ fn prepare_for_writing(connection: &Connection) -> rusqlite::Result<()> {
     connection.execute_batch(
         "PRAGMA synchronous = FULL; PRAGMA recursive_triggers = ON; PRAGMA secure_delete = ON;",
     )?;
+    connection.pragma_update(None, "cache_size", WRITER_CACHE_KIB)?;
+    connection.pragma_update(None, "wal_autocheckpoint", CHECKPOINT_PAGES)?;
     scrub(connection).map(drop)
 }
 
