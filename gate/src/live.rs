@@ -122,7 +122,19 @@ impl Reader {
 
     /// The user whom `name` points to: itself, unless it is an alias.
     pub fn resolve(&self, name: UserKey) -> UserKey {
-        self.0.aliases.resolve(name)
+        if let Some(user) = self.0.aliases.find(&name) {
+            return user;
+        }
+        // A phone number may begin with `00` instead of `+`, whether it is an alias, an
+        // id, or has been forgotten. A user of the very name is that one.
+        let Some(phone) = aliases::dialled(&name).filter(|_| !self.0.status.knows(&name)) else {
+            return name;
+        };
+        match self.0.aliases.find(&phone) {
+            Some(user) => user,
+            None if self.0.status.knows(&phone) => phone,
+            None => name,
+        }
     }
 
     /// The user whom the admin API gave the API key to.

@@ -120,6 +120,14 @@ async fn the_keys_of_who_is_deleted_are_refused_for_good() {
             (visit(&gate, "one").await, visit(&gate, "two").await),
             (403, 403)
         );
+        let fields = json!({"api_keys": [hash("one")]});
+        let taken = put(&gate, "alice", &fields).await;
+        assert_eq!(
+            taken.status,
+            409,
+            "who is gone knows it still: {}",
+            taken.text()
+        );
         gate.kill_9();
         gate.start_again();
     }

@@ -290,11 +290,12 @@ fn email(text: &str, rule: NameRule) -> Result<String, String> {
     }
 }
 
-/// Digits, and the plus in front of them; what people write between is dropped.
+/// Digits, and the plus in front of them, for which `00` may stand; what people write
+/// between is dropped.
 pub(super) fn phone(text: &str) -> Option<String> {
     let text = text.trim();
     let between = |c: char| c.is_ascii_digit() || " -./()\u{a0}".contains(c);
-    let (plus, rest) = match text.strip_prefix('+') {
+    let (plus, rest) = match text.strip_prefix('+').or_else(|| text.strip_prefix("00")) {
         Some(rest) => ("+", rest),
         None => ("", text),
     };

@@ -135,6 +135,11 @@ pub(super) struct Retry {
 pub(super) struct Seal([u8; 32]);
 
 impl Seal {
+    /// What a deletion leaves.
+    pub(super) fn is_forgotten(&self) -> bool {
+        self.0 == [0; 32]
+    }
+
     pub(super) fn fresh() -> Result<Self, Fault> {
         Ok(Self(random()?))
     }
