@@ -41,6 +41,20 @@ impl Pseudonyms {
         Pseudonym(short)
     }
 
+    /// What a user can be recognised by before the deletion and after it: the pseudonym,
+    /// which is what a deleted user is called.
+    pub fn lasting(&self, user: &UserKey) -> Option<UserKey> {
+        let left = user.user().strip_prefix(PREFIX);
+        let is_pseudonym = left.is_some_and(|hex| {
+            hex.len() == 2 * PSEUDONYM_BYTES && hex.bytes().all(|digit| digit.is_ascii_hexdigit())
+        });
+        if is_pseudonym {
+            Some(user.clone())
+        } else {
+            self.key(user)
+        }
+    }
+
     /// What a deleted user is called from then on.
     pub fn key(&self, user: &UserKey) -> Option<UserKey> {
         let hex = self.of(user).0.map(|byte| format!("{byte:02x}")).concat();
@@ -111,6 +125,8 @@ mod tests {
         let pseudonyms = Pseudonyms::new(&[7; 32]);
         let user = pseudonyms.key(&key("bob")).unwrap();
         assert!(user.user().starts_with(PREFIX) && !user.user().contains("bob"));
+        assert_eq!(pseudonyms.lasting(&key("bob")).as_ref(), Some(&user));
+        assert_eq!(pseudonyms.lasting(&user).as_ref(), Some(&user));
         let forgotten = Forgotten::default();
         assert!(forgotten.find(&key("bob")).is_none());
         forgotten.know(pseudonyms);

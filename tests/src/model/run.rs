@@ -7,7 +7,7 @@ use super::answer::{Difference, same};
 use super::asked::Asked;
 use super::call::Call;
 use super::cast::Cast;
-use super::command::{Change, Command, Crash, Precondition};
+use super::command::{Change, Command, Crash, Deed, Precondition};
 use super::hold::Second;
 use super::many::{Listed, Sent};
 use super::person::Session;
@@ -47,7 +47,7 @@ pub struct Run<'w> {
     pub(super) now: Second,
     pub(super) people: Vec<Cast>,
     /// Answers that the gate gives again to a call with the same key.
-    answers: HashMap<String, Answer>,
+    answers: HashMap<String, Kept>,
     /// The last call with a key.
     pub(super) last: Option<Keyed>,
     keys: usize,
@@ -56,6 +56,12 @@ pub struct Run<'w> {
     /// How the batch of a call with a key was called.
     pub(super) batch_of: HashMap<String, String>,
     pub(super) prefix: String,
+}
+
+struct Kept {
+    answer: Answer,
+    /// Whom it tells of; a deletion's own tells of nobody.
+    about: Option<usize>,
 }
 
 #[derive(Clone)]
@@ -170,7 +176,7 @@ impl Run<'_> {
         let key = call.idempotency_key.clone();
         let first = key.as_ref().and_then(|key| self.answers.get(key));
         if let Some(first) = first {
-            same("the repeated answer", answer.text(), first.text())?;
+            same("the repeated answer", answer.text(), first.answer.text())?;
             let replayed = answer.header("idempotency-replayed");
             return same("idempotency-replayed", replayed, "true");
         }
@@ -184,8 +190,14 @@ impl Run<'_> {
         let what = format!("answered {} {}", answer.status, answer.text());
         let cast = &mut self.people[change.who];
         cast.follow(&what, |before| asked.judge(before, &answer))?;
+        let deletes = matches!(change.deed, Deed::Delete);
+        if deletes && answer.status == 200 && !change.is_rehearsal() {
+            self.answers
+                .retain(|_, kept| kept.about != Some(change.who));
+        }
         if let Some(key) = key.filter(|_| answer.status == 200) {
-            self.answers.insert(key, answer);
+            let about = (!deletes).then_some(change.who);
+            self.answers.insert(key, Kept { answer, about });
         }
         Ok(())
     }

@@ -24,6 +24,7 @@ use crate::control::bulk::{Bulk, Deed, Retry, Seen, Source, Target};
 use crate::control::command::Note;
 use crate::control::ledger::IdempotencyKey;
 use crate::control::store::UserQuery;
+use crate::live::forgotten::Pseudonyms;
 
 pub(super) use fields::{BulkFields, UndoFields};
 pub(super) use lines::AnswerLine;
@@ -195,6 +196,7 @@ fn begin(ask: Ask, work: Work, place: OwnedSemaphorePermit) -> Result<Response, 
         (None, None) => fresh_batch()?,
     };
     let state = &ask.api.state;
+    let pseudonyms = state.commander.store().pseudonyms();
     let bulk = Bulk {
         commander: Arc::clone(&state.commander),
         by: ask.caller.clone(),
@@ -204,7 +206,7 @@ fn begin(ask: Ask, work: Work, place: OwnedSemaphorePermit) -> Result<Response, 
             ..work.note
         },
         filter: work.filter,
-        retry: retries.map(Retries::into_retry),
+        retry: retries.map(|retries| retries.into_retry(pseudonyms)),
         dry_run: work.dry_run,
         admins: state.tokens.admins(state.commander.now()),
         seen: Seen::default(),
@@ -257,8 +259,10 @@ impl Retries {
         BatchId::parse(&id).map_err(|_| internal())
     }
 
-    fn into_retry(self) -> Retry {
+    /// Who has been deleted since is recognised as well.
+    fn into_retry(self, pseudonyms: Pseudonyms) -> Retry {
         Arc::new(move |user: &UserKey| {
+            let user = pseudonyms.lasting(user)?;
             let key = self.sign(&format!("user {}", user.as_str()));
             IdempotencyKey::new(&self.scope, &key, &self.request).ok()
         })
