@@ -9,16 +9,24 @@
 
 mod bindings;
 pub mod builtin;
+mod bundle;
 pub mod cases;
+pub mod contract;
 mod engine;
 mod guest;
 mod host;
 mod limits;
 mod load;
+mod loaded;
 mod manifest;
+mod question;
+mod templates;
 mod threads;
 
-pub use host::{Policy, PolicyHost};
+pub use bundle::Bundle;
+pub use host::PolicyHost;
 pub use limits::{HostLimits, PolicyLimits};
 pub use load::{LoadError, Problem};
+pub use loaded::Policy;
 pub use manifest::{LimitsAsked, Manifest, ManifestError, Module};
+pub use question::{Answer, Question};

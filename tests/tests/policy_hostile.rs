@@ -6,12 +6,20 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use portcullis::policy::{HostLimits, LoadError, Policy, PolicyHost, PolicyLimits};
+use portcullis::policy::{Bundle, HostLimits, LimitsAsked, LoadError, Policy, PolicyHost};
 use portcullis_core::policy::{
-    Audience, Channel, Fault, NotificationInput, Occasion, ReactivationInput, RefusalInput,
-    ResetStep, Settings, Surface, Suspension, SuspensionKind, UserEvent,
+    Audience, Channel, Context, Fault, NotificationInput, Occasion, ReactivationInput,
+    RefusalInput, ResetStep, Settings, Surface, Suspension, SuspensionKind, UserEvent,
 };
 use portcullis_tests::guests;
+
+fn context() -> Context {
+    Context {
+        tenant: "acme".to_owned(),
+        user_id: "bob".to_owned(),
+        ..Context::default()
+    }
+}
 
 fn suspension() -> Suspension {
     Suspension {
@@ -26,48 +34,37 @@ fn suspension() -> Suspension {
 
 fn refusal() -> RefusalInput {
     RefusalInput {
-        tenant: "acme".to_owned(),
-        user_id: "bob".to_owned(),
+        context: context(),
         suspension: suspension(),
-        locales: Vec::new(),
         surface: Surface::Page,
         occasion: Occasion::Request,
-        attributes: Vec::new(),
     }
 }
 
 fn reactivation() -> ReactivationInput {
     ReactivationInput {
-        tenant: "acme".to_owned(),
-        user_id: "bob".to_owned(),
+        context: context(),
         suspension: suspension(),
         step: ResetStep::Issue,
         channel: Channel::Email,
-        now: 0,
         issued_at: None,
-        locales: Vec::new(),
-        attributes: Vec::new(),
+        proofs: Vec::new(),
     }
 }
 
 fn notification(audience: Audience) -> NotificationInput {
     NotificationInput {
-        tenant: "acme".to_owned(),
-        user_id: "bob".to_owned(),
+        context: context(),
         event: UserEvent::Suspended,
         audience,
         suspension: Some(suspension()),
         source: "api".to_owned(),
-        has_email: true,
-        has_phone: false,
-        now: 0,
-        locales: Vec::new(),
-        attributes: Vec::new(),
+        channels: vec![Channel::Email],
     }
 }
 
 fn hostile(host: &PolicyHost, behaviour: &str) -> Arc<Policy> {
-    host.load(
+    host.load_module(
         &guests::hostile(),
         Settings::from_iter([("behave", behaviour)]),
     )
@@ -215,7 +212,7 @@ async fn a_policy_whose_check_of_settings_misbehaves_is_not_put_in_force() {
     let (host, bystander) = host();
     let load = |behaviour: &str| {
         let settings = Settings::from_iter([("behave", behaviour), ("when", "validate")]);
-        host.load(&guests::hostile(), settings).unwrap_err()
+        host.load_module(&guests::hostile(), settings).unwrap_err()
     };
     assert!(matches!(
         load("loop"),
@@ -355,24 +352,21 @@ async fn a_call_that_nobody_waits_for_any_more_is_never_started() {
 #[tokio::test]
 async fn a_policy_may_be_given_more_but_not_more_than_there_is() {
     let host = PolicyHost::new(HostLimits::default()).unwrap();
-    let settings = || Settings::from_iter([("behave", "loop")]);
-    let limits = PolicyLimits {
-        deadline_ms: 5,
-        ..HostLimits::default().policy()
+    let bundle = |deadline_ms| Bundle {
+        limits: LimitsAsked {
+            deadline_ms: Some(deadline_ms),
+            ..LimitsAsked::default()
+        },
+        ..Bundle::new(
+            &guests::hostile(),
+            Settings::from_iter([("behave", "loop")]),
+        )
     };
-    let policy = host
-        .load_with(&guests::hostile(), settings(), limits)
-        .unwrap();
+    let policy = host.load(&bundle(5)).unwrap();
     let fault = host.refusal(&policy, refusal()).await.unwrap_err();
     assert_eq!(fault, Fault::Deadline { limit_ms: 5 });
 
-    let limits = PolicyLimits {
-        deadline_ms: 60_000,
-        ..HostLimits::default().policy()
-    };
-    let error = host
-        .load_with(&guests::hostile(), settings(), limits)
-        .unwrap_err();
+    let error = host.load(&bundle(60_000)).unwrap_err();
     let expected = "limits: deadline_ms is 60000; give a number from 1 to 1000";
     assert_eq!(error.to_string(), expected);
 }

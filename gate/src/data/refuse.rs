@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 
+use aws_lc_rs::rand::SecureRandom;
 use http::{Response, StatusCode};
 use portcullis_core::policy::{self, RefusalDecision, RefusalInput, Surface};
 use portcullis_core::refusal::{Refusal, SuspendedUser};
@@ -81,9 +82,17 @@ async fn prepare(
         // Nobody is left to speak to: the policy is not asked about the deleted.
         None => (Some(builtin(user, error_id)), false),
         Some(suspension) => {
-            let input = input(asked, tenant, user, suspension);
+            let input = input(worker, asked, tenant, user, suspension);
             match worker.policies.refusal(&tenant.policy, input).await {
-                Ok(decision) => (Some(decided(user, tenant, decision, error_id)), false),
+                Ok(decision) => {
+                    for action in &decision.actions {
+                        tracing::info!(
+                            tenant = %tenant.id(), policy = tenant.policy.digest(),
+                            action = action.name, "the policy asks for an action unknown here"
+                        );
+                    }
+                    (Some(decided(user, tenant, decision, error_id)), false)
+                }
                 Err(fault) => {
                     tracing::error!(
                         tenant = %tenant.id(), policy = tenant.policy.digest(), %fault,
@@ -107,6 +116,7 @@ async fn prepare(
 }
 
 fn input(
+    worker: &WorkerRef,
     asked: &Asked,
     tenant: &Tenant,
     user: &SuspendedUser,
@@ -119,8 +129,14 @@ fn input(
         Access::ReadOnly => attributes.push(("access".into(), user.access.as_str().into())),
     }
     RefusalInput {
-        tenant: tenant.id().to_string(),
-        user_id: user.user.user().to_owned(),
+        context: policy::Context {
+            tenant: tenant.id().to_string(),
+            user_id: user.user.user().to_owned(),
+            now: (worker.clock)().seconds(),
+            seed: seed(),
+            locales: asked.locales(),
+            attributes,
+        },
         suspension: policy::Suspension {
             kind: suspension.kind,
             reason_key: suspension.reason.as_ref().map(ToString::to_string),
@@ -131,11 +147,17 @@ fn input(
                 .map(portcullis_core::time::Timestamp::seconds),
             source: suspension.source.as_str().to_owned(),
         },
-        locales: asked.locales(),
         surface: asked.surface(),
         occasion: user.occasion,
-        attributes,
     }
+}
+
+/// All the randomness that a policy has. Not secret: should the system have none,
+/// its answers are merely alike.
+fn seed() -> u64 {
+    let mut bytes = [0; 8];
+    let _ = aws_lc_rs::rand::SystemRandom::new().fill(&mut bytes);
+    u64::from_le_bytes(bytes)
 }
 
 fn decided(
@@ -146,8 +168,10 @@ fn decided(
 ) -> Prepared {
     Prepared {
         error_id,
-        key: user.message_key(),
+        key: decision.key.unwrap_or_else(|| user.message_key()),
         access: user.access,
+        surface: decision.surface,
+        page: decision.page,
         status: decision.status,
         language: decision.language,
         title: decision.title,
@@ -174,6 +198,8 @@ fn builtin(user: &SuspendedUser, error_id: String) -> Prepared {
         error_id,
         key: user.message_key(),
         access: user.access,
+        surface: None,
+        page: None,
         status: StatusCode::FORBIDDEN,
         language: "en".into(),
         title: "Access refused".into(),
@@ -186,7 +212,7 @@ fn builtin(user: &SuspendedUser, error_id: String) -> Prepared {
 }
 
 fn render(asked: &Asked, prepared: &Prepared) -> Response<Answer> {
-    let mut response = match asked.surface() {
+    let mut response = match prepared.surface.unwrap_or_else(|| asked.surface()) {
         Surface::Page => respond::body(asked, "text/html; charset=utf-8", page::refusal(prepared)),
         Surface::Api => {
             let mut object = json!({

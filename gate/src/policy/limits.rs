@@ -100,3 +100,7 @@ pub(super) const MEMORIES_MAX: u32 = 1;
 /// Memory of a slot that stays resident when its guest is gone. Only the pages
 /// that were written count, since the kernel is asked which they are.
 pub(super) const RESIDENT_BYTES: usize = MIB;
+
+/// A policy's own templates, and one of them as a file.
+pub(super) const TEMPLATES_MAX: usize = 64;
+pub(super) const TEMPLATE_BYTES_MAX: usize = 64 * KIB;

@@ -95,7 +95,7 @@ fn tenants(ids: &[&str]) -> Tenants {
     let host = PolicyHost::new(HostLimits::default()).unwrap();
     let settings = builtin::manifest("standard").unwrap().settings;
     let policy = host
-        .load(builtin::module("standard").unwrap(), settings)
+        .load_module(builtin::module("standard").unwrap(), settings)
         .unwrap();
     let tenants = config.tenants.into_iter();
     Tenants::new(
