@@ -8,6 +8,7 @@ pub mod attempts;
 pub mod connections;
 pub mod contradictions;
 pub mod doors;
+pub mod forgotten;
 pub mod introspection;
 pub mod judges;
 pub mod keys;
@@ -33,6 +34,7 @@ use self::attempts::Attempts;
 use self::connections::{Connections, CutWatch};
 use self::contradictions::Contradictions;
 use self::doors::Doors;
+use self::forgotten::{Pseudonym, Pseudonyms, Remains};
 use self::passwords::Passwords;
 use self::refusals::Refusals;
 use self::repeats::Repeats;
@@ -119,6 +121,17 @@ impl Reader {
         self.0.aliases.resolve(name)
     }
 
+    /// As [`Reader::resolve`], and a deleted user by the pseudonym: for who looks into
+    /// the ledger or the store. Requests are judged by [`Reader::standing`], which
+    /// knows what names are forgotten.
+    pub fn whom(&self, name: UserKey) -> UserKey {
+        let user = self.resolve(name);
+        match self.0.status.forgotten().find(&user) {
+            Some(remains) => remains.user,
+            None => user,
+        }
+    }
+
     pub fn sessions(&self) -> &Sessions {
         &self.0.sessions
     }
@@ -167,6 +180,37 @@ impl Writer {
 
     pub fn standing(&self, user: &UserKey) -> Arc<Standing> {
         self.0.status.standing(user)
+    }
+
+    /// Says how the store makes pseudonyms; before it hands over any.
+    pub fn know_pseudonyms(&self, pseudonyms: Pseudonyms) {
+        self.0.status.forgotten().know(pseudonyms);
+    }
+
+    /// Puts back what is left of a name of a deleted user.
+    pub fn remember_forgotten(&self, name: Pseudonym, user: &UserKey) {
+        let remains = Remains {
+            user: user.clone(),
+            standing: self.0.status.standing(user),
+        };
+        self.0.status.forgotten().insert(name, remains);
+    }
+
+    /// Makes `standing` what every later request under any of `names` is judged by,
+    /// and forgets the names: `user` is what their deleted user is called from now on.
+    pub fn forget(&self, names: &[UserKey], user: &UserKey, standing: Standing) {
+        let remains = Remains {
+            user: user.clone(),
+            standing: Arc::new(standing.clone()),
+        };
+        self.apply(user, standing);
+        for name in names {
+            self.0.status.forget(name, remains.clone());
+            for known in names {
+                self.0.aliases.unpoint(name, known);
+            }
+            self.0.sessions.forget_name(name, user);
+        }
     }
 
     /// Cuts what the user of these names has open beyond `leeway`. Call it after

@@ -83,8 +83,8 @@ async fn cayo(talk: &mut Talk) {
 }
 
 async fn circularo(talk: &mut Talk) {
-    talk.sheet.head("Circularo: suspend, reactivate");
-    talk.sheet.say("The token travels in the query, which the gate takes only where `[admin] query_token` allows it, and never logs. The first step of its example script runs in a test of its own; its deletion is not offered yet.");
+    talk.sheet.head("Circularo: suspend, reactivate, delete");
+    talk.sheet.say("The token travels in the query, which the gate takes only where `[admin] query_token` allows it, and never logs. Its example script runs whole in a test of its own.");
     const USER: &str = "derek.trotter@circularo.com";
     let target = format!("/api/v1/users/{USER}?token={}", talk.gate.token);
     for (status, is) in [("suspended", "suspended"), ("active", "active")] {
@@ -93,6 +93,16 @@ async fn circularo(talk: &mut Talk) {
         assert_eq!(answer["status"], "SUCCESS");
         assert_eq!(answer["user"]["status"], is);
     }
+    let answer = talk.done(Method::DELETE, &target, None).await;
+    assert_eq!(answer["status"], "SUCCESS");
+    let left = answer["user"]["id"].as_str().unwrap();
+    talk.sheet
+        .hide(left, "deleted-5f0c2a7e91b34d68a0c1e2f3a4b5c6d7");
+    talk.sheet.say("Deletion is final:");
+    let later = talk
+        .call(Method::PUT, &target, Some(&json!({"status": "active"})))
+        .await;
+    assert_eq!(later.status, 410);
 }
 
 async fn reachfive_suspends(talk: &mut Talk) {

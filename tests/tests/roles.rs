@@ -28,6 +28,8 @@ const TABLE: &[Row] = &[
     ("PUT /api/v1/users/{id}",                      r#"{"status":"suspended"}"#, "GTS", 200),
     ("PUT /api/v1/users/{id}",                      r#"{"status":"active"}"#, "GTS",  200),
     ("PUT /api/v1/users/{id}",                      r#"{"locale":"fr"}"#,     "GT",   200),
+    ("DELETE /api/v1/users/{id}",                   "",                       "GT",   200),
+    ("GET /api/v1/users/{id}/export",               "",                       "GTA",  200),
     ("POST /api/v1/users/{id}/suspend",             "{}",                     "GTS",  200),
     ("POST /api/v1/users/{id}/restore",             "{}",                     "GTS",  200),
     ("GET /api/v1/users/{id}/sessions",             "",                       "GTSA", 200),

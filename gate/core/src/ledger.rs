@@ -107,6 +107,11 @@ pub enum Event {
     },
     /// Final: the id stays refused for ever.
     Deleted,
+    /// What is left of an entry whose user is deleted: that it was, and when.
+    Forgotten {
+        /// As [`Event::action`] named it.
+        was: String,
+    },
     /// An admin token was made. The token itself is never written, only its id.
     TokenCreated {
         token_id: String,
@@ -134,9 +139,27 @@ pub enum Event {
     },
 }
 
+/// Everything that [`Event::action`] says.
+pub const ACTIONS: [&str; 14] = [
+    "hold_placed",
+    "hold_started",
+    "holds_lifted",
+    "hold_ended",
+    "holds_put_back",
+    "sessions_revoked",
+    "session_revoked",
+    "profile_changed",
+    "deleted",
+    "token_created",
+    "token_revoked",
+    "token_rotated",
+    "exported",
+    "refused",
+];
+
 impl Event {
     /// The name of the event as the audit shows it.
-    pub const fn action(&self) -> &'static str {
+    pub fn action(&self) -> &'static str {
         match self {
             Self::HoldPlaced { .. } => "hold_placed",
             Self::HoldStarted { .. } => "hold_started",
@@ -147,6 +170,10 @@ impl Event {
             Self::SessionRevoked { .. } => "session_revoked",
             Self::ProfileChanged { .. } => "profile_changed",
             Self::Deleted => "deleted",
+            Self::Forgotten { was } => {
+                let named = ACTIONS.into_iter().find(|action| action == was);
+                named.unwrap_or("forgotten")
+            }
             Self::TokenCreated { .. } => "token_created",
             Self::TokenRevoked { .. } => "token_revoked",
             Self::TokenRotated { .. } => "token_rotated",
@@ -167,11 +194,34 @@ impl Event {
             | Self::SessionRevoked { .. }
             | Self::ProfileChanged { .. }
             | Self::Deleted
+            | Self::Forgotten { .. }
             | Self::TokenCreated { .. }
             | Self::TokenRevoked { .. }
             | Self::TokenRotated { .. }
             | Self::Exported
             | Self::Refused { .. } => &[],
+        }
+    }
+
+    /// Whether it tells of the user what is forgotten with them. The deletion itself,
+    /// and what happened to admin tokens, stay on record.
+    const fn is_personal(&self) -> bool {
+        match self {
+            Self::HoldPlaced { .. }
+            | Self::HoldStarted { .. }
+            | Self::HoldsLifted { .. }
+            | Self::HoldEnded { .. }
+            | Self::HoldsPutBack { .. }
+            | Self::SessionsRevoked
+            | Self::SessionRevoked { .. }
+            | Self::ProfileChanged { .. }
+            | Self::Exported
+            | Self::Refused { .. } => true,
+            Self::Deleted
+            | Self::Forgotten { .. }
+            | Self::TokenCreated { .. }
+            | Self::TokenRevoked { .. }
+            | Self::TokenRotated { .. } => false,
         }
     }
 
@@ -187,7 +237,8 @@ impl Event {
             | Self::SessionRevoked { .. }
             | Self::ProfileChanged { .. }
             | Self::Deleted => true,
-            Self::TokenCreated { .. }
+            Self::Forgotten { .. }
+            | Self::TokenCreated { .. }
             | Self::TokenRevoked { .. }
             | Self::TokenRotated { .. }
             | Self::Exported
@@ -215,6 +266,21 @@ pub struct Draft {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub batch: Option<BatchId>,
     pub event: Event,
+}
+
+impl Draft {
+    /// What stays of the entry for ever, whatever becomes of the user's data; `None`:
+    /// all of it may stay. Whom it is about is said beside it.
+    pub fn what_remains(&self) -> Option<Self> {
+        self.event.is_personal().then(|| Self {
+            user: None,
+            comment: None,
+            event: Event::Forgotten {
+                was: self.event.action().to_owned(),
+            },
+            ..self.clone()
+        })
+    }
 }
 
 /// An entry of the ledger.
@@ -274,6 +340,7 @@ pub fn apply(user: &User, entry: &Entry) -> User {
         }
         // The session itself is marked where sessions are kept.
         Event::SessionRevoked { .. }
+        | Event::Forgotten { .. }
         | Event::TokenCreated { .. }
         | Event::TokenRevoked { .. }
         | Event::TokenRotated { .. }

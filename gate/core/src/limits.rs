@@ -156,6 +156,8 @@ pub const EVENT_STREAMS_MAX: usize = 64;
 /// Entries read at once for such a stream, and entries looked through for them.
 pub const EVENT_PAGE_ENTRIES: usize = 32;
 pub const EVENT_WINDOW_ENTRIES: u64 = 10_000;
+/// Entries of an export read at once; each may be as large as an entry gets.
+pub const EXPORT_PAGE_ENTRIES: usize = 128;
 /// A stream without events says that it is alive.
 pub const EVENT_BEAT_EVERY: Duration = Duration::from_secs(15);
 /// How soon a stream ends after its token did.

@@ -159,6 +159,17 @@ pub fn revoke_session(user: &User, session: SessionName) -> Result<Plan, PlanErr
     Ok(Plan::Append(Event::SessionRevoked { session }))
 }
 
+/// For who is deleted already it is an error, like everything else: it is final.
+pub fn delete(user: &User) -> Result<Plan, PlanError> {
+    still_there(user)?;
+    Ok(Plan::Append(Event::Deleted))
+}
+
+pub fn hand_out(user: &User) -> Result<Plan, PlanError> {
+    still_there(user)?;
+    Ok(Plan::Append(Event::Exported))
+}
+
 /// What time has brought about and nobody has recorded: a hold that began comes
 /// before those that ended, and one that did both unseen has begun first.
 pub fn due(user: &User, now: Timestamp) -> Option<Event> {

@@ -127,7 +127,8 @@ impl Gate {
     /// Writes down what is known of a user, as a directory would.
     pub fn introduce(&self, user: &UserKey, profile: &Profile) -> Result<(), StartError> {
         let by = Caller::gate();
-        let known = |_: &Profile| profile.clone();
+        let profile = profile.clone();
+        let known = move |_: &Profile| profile.clone();
         let change = self
             .commander
             .change_profile(&by, user, known, Terms::default());

@@ -52,12 +52,12 @@ pub(super) enum UserCommand {
         after_help = "Examples:\n  portcullis user sessions bob\n  portcullis user sessions bob --revoke 1f2e3d4c5b6a7988 --ticket SEC-42\n  portcullis user sessions bob --revoke-all"
     )]
     Sessions(sessions::Sessions),
-    /// Write down all that is held about a user. Not offered by the gate yet
+    /// Write down all that is held about a user
     #[command(
         after_help = "Examples:\n  portcullis user export bob --output bob.json\n  portcullis user export bob | jq .history"
     )]
     Export(export::Export),
-    /// Delete a user for good: asks for the id first, unless --yes. Not offered by the gate yet
+    /// Delete a user for good, and forget whom it was: asks for the id first, unless --yes
     #[command(
         after_help = "Examples:\n  portcullis user export bob --output bob.json     before, if somebody has a right to it\n  portcullis user delete bob --dry-run\n  portcullis user delete bob --reason \"asked to be forgotten\" --ticket DPO-7\n  portcullis user delete bob --yes"
     )]

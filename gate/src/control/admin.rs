@@ -9,7 +9,9 @@ mod body;
 mod bulk;
 mod circularo;
 mod credential;
+mod deletion;
 mod events;
+mod export;
 mod filter;
 mod guard;
 mod health;
@@ -116,6 +118,24 @@ fn users_of(offers: &mut Offers) {
         .needs_fields()
         .takes(JUST_TENANT),
         circularo::put,
+    );
+    offers.add_with_body(
+        Offer::delete(
+            "/api/v1/users/{id}",
+            Call::DeleteUser,
+            "Put a user out for good, and forget whom it was",
+        )
+        .takes(JUST_TENANT),
+        deletion::delete,
+    );
+    offers.add_stream::<export::Export, _, _>(
+        Offer::get(
+            "/api/v1/users/{id}/export",
+            Call::ExportUser,
+            "All that is held about a user",
+        )
+        .takes(JUST_TENANT),
+        export::export,
     );
     offers.add_with_body(
         Offer::post(

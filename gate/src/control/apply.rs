@@ -22,6 +22,9 @@ use crate::live::{Reader, Writer};
 /// Effects remembered for receipts that are still being written.
 const EFFECTS_KEPT: usize = 4096;
 
+/// Between two tries to empty the store's log of what was forgotten.
+const SCRUB_EVERY: std::time::Duration = std::time::Duration::from_secs(1);
+
 /// What one entry brought about on this gate.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Effect {
@@ -144,6 +147,7 @@ impl Applier {
     ) -> Result<Self, ReadError> {
         // The head first: what is appended meanwhile is read again, harmlessly.
         let head = store.head();
+        live.know_pseudonyms(store.pseudonyms());
         let mut aliases: HashMap<UserKey, Vec<UserKey>> = HashMap::new();
         store.load_users(|key, user| {
             live.apply(&key, Standing::of(&user));
@@ -161,6 +165,7 @@ impl Applier {
                 }
             }
         })?;
+        store.load_forgotten(|name, user| live.remember_forgotten(name, &user))?;
         let tail = store.tail(head);
         Ok(Self {
             store,
@@ -267,6 +272,9 @@ impl Applier {
     ) -> (Effect, Option<CutWatch>) {
         let (old, new) = (self.live.standing(key), Standing::of(user));
         let now = (self.clock)();
+        if entry.draft.event == Event::Deleted {
+            return self.farewell(entry, key, new);
+        }
         let mut names = names(key, user);
         names.extend(self.aliases.get(key).into_iter().flatten().cloned());
         let mut sessions_revoked = revoked(&self.live.reader(), &names, &old, &new);
@@ -296,6 +304,50 @@ impl Applier {
             in_force_at: (self.clock)(),
         };
         (effect, cut)
+    }
+
+    /// A user is deleted: whoever comes under any of the names is refused from now on,
+    /// and nobody here keeps the names.
+    fn farewell(
+        &mut self,
+        entry: &Entry,
+        key: &UserKey,
+        new: Standing,
+    ) -> (Effect, Option<CutWatch>) {
+        let mut names = self.store.take_farewell(entry.seq);
+        // The first is the id, by which the user is known here.
+        let id = names.first().cloned().unwrap_or_else(|| key.clone());
+        names.extend(self.aliases.remove(&id).into_iter().flatten());
+        let old = self.live.standing(&id);
+        let sessions_revoked = revoked(&self.live.reader(), &names, &old, &new);
+        let api_keys_disabled = keys_disabled(&self.live.reader(), &id, &old, &new);
+        self.live.forget(&names, key, new);
+        let cut = self.live.cut(&names, Leeway::NONE, true);
+        let _ = self.scheduled.send((id, Agenda::default()));
+        self.scrub();
+        let effect = Effect {
+            seq: entry.seq,
+            sessions_revoked,
+            connections_cut: 0,
+            api_keys_disabled,
+            in_force_at: (self.clock)(),
+        };
+        (effect, Some(cut))
+    }
+
+    /// Sees to it that nothing of what was forgotten stays behind in the log of the
+    /// store, whoever happens to be reading there now.
+    fn scrub(&self) {
+        let store = Arc::downgrade(&self.store);
+        tokio::spawn(async move {
+            while let Some(store) = store.upgrade() {
+                if let Ok(true) = store.scrub().await {
+                    return;
+                }
+                drop(store);
+                tokio::time::sleep(SCRUB_EVERY).await;
+            }
+        });
     }
 
     /// The states after the entries, or later ones: revisions keep them in order.

@@ -11,16 +11,12 @@ use portcullis_core::time::Timestamp;
 use portcullis_core::user::{Access, Hold, Kind, Profile, Source, User};
 
 use super::apply::{Effect, Effects};
-use super::ledger::{AppendError, Expect, IdempotencyKey, Ledger, ReadError};
-use super::store::{SqliteStore, TokenRow};
+use super::ledger::{AppendError, IdempotencyKey, ReadError};
+use super::store::{One, SqliteStore, TokenRow};
 use super::tokens::Tokens;
 use crate::live::Reader;
 use crate::live::sessions::SessionHash;
 use tokio::sync::MutexGuard;
-
-/// Somebody else may change the user between reading and appending; planning is
-/// repeated this often before the caller is told to try again.
-const CONFLICT_TRIES: usize = 16;
 
 /// Who asks.
 #[derive(Clone, Debug)]
@@ -310,10 +306,10 @@ impl Commander {
         &self,
         by: &Caller,
         key: &UserKey,
-        edit: impl Fn(&Profile) -> Profile,
+        edit: impl Fn(&Profile) -> Profile + Send + 'static,
         terms: Terms,
     ) -> Result<Done, CommandError> {
-        self.change(by, key, &Note::default(), terms, |user| {
+        self.change(by, key, &Note::default(), terms, move |user| {
             plan::change_profile(user, edit(&user.profile))
         })
         .await
@@ -338,20 +334,48 @@ impl Commander {
         note: &Note,
         terms: Terms,
     ) -> Result<Done, CommandError> {
-        self.change(by, key, note, terms, |user| {
+        self.change(by, key, note, terms, move |user| {
             plan::revoke_session(user, SessionName(session))
         })
         .await
+    }
+
+    /// Puts a user out for good, and forgets whom it was.
+    pub async fn delete(
+        &self,
+        by: &Caller,
+        key: &UserKey,
+        note: &Note,
+        terms: Terms,
+    ) -> Result<Done, CommandError> {
+        let _one_at_a_time = self.may_put_out(by, key).await?;
+        let theirs = self.tokens.owned_by(key);
+        let done = self.change(by, key, note, terms, plan::delete).await?;
+        if !done.dry_run {
+            // Dead by their user's standing already.
+            self.tokens.forget_owner(&theirs, self.now());
+        }
+        Ok(done)
+    }
+
+    /// Puts on record that all that is held about a user is handed out.
+    pub async fn hand_out(
+        &self,
+        by: &Caller,
+        key: &UserKey,
+        terms: Terms,
+    ) -> Result<Done, CommandError> {
+        self.change(by, key, &Note::default(), terms, plan::hand_out)
+            .await
     }
 
     /// Records what time has brought about for `key`: the first of it, if there is
     /// anything.
     pub async fn record_due(&self, key: &UserKey) -> Result<Done, CommandError> {
         let by = Caller::gate();
-        self.change(&by, key, &Note::default(), Terms::default(), |user| {
-            // The clock may have been set back since the user was read before, and a
-            // hold been placed that this would end.
-            Ok(plan::due(user, self.now()).map_or(Plan::Nothing, Plan::Append))
+        let clock = self.clock;
+        self.change(&by, key, &Note::default(), Terms::default(), move |user| {
+            Ok(plan::due(user, clock()).map_or(Plan::Nothing, Plan::Append))
         })
         .await
     }
@@ -361,66 +385,48 @@ impl Commander {
         self.effects.cut_by_clock(key);
     }
 
-    /// Reads, plans and appends until nobody interferes.
+    /// Plans by the state that the user is in when its turn to be written comes, so
+    /// that nobody can interfere; and waits for the effects.
     async fn change(
         &self,
         by: &Caller,
         key: &UserKey,
         note: &Note,
         terms: Terms,
-        plan: impl Fn(&User) -> Result<Plan, PlanError>,
+        plan: impl FnOnce(&User) -> Result<Plan, PlanError> + Send + 'static,
     ) -> Result<Done, CommandError> {
-        let mut tries = 0;
-        loop {
+        let ask = Planning {
+            by: by.clone(),
+            key: key.clone(),
+            note: note.clone(),
+            at_revision: terms.at_revision,
+            clock: self.clock,
+        };
+        let decide = move |user: &User| ask.decide(user, plan);
+        if terms.dry_run {
             let user = self.read(key).await?;
-            if let Some(expected) = terms.at_revision
-                && expected != user.revision
-            {
-                return Err(CommandError::Stale {
-                    actual: user.revision,
-                });
+            return Ok(match decide(&user)? {
+                None => unchanged(key, user, true),
+                Some(draft) => self.rehearsed(key, &user, draft),
+            });
+        }
+        let changed = self
+            .store
+            .change_one(key, terms.idempotency, decide)
+            .await?;
+        match changed {
+            One::Written { entry, key, user } => self.done(key, user, &entry).await,
+            One::Repeated(entry) => {
+                let user = self.read(key).await?;
+                self.done(key.clone(), user, &entry).await
             }
-            let event = match plan(&user)? {
-                Plan::Nothing => return Ok(unchanged(key, user, terms.dry_run)),
-                Plan::Append(event) => event,
-            };
-            let draft = self.draft(by, key, note, event);
-            if terms.dry_run {
-                return Ok(self.rehearsed(key, &user, draft));
-            }
-            let expect = Expect::At(user.revision);
-            let appended = self
-                .store
-                .append(draft, expect, terms.idempotency.clone())
-                .await;
-            match appended {
-                Ok(appended) => return self.done(key, &appended.entry).await,
-                Err(AppendError::Conflict { .. }) if tries < CONFLICT_TRIES => tries += 1,
-                Err(error) => return Err(error.into()),
-            }
+            One::Nothing(user) => Ok(unchanged(key, user, false)),
+            One::Refused(error) => Err(error),
         }
     }
 
     pub(super) fn draft(&self, by: &Caller, key: &UserKey, note: &Note, event: Event) -> Draft {
-        // A hold that starts now is in force at its entry's own time, wherever the
-        // clock goes meanwhile.
-        let at = if let Event::HoldPlaced { hold } = &event {
-            hold.placed_at
-        } else {
-            self.now()
-        };
-        Draft {
-            at,
-            tenant: TenantId::parse(key.tenant()).ok(),
-            user: UserId::parse(key.user()).ok(),
-            actor: by.actor.clone(),
-            source: by.source,
-            approver: note.approver.clone(),
-            ticket: note.ticket.clone(),
-            comment: note.comment.clone(),
-            batch: note.batch.clone(),
-            event,
-        }
+        draft(by, key, note, event, self.now())
     }
 
     /// The user as the store has it; one never heard of is a default one.
@@ -431,10 +437,9 @@ impl Commander {
         Ok(user.unwrap_or_default())
     }
 
-    async fn done(&self, key: &UserKey, entry: &Entry) -> Result<Done, CommandError> {
+    async fn done(&self, key: UserKey, user: User, entry: &Entry) -> Result<Done, CommandError> {
         let effect = self.effects.of(entry.seq).await;
         let effect = effect.ok_or(CommandError::NotInForce)?;
-        let user = self.read(key).await?;
         let mut receipt = Receipt::of(&effect);
         let waits = |hold: &Hold| user.hold(&hold.name).is_some_and(|hold| !hold.begun);
         if let Event::HoldPlaced { hold } = &entry.draft.event
@@ -444,7 +449,7 @@ impl Commander {
             receipt.in_force_at = None;
         }
         Ok(Done {
-            key: key.clone(),
+            key,
             user,
             unchanged: false,
             dry_run: false,
@@ -481,6 +486,60 @@ impl Commander {
         receipt.gates_in_force = 0;
         receipt.in_force_at = None;
         (after, receipt)
+    }
+}
+
+/// What a change is planned with, wherever that is done.
+struct Planning {
+    by: Caller,
+    key: UserKey,
+    note: Note,
+    at_revision: Option<Revision>,
+    clock: fn() -> Timestamp,
+}
+
+impl Planning {
+    fn decide(
+        &self,
+        user: &User,
+        plan: impl FnOnce(&User) -> Result<Plan, PlanError>,
+    ) -> Result<Option<Draft>, CommandError> {
+        if let Some(expected) = self.at_revision
+            && expected != user.revision
+        {
+            return Err(CommandError::Stale {
+                actual: user.revision,
+            });
+        }
+        Ok(match plan(user)? {
+            Plan::Nothing => None,
+            Plan::Append(event) => {
+                let now = (self.clock)();
+                Some(draft(&self.by, &self.key, &self.note, event, now))
+            }
+        })
+    }
+}
+
+fn draft(by: &Caller, key: &UserKey, note: &Note, event: Event, now: Timestamp) -> Draft {
+    // A hold that starts now is in force at its entry's own time, wherever the clock
+    // goes meanwhile.
+    let at = if let Event::HoldPlaced { hold } = &event {
+        hold.placed_at
+    } else {
+        now
+    };
+    Draft {
+        at,
+        tenant: TenantId::parse(key.tenant()).ok(),
+        user: UserId::parse(key.user()).ok(),
+        actor: by.actor.clone(),
+        source: by.source,
+        approver: note.approver.clone(),
+        ticket: note.ticket.clone(),
+        comment: note.comment.clone(),
+        batch: note.batch.clone(),
+        event,
     }
 }
 

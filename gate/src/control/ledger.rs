@@ -94,6 +94,8 @@ pub enum AppendError {
     Nameless,
     #[error("the entry is {bytes} bytes, the limit is {limit}; shorten its texts")]
     TooLarge { bytes: usize, limit: usize },
+    #[error("the user is deleted, which is final")]
+    UserDeleted,
     #[error("an admin token with this id or secret exists already; make another")]
     TokenTaken,
     /// Nothing was written. The text says why and what mends it.

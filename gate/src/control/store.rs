@@ -13,13 +13,16 @@ mod batch;
 mod columns;
 mod fault;
 mod folder;
+mod names;
 mod people;
 mod readers;
 mod schema;
+mod sealing;
 mod secrets;
 mod sessions;
 mod tokens;
 mod users;
+mod vault;
 mod writer;
 
 #[cfg(test)]
@@ -35,8 +38,9 @@ use rusqlite::Connection;
 use tokio::sync::watch;
 
 pub use audit::{AuditPage, AuditQuery};
-pub use batch::{Changed, Decision, Each, Written};
+pub use batch::{Changed, Decision, Each, One, Written};
 pub use folder::{LEDGER_FILE, LOCK_FILE, OpenError};
+pub use names::Names;
 pub use sessions::SessionWrite;
 pub use tokens::{OldSecret, Rotation, TokenRow};
 pub use users::{UserFilter, UserPage, UserQuery};
@@ -44,9 +48,11 @@ pub use users::{UserFilter, UserPage, UserQuery};
 use crate::control::ledger::{
     AppendError, Appended, Expect, IdempotencyKey, Ledger, PageReader, ReadError, Tail,
 };
+use crate::live::forgotten::Pseudonyms;
 use append::Refused;
 use folder::Claim;
 use readers::Readers;
+use vault::Vault;
 use writer::Writer;
 
 /// The store of one state folder. Share it as `Arc<SqliteStore>`; dropping the
@@ -55,6 +61,7 @@ pub struct SqliteStore {
     // Dropped in this order: the folder is given up only when nobody writes.
     writer: Writer,
     readers: Arc<Readers>,
+    vault: Arc<Vault>,
     claim: Claim,
 }
 
@@ -63,14 +70,16 @@ impl SqliteStore {
     pub fn open(folder: &Path) -> Result<Self, OpenError> {
         let claim = Claim::take(folder)?;
         let path = claim.ledger_path();
-        let connection = schema::open(&path, claim.is_marked())?;
+        let (connection, vault) = schema::open(&path, claim.is_marked())?;
+        let vault = Arc::new(vault);
         claim.mark()?;
         let head = schema::head(&connection, &path)?;
         let readers = Arc::new(Readers::new(path.clone()));
-        let writer = Writer::start(connection, path, head)?;
+        let writer = Writer::start(connection, Arc::clone(&vault), path, head)?;
         Ok(Self {
             writer,
             readers,
+            vault,
             claim,
         })
     }
@@ -100,9 +109,33 @@ impl SqliteStore {
     async fn write<T, F>(&self, job: F) -> Result<T, AppendError>
     where
         T: Send + 'static,
-        F: FnOnce(&Connection) -> Result<T, Refused> + Send + 'static,
+        F: FnOnce(&Connection, &Vault) -> Result<T, Refused> + Send + 'static,
     {
-        self.writer.run(job).await
+        let vault = Arc::clone(&self.vault);
+        self.writer.run(move |tx| job(tx, &vault)).await
+    }
+
+    /// How deleted users are called.
+    pub fn pseudonyms(&self) -> Pseudonyms {
+        self.vault.pseudonyms.clone()
+    }
+
+    /// The names that the deletion at `seq` made the store forget, the id first, for
+    /// who has to end what goes on under them; once. Empty where the store has been
+    /// opened since.
+    pub fn take_farewell(&self, seq: Revision) -> Vec<UserKey> {
+        self.vault.take_farewell(seq)
+    }
+
+    /// Empties the write-ahead log of what deletions removed, unless that has been
+    /// done. `false`: somebody reads; try again.
+    pub async fn scrub(&self) -> Result<bool, AppendError> {
+        if !self.vault.is_scrub_due() {
+            return Ok(true);
+        }
+        // The writer does it behind each group.
+        self.write(|_, _| Ok(())).await?;
+        Ok(!self.vault.is_scrub_due())
     }
 }
 
@@ -119,7 +152,11 @@ impl Ledger for SqliteStore {
         expect: Expect,
         idempotency: Option<IdempotencyKey>,
     ) -> BoxFuture<'_, Result<Appended, AppendError>> {
-        Box::pin(self.write(move |tx| append::append(tx, draft, expect, idempotency.as_ref())))
+        Box::pin(
+            self.write(move |tx, vault| {
+                append::append(tx, vault, draft, expect, idempotency.as_ref())
+            }),
+        )
     }
 
     fn read(&self, after: Revision, limit: usize) -> BoxFuture<'_, Result<Vec<Entry>, ReadError>> {
@@ -130,10 +167,10 @@ impl Ledger for SqliteStore {
     }
 
     fn last(&self, user: &UserKey) -> BoxFuture<'_, Result<Option<Entry>, ReadError>> {
-        let user = user.clone();
+        let (user, vault) = (user.clone(), Arc::clone(&self.vault));
         Box::pin(readers::in_background(
             Arc::clone(&self.readers),
-            move |reader| audit::last_change(reader, &user),
+            move |reader| audit::last_change(reader, &vault, &user),
         ))
     }
 

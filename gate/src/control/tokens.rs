@@ -287,16 +287,20 @@ impl Tokens {
         Ok(())
     }
 
-    /// Forgets a deleted user, as the store has done: the tokens are dead, and say
-    /// no more whose they were.
-    pub fn forget_user(&self, user: &UserKey, at: Timestamp) {
+    /// The ids of the user's tokens.
+    pub fn owned_by(&self, user: &UserKey) -> Vec<String> {
+        let table = self.table();
+        let theirs = table.rows().filter(|row| self.belongs_to(row, user));
+        theirs.map(|row| row.id.clone()).collect()
+    }
+
+    /// Forgets whose these tokens were, as the store has done: they are dead.
+    pub fn forget_owner(&self, tokens: &[String], at: Timestamp) {
         let mut table = self.table_mut();
-        let theirs: Vec<TokenRow> = table
-            .rows()
-            .filter(|row| self.belongs_to(row, user) || row.user.as_ref() == Some(user))
-            .cloned()
-            .collect();
-        for row in theirs {
+        for id in tokens {
+            let Some(row) = table.find(id).map(table::Known::row) else {
+                continue;
+            };
             table.put(TokenRow {
                 user: None,
                 name: String::new(),

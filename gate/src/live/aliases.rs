@@ -27,6 +27,14 @@ impl Aliases {
         self.find(&UserKey::new(&tenant, &UserId::parse(&phone).ok()?))
     }
 
+    /// Takes the alias away from `user`, whose it is.
+    pub(super) fn unpoint(&self, alias: &UserKey, user: &UserKey) {
+        let mut shard = self.0.write(alias);
+        if shard.get(alias) == Some(user) {
+            shard.remove(alias);
+        }
+    }
+
     pub(super) fn point(&self, alias: UserKey, user: UserKey) -> Option<UserKey> {
         self.0.write(&alias).insert(alias, user)
     }

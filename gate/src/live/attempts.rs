@@ -6,7 +6,7 @@
 //! whoever is trying: only some waiting would tell who is suspended.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 use tokio::sync::watch;
 
@@ -17,6 +17,10 @@ use super::sharded::Sharded;
 #[derive(Default)]
 pub struct Attempts {
     open: Sharded<SessionHash, Vec<Open>>,
+    /// Logins in `open`: mostly none, and then a request need not look. It can't miss
+    /// one: a login is counted before it looks for requests in its sessions, and a
+    /// request is in the table of connections before it looks here.
+    count: AtomicUsize,
     next: AtomicU64,
 }
 
@@ -42,6 +46,7 @@ impl Attempts {
     pub fn begin(self: &Arc<Self>, sessions: Vec<SessionHash>) -> Attempt {
         let id = self.next.fetch_add(1, Ordering::Relaxed);
         let (settling, settled) = watch::channel(());
+        self.count.fetch_add(1, Ordering::SeqCst);
         for session in &sessions {
             let settled = settled.clone();
             let mut shard = self.open.write(session);
@@ -60,6 +65,9 @@ impl Attempts {
 
     /// The logins under way in any of these sessions, if there are some.
     pub fn within(&self, sessions: impl Iterator<Item = SessionHash>) -> Option<Unsettled> {
+        if self.count.load(Ordering::SeqCst) == 0 {
+            return None;
+        }
         let mut unsettled = Vec::new();
         for session in sessions {
             let shard = self.open.read(&session);
@@ -81,6 +89,7 @@ impl Drop for Attempt {
                 }
             }
         }
+        self.attempts.count.fetch_sub(1, Ordering::SeqCst);
     }
 }
 

@@ -418,6 +418,16 @@ impl Sessions {
     /// Gives the sessions that were learnt under `name` to `user`, before the name
     /// comes to mean somebody else. Those that have ended are refused either way.
     pub fn rename(&self, name: &UserKey, user: &UserKey) {
+        self.hand_over(name, user, true);
+    }
+
+    /// As [`Sessions::rename`], for a name that is to be forgotten: and where its
+    /// logins came from.
+    pub(super) fn forget_name(&self, name: &UserKey, user: &UserKey) {
+        self.hand_over(name, user, false);
+    }
+
+    fn hand_over(&self, name: &UserKey, user: &UserKey, keep_client: bool) {
         for session in self.by_user.of(name) {
             if self.is_owned(&session.hash, user) {
                 self.forget(&session);
@@ -430,8 +440,12 @@ impl Sessions {
                 first_seen: session.first_seen,
                 last_seen: session.last_seen(),
                 place: (*session.place).clone(),
-                address: session.address,
-                agent: session.agent.as_deref().map(str::to_owned),
+                address: session.address.filter(|_| keep_client),
+                agent: session
+                    .agent
+                    .as_deref()
+                    .filter(|_| keep_client)
+                    .map(str::to_owned),
                 ended: session.ended(),
             });
             self.forget(&session);

@@ -13,11 +13,14 @@ use portcullis_core::ids::UserKey;
 use portcullis_core::limits;
 use portcullis_core::standing::Standing;
 
+use super::forgotten::{Forgotten, Remains};
 use super::sharded::Sharded;
 
 pub(super) struct StatusTable {
     cache: Cache<UserKey, Arc<Standing>>,
     exact: Sharded<UserKey, Arc<Standing>>,
+    /// Deleted users, by what is left of their names.
+    forgotten: Forgotten,
     never_heard_of: Arc<Standing>,
 }
 
@@ -30,6 +33,7 @@ impl StatusTable {
         Self {
             cache: Cache::new(entries_max),
             exact: Sharded::default(),
+            forgotten: Forgotten::default(),
             never_heard_of: Arc::default(),
         }
     }
@@ -41,6 +45,10 @@ impl StatusTable {
         self.load(user)
     }
 
+    pub(super) const fn forgotten(&self) -> &Forgotten {
+        &self.forgotten
+    }
+
     /// The miss. The exact set is read inside the entry's own lock, and a writer
     /// changes the exact set before it takes that lock: so either this reading is
     /// the new one, or the writer's turn comes after and puts the new one in.
@@ -48,8 +56,7 @@ impl StatusTable {
     fn load(&self, user: &UserKey) -> Arc<Standing> {
         let mut answer = Arc::clone(&self.never_heard_of);
         let _ = self.cache.entry_by_ref(user).and_compute_with(|cached| {
-            let exact = self.exact.read(user).get(user).cloned();
-            let loaded = exact.unwrap_or_else(|| Arc::clone(&self.never_heard_of));
+            let loaded = self.exact(user);
             match cached {
                 Some(cached) if cached.value().revision >= loaded.revision => {
                     answer = Arc::clone(cached.value());
@@ -64,6 +71,13 @@ impl StatusTable {
         answer
     }
 
+    fn exact(&self, user: &UserKey) -> Arc<Standing> {
+        let known = self.exact.read(user).get(user).cloned();
+        known
+            .or_else(|| Some(self.forgotten.find(user)?.standing))
+            .unwrap_or_else(|| Arc::clone(&self.never_heard_of))
+    }
+
     pub(super) fn apply(&self, user: &UserKey, standing: Standing) {
         let standing = Arc::new(standing);
         {
@@ -75,13 +89,27 @@ impl StatusTable {
                 }
             }
         }
+        self.put(user, &standing);
+    }
+
+    fn put(&self, user: &UserKey, standing: &Arc<Standing>) {
         let _ = self
             .cache
             .entry_by_ref(user)
             .and_compute_with(|cached| match cached {
                 Some(cached) if cached.value().revision >= standing.revision => Op::Nop,
-                Some(_) | None => Op::Put(Arc::clone(&standing)),
+                Some(_) | None => Op::Put(Arc::clone(standing)),
             });
+    }
+
+    /// Whoever comes under this name of a deleted user is refused from then on, and
+    /// the name itself is forgotten. In this order: a miss finds the name among those
+    /// that are known, or else among the forgotten.
+    pub(super) fn forget(&self, name: &UserKey, remains: Remains) {
+        let standing = Arc::clone(&remains.standing);
+        self.forgotten.forget(name, remains);
+        self.exact.write(name).remove(name);
+        self.put(name, &standing);
     }
 }
 
@@ -138,6 +166,30 @@ mod tests {
             },
         );
         assert!(table.standing(&key("bob")).deleted);
+    }
+
+    #[test]
+    fn a_forgotten_name_stays_out_of_the_cache_and_in() {
+        let table = StatusTable::with_cache_entries(1);
+        let pseudonyms = super::super::forgotten::Pseudonyms::new(&[7; 32]);
+        table.forgotten().know(pseudonyms.clone());
+        let (bob, mail) = (key("bob"), key("bob@acme.test"));
+        table.apply(&bob, Standing::default());
+        for name in [&bob, &mail] {
+            assert!(!table.standing(name).deleted);
+            let remains = Remains {
+                user: pseudonyms.key(&bob).unwrap(),
+                standing: Arc::new(at(2)),
+            };
+            table.forget(name, remains);
+            assert!(table.standing(name).deleted, "{name:?}");
+        }
+        for n in 0..100 {
+            assert!(!table.standing(&key(&format!("user{n}"))).deleted);
+        }
+        table.cache.run_pending_tasks();
+        assert!(table.standing(&bob).deleted && table.standing(&mail).deleted);
+        assert!(table.exact.read(&bob).get(&bob).is_none());
     }
 
     /// Readers that keep missing (the cache holds almost nothing) race a writer;

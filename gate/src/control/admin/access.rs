@@ -15,6 +15,9 @@ pub(super) enum Call {
     /// The Circularo call, which suspends or restores; see also [`Call::EditUser`].
     PutUser,
     EditUser,
+    DeleteUser,
+    /// Hands out all that is held about a user.
+    ExportUser,
     /// Suspends or restores many, and takes such a batch back.
     Bulk,
     Events,
@@ -28,7 +31,7 @@ const NO: bool = false;
 const YES: bool = true;
 
 /// A row a call; the columns are as [`column`] numbers them.
-pub(super) const TABLE: [(Call, [bool; 4]); 15] = [
+pub(super) const TABLE: [(Call, [bool; 4]); 17] = [
     //                      global-admin, tenant-admin, support, auditor
     (Call::ShowUser, /*  */ [YES, YES, YES, YES]),
     (Call::ListUsers, /* */ [YES, YES, YES, YES]),
@@ -39,6 +42,8 @@ pub(super) const TABLE: [(Call, [bool; 4]); 15] = [
     (Call::RevokeSessions, [YES, YES, YES, NO]),
     (Call::PutUser, /*   */ [YES, YES, YES, NO]),
     (Call::EditUser, /*  */ [YES, YES, NO, NO]),
+    (Call::DeleteUser, /**/ [YES, YES, NO, NO]),
+    (Call::ExportUser, /**/ [YES, YES, NO, YES]),
     (Call::Bulk, /*      */ [YES, YES, YES, NO]),
     (Call::Events, /*    */ [YES, YES, YES, YES]),
     // A tenant-admin's reach ends at its own tenant: see `tokens`.

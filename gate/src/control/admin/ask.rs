@@ -337,7 +337,7 @@ fn demand(caller: &Caller, call: Call) -> Result<(), Problem> {
 }
 
 fn query_token(api: &Api, call: Call, path: &str) -> QueryToken {
-    let circularo = matches!(call, Call::ShowUser | Call::PutUser);
+    let circularo = matches!(call, Call::ShowUser | Call::PutUser | Call::DeleteUser);
     if !api.state.query_token {
         QueryToken::Off
     } else if circularo && path.starts_with("/api/v1/") {

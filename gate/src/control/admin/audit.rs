@@ -1,6 +1,7 @@
 //! `GET /api/v1/audit`: the ledger, newest first.
 
-use portcullis_core::ids::{BatchId, Revision, UserId};
+use portcullis_core::ids::{BatchId, Revision};
+use portcullis_core::ledger::ACTIONS;
 use portcullis_core::time::Timestamp;
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -45,24 +46,6 @@ pub(super) struct EntryList {
     next_cursor: Option<String>,
 }
 
-/// As [`portcullis_core::ledger::Event::action`] names them.
-const ACTIONS: [&str; 14] = [
-    "hold_placed",
-    "hold_started",
-    "holds_lifted",
-    "hold_ended",
-    "holds_put_back",
-    "sessions_revoked",
-    "session_revoked",
-    "profile_changed",
-    "deleted",
-    "token_created",
-    "token_revoked",
-    "token_rotated",
-    "exported",
-    "refused",
-];
-
 pub(super) async fn list(ask: Ask) -> Result<Answer<EntryList>, Problem> {
     // Whoever acts on all tenants may read of all at once, and of what concerns
     // none (tokens for all tenants). A user is one tenant's.
@@ -81,7 +64,7 @@ pub(super) async fn list(ask: Ask) -> Result<Answer<EntryList>, Problem> {
     let action = ask.query.find("action").map(check_action).transpose()?;
     let query = AuditQuery {
         tenant: scope.map(|scope| scope.tenant),
-        user: user.and_then(|key| UserId::parse(key.user()).ok()),
+        user,
         actor: body::text("actor", ask.query.find("actor").map(str::to_owned))?,
         action,
         batch: ask.query.find("batch").map(batch_id).transpose()?,

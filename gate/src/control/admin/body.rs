@@ -160,6 +160,17 @@ pub(super) fn text(field: &str, text: Option<String>) -> Result<Option<String>, 
     Ok(Some(text))
 }
 
+/// Two texts for the one place for words that the ledger has: both stand there, a
+/// line each.
+pub(super) fn words(
+    first: (&str, Option<String>),
+    second: (&str, Option<String>),
+) -> Result<Option<String>, Problem> {
+    let said = [text(first.0, first.1)?, text(second.0, second.1)?];
+    let said: Vec<String> = said.into_iter().flatten().collect();
+    Ok((!said.is_empty()).then(|| said.join("\n")))
+}
+
 pub(super) fn reason_key(field: &str, text: &str) -> Result<ReasonKey, Problem> {
     ReasonKey::parse(text).map_err(|error| Problem::field(field, error.to_string()))
 }

@@ -77,7 +77,7 @@ pub(super) async fn put(ask: Ask, fields: Fields) -> Result<Answer<Outcome>, Pro
             );
         }
         (Some(edit), None) => {
-            let change = |profile: &Profile| edit.apply(profile);
+            let change = move |profile: &Profile| edit.apply(profile);
             commander.change_profile(&by, &key, change, terms).await?
         }
         (None, Some(status)) => {
@@ -91,7 +91,7 @@ pub(super) async fn put(ask: Ask, fields: Fields) -> Result<Answer<Outcome>, Pro
                 ..terms.clone()
             };
             set_status(&ask, &by, &key, status, trial).await?;
-            let change = |profile: &Profile| edit.apply(profile);
+            let change = move |profile: &Profile| edit.apply(profile);
             let first = commander.change_profile(&by, &key, change, terms).await?;
             let terms = Terms {
                 at_revision: None,

@@ -16,10 +16,10 @@ pub(super) struct Scope {
 }
 
 impl Scope {
-    /// The user that `name`, an id or an alias, means.
+    /// The user that `name`, an id or an alias, means or meant.
     pub(super) fn key(&self, live: &Reader, name: &str) -> Result<UserKey, IdError> {
         let id = UserId::canonical(name, self.names)?;
-        Ok(live.resolve(UserKey::new(&self.tenant, &id)))
+        Ok(live.whom(UserKey::new(&self.tenant, &id)))
     }
 }
 
@@ -106,19 +106,23 @@ impl Ask {
         let key = self.user_key()?;
         let wanted = key.clone();
         let user = self.api.read(move |store| store.user(&wanted)).await?;
-        let user = user.ok_or_else(|| {
-            let what = format!(
-                "the gate has not heard of the user {:?} of tenant {}",
-                key.user(),
-                key.tenant()
-            );
-            Problem::not_found(what)
-                .mend("check the id; users whom nobody ever changed are active and unknown here")
-        })?;
+        let user = user.ok_or_else(|| self.unknown(&key))?;
         if user.deleted_at.is_some() {
             return Err(Problem::deleted());
         }
         Ok((key, user))
+    }
+}
+
+impl Ask {
+    pub(super) fn unknown(&self, key: &UserKey) -> Problem {
+        let what = format!(
+            "the gate has not heard of the user {:?} of tenant {}",
+            key.user(),
+            key.tenant()
+        );
+        Problem::not_found(what)
+            .mend("check the id; users whom nobody ever changed are active and unknown here")
     }
 }
 

@@ -120,15 +120,8 @@ impl RestoreFields {
             whole: false,
             restore_api_keys: self.restore_api_keys.unwrap_or(true),
         };
-        // The ledger has one place for words: both stand there, a line each.
-        let said = [
-            body::text("reason", self.reason)?,
-            body::text("comment", self.comment)?,
-        ];
-        let said: Vec<String> = said.into_iter().flatten().collect();
-        let comment = (!said.is_empty()).then(|| said.join("\n"));
         let note = Note {
-            comment,
+            comment: body::words(("reason", self.reason), ("comment", self.comment))?,
             ..note(self.approver, self.ticket, None)?
         };
         Ok((wanted, note))

@@ -21,7 +21,7 @@ use super::schema::{GraceText, Moment, NameText, RoleWord, TenantText, Time, Wor
 use super::scope::Scope;
 use super::{body, times};
 use crate::control::store::TokenRow;
-use crate::control::tokens::{NewToken, RotateAsk, TokenAsk};
+use crate::control::tokens::{NewToken, RotateAsk, TokenAsk, Tokens};
 
 pub(super) const PARAMETERS: &[Parameter] = &[
     TENANT,
@@ -76,7 +76,7 @@ pub(super) struct RotateFields {
 }
 
 #[derive(Debug, Serialize, JsonSchema)]
-struct TokenView {
+pub(super) struct TokenView {
     id: String,
     #[schemars(with = "RoleWord")]
     role: &'static str,
@@ -126,6 +126,25 @@ pub(super) struct RevokedToken {
     revoked: bool,
     /// False: it was revoked before.
     changed: bool,
+}
+
+impl TokenView {
+    pub(super) fn of(tokens: &Tokens, row: TokenRow, now: Timestamp) -> Self {
+        let (user, user_tenant) = names(row.user.as_ref());
+        Self {
+            in_force: tokens.works(&row, now),
+            id: row.id,
+            role: row.role.as_str(),
+            tenant: row.tenant.map(String::from),
+            user,
+            user_tenant,
+            name: row.name,
+            created_at: times::text(row.created_at),
+            expires_at: row.expires_at.map(times::text),
+            revoked_at: row.revoked_at.map(times::text),
+            last_used_at: row.last_used_at.map(times::text),
+        }
+    }
 }
 
 impl SecretView {
@@ -245,24 +264,8 @@ pub(super) async fn list(ask: Ask) -> Result<Answer<TokenList>, Problem> {
         })?;
         rows.drain(..=at);
     }
-    let view = |row: TokenRow| {
-        let (user, user_tenant) = names(row.user.as_ref());
-        TokenView {
-            in_force: tokens.works(&row, now),
-            id: row.id,
-            role: row.role.as_str(),
-            tenant: row.tenant.map(String::from),
-            user,
-            user_tenant,
-            name: row.name,
-            created_at: times::text(row.created_at),
-            expires_at: row.expires_at.map(times::text),
-            revoked_at: row.revoked_at.map(times::text),
-            last_used_at: row.last_used_at.map(times::text),
-        }
-    };
     let fitting = rows.into_iter().filter(|row| wanted.fits(row));
-    let views = fitting.map(view);
+    let views = fitting.map(|row| TokenView::of(tokens, row, now));
     let mut page: Vec<TokenView> = views
         .filter(|view| wanted.in_force.is_none_or(|wanted| view.in_force == wanted))
         .take(limit + 1)

@@ -315,6 +315,7 @@ fn detail(event: &Event) -> Value {
         }
         Event::ProfileChanged { profile } => json!({ "profile": profile_view(profile) }),
         Event::SessionsRevoked | Event::Deleted | Event::Exported => json!({}),
+        Event::Forgotten { .. } => json!({ "forgotten": true }),
         Event::SessionRevoked { session } => json!({ "session": id_of(&session.0) }),
         Event::TokenCreated {
             token_id,

@@ -1,13 +1,15 @@
 //! One append, inside the writer's transaction: what was asked before, what is
 //! expected, the entry, and the user that it folds into.
 
-use portcullis_core::ids::{Revision, UserKey};
+use portcullis_core::ids::{Revision, UserId, UserKey};
 use portcullis_core::ledger::{Draft, Entry, Event};
 use portcullis_core::user::User;
 use rusqlite::{Connection, OptionalExtension, params};
 
 use super::columns::Number;
 use super::fault::Fault;
+use super::people::{Met, Row};
+use super::vault::Vault;
 use super::{audit, people, sessions, tokens};
 use crate::control::ledger::{AppendError, Appended, Expect, IdempotencyKey};
 
@@ -42,14 +44,15 @@ impl From<rusqlite::Error> for Refused {
 
 pub(super) fn append(
     tx: &Connection,
+    vault: &Vault,
     draft: Draft,
     expect: Expect,
     idempotency: Option<&IdempotencyKey>,
 ) -> Result<Appended, Refused> {
-    let body = encode(&draft)?;
+    let text = encode(&draft)?;
     // Before `expect`: the first attempt has moved the revision that a retry expects.
     if let Some(key) = idempotency
-        && let Some(first) = appended_before(tx, key)?
+        && let Some(first) = appended_before(tx, vault, key)?
     {
         return Ok(Appended {
             entry: first,
@@ -58,58 +61,136 @@ pub(super) fn append(
     }
     let key = draft.tenant.as_ref().zip(draft.user.as_ref());
     let key = key.map(|(tenant, user)| UserKey::new(tenant, user));
-    let before = match &key {
-        Some(key) => people::find(tx, key)?.unwrap_or_default(),
+    let met = match &key {
+        Some(key) => Some(people::meet(tx, vault, key)?),
         None if draft.event.changes_user() => return Err(AppendError::Nameless.into()),
-        None => User::default(),
+        None => None,
     };
+    let actual = met.as_ref().map(|met| met.user.revision);
+    let actual = actual.unwrap_or_default();
     if let Expect::At(revision) = expect
-        && revision != before.revision
+        && revision != actual
     {
-        return Err(AppendError::Conflict {
-            actual: before.revision,
-        }
-        .into());
+        return Err(AppendError::Conflict { actual }.into());
     }
-    let (entry, _) = add(tx, draft, &body, &before, idempotency)?;
+    let pen = Pen {
+        tx,
+        vault,
+        idempotency,
+    };
+    let entry = match met {
+        Some(met) => pen.add(draft, &text, met)?.0,
+        None => pen.add_nameless(draft, &text)?,
+    };
     Ok(Appended {
         entry,
         repeated: false,
     })
 }
 
-/// Writes the entry behind all others, and the user as it is from then on.
-pub(super) fn add(
-    tx: &Connection,
-    draft: Draft,
-    body: &str,
-    before: &User,
-    idempotency: Option<&IdempotencyKey>,
-) -> Result<(Entry, User), Refused> {
-    let entry = Entry {
-        seq: insert(tx, &draft, body, idempotency)?,
-        draft,
-    };
-    let after = portcullis_core::ledger::apply(before, &entry);
-    let draft = &entry.draft;
-    if let Some((tenant, user)) = draft.tenant.as_ref().zip(draft.user.as_ref())
-        && draft.event.changes_user()
-    {
-        let key = UserKey::new(tenant, user);
-        people::write(tx, &key, before, &after)?;
-        if draft.event == Event::Deleted {
-            tokens::forget_user(tx, std::slice::from_ref(&key), draft.at)?;
-        }
-        if let Event::SessionRevoked { session } = &draft.event {
-            sessions::end_of_all(tx, tenant.as_str(), &session.0)?;
-        }
-    }
-    Ok((entry, after))
+/// What writing an entry takes.
+pub(super) struct Pen<'a> {
+    pub(super) tx: &'a Connection,
+    pub(super) vault: &'a Vault,
+    pub(super) idempotency: Option<&'a IdempotencyKey>,
 }
 
+impl Pen<'_> {
+    /// Writes an entry about a user behind all others, and the user as it is from
+    /// then on. `text` is [`encode`]'s.
+    pub(super) fn add(
+        &self,
+        mut draft: Draft,
+        text: &str,
+        met: Met,
+    ) -> Result<(Entry, User), Refused> {
+        let (tx, vault) = (self.tx, self.vault);
+        // A deleted user is named by what is left of it.
+        draft.user = UserId::parse(met.key.user()).ok();
+        let seq = next(tx)?;
+        let mut entry = Entry { seq, draft };
+        let after = portcullis_core::ledger::apply(&met.user, &entry);
+        let met = people::write(tx, vault, met, &after)?;
+        let row = met.row.as_ref();
+        let row = row.ok_or_else(|| Fault::garbled("a user", "it has no row"))?;
+        self.insert(&entry, text, Some(row))?;
+        if entry.draft.event == Event::Deleted {
+            let (pseudonym, names) = people::forget(tx, vault, &met.key, row.number)?;
+            entry.draft.user = UserId::parse(pseudonym.user()).ok();
+            tokens::forget_user(tx, &names, entry.draft.at)?;
+            vault.leave_farewell(seq, names);
+            vault.demand_scrub();
+        }
+        if let Event::SessionRevoked { session } = &entry.draft.event {
+            sessions::end_of_all(tx, met.key.tenant(), &session.0)?;
+        }
+        Ok((entry, after))
+    }
+
+    fn add_nameless(&self, draft: Draft, text: &str) -> Result<Entry, Refused> {
+        let seq = next(self.tx)?;
+        let entry = Entry { seq, draft };
+        self.insert(&entry, text, None)?;
+        Ok(entry)
+    }
+
+    fn insert(&self, entry: &Entry, text: &str, about: Option<&Row>) -> Result<(), Refused> {
+        let draft = &entry.draft;
+        let retry = self.idempotency.map(|key| self.vault.retry(key));
+        let written = Written::of(draft, text, about)?;
+        let sql = "INSERT INTO events (seq, at, tenant, user, actor, action, body, sealed,
+                                       idempotency, request_hash, batch)
+                   VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)";
+        self.tx.prepare_cached(sql)?.execute(params![
+            Number(entry.seq.0),
+            Number(draft.at.0),
+            draft.tenant.as_ref().map(|tenant| tenant.as_str()),
+            about.map(|row| Number(row.number)),
+            draft.actor,
+            draft.event.action(),
+            written.body,
+            written.sealed,
+            retry.as_ref().map(|retry| retry.key),
+            retry.as_ref().map(|retry| retry.request),
+            draft.batch.as_ref().map(|batch| batch.as_str()),
+        ])?;
+        Ok(())
+    }
+}
+
+/// An entry as it lies in its row: what stays for ever, and beside it all of it,
+/// for as long as its user's key is kept.
+pub(super) struct Written {
+    pub(super) body: String,
+    pub(super) sealed: Option<Vec<u8>>,
+}
+
+impl Written {
+    /// `text` is [`encode`]'s of `draft`.
+    pub(super) fn of(draft: &Draft, text: &str, about: Option<&Row>) -> Result<Self, Refused> {
+        let kept = about.and_then(|row| Some((row.number, row.seal.as_ref()?)));
+        match (kept, draft.what_remains()) {
+            (Some((number, seal)), Some(remains)) => Ok(Self {
+                body: encode(&remains)?,
+                sealed: Some(seal.shut(number, text)?),
+            }),
+            // Of a deleted user, or not personal.
+            (None, _) | (_, None) => Ok(Self {
+                body: text.to_owned(),
+                sealed: None,
+            }),
+        }
+    }
+}
+
+/// The entry as JSON, without the user, whom the row names beside it.
 pub(super) fn encode(draft: &Draft) -> Result<String, Refused> {
+    let nameless = Draft {
+        user: None,
+        ..draft.clone()
+    };
     let body =
-        serde_json::to_string(draft).map_err(|error| Fault::garbled("the new entry", error))?;
+        serde_json::to_string(&nameless).map_err(|error| Fault::garbled("the new entry", error))?;
     if body.len() > ENTRY_BYTES_MAX {
         return Err(AppendError::TooLarge {
             bytes: body.len(),
@@ -122,49 +203,27 @@ pub(super) fn encode(draft: &Draft) -> Result<String, Refused> {
 
 pub(super) fn appended_before(
     tx: &Connection,
+    vault: &Vault,
     key: &IdempotencyKey,
 ) -> Result<Option<Entry>, Refused> {
-    let sql = "SELECT seq, body, request_hash = ?2 FROM events WHERE idempotency = ?1";
+    let retry = vault.retry(key);
+    let sql = "SELECT seq, request_hash = ?2 FROM events WHERE idempotency = ?1";
     let found = tx
         .prepare_cached(sql)?
-        .query_row(params![key.as_str(), key.request_hash()], |row| {
-            Ok((
-                row.get::<_, Number>(0)?.0,
-                row.get::<_, String>(1)?,
-                row.get::<_, bool>(2)?,
-            ))
+        .query_row(params![retry.key, retry.request], |row| {
+            Ok((row.get::<_, Number>(0)?.0, row.get::<_, bool>(1)?))
         })
         .optional()?;
     match found {
         None => Ok(None),
-        Some((_, _, false)) => Err(AppendError::KeyReused.into()),
-        Some((seq, body, true)) => Ok(Some(audit::entry(Revision(seq), &body)?)),
+        Some((_, false)) => Err(AppendError::KeyReused.into()),
+        Some((seq, true)) => Ok(audit::entry_at(tx, Revision(seq))?),
     }
 }
 
-fn insert(
-    tx: &Connection,
-    draft: &Draft,
-    body: &str,
-    idempotency: Option<&IdempotencyKey>,
-) -> Result<Revision, Refused> {
-    let sql = "INSERT INTO events
-                   (seq, at, tenant, user, actor, action, body, idempotency, request_hash, batch)
-               VALUES ((SELECT coalesce(max(seq), 0) + 1 FROM events), ?, ?, ?, ?, ?, ?, ?, ?, ?)
-               RETURNING seq";
-    let seq: Number = tx.prepare_cached(sql)?.query_row(
-        params![
-            Number(draft.at.0),
-            draft.tenant.as_ref().map(|tenant| tenant.as_str()),
-            draft.user.as_ref().map(|user| user.as_str()),
-            draft.actor,
-            draft.event.action(),
-            body,
-            idempotency.map(IdempotencyKey::as_str),
-            idempotency.map(IdempotencyKey::request_hash),
-            draft.batch.as_ref().map(|batch| batch.as_str()),
-        ],
-        |row| row.get(0),
-    )?;
-    Ok(Revision(seq.0))
+fn next(tx: &Connection) -> Result<Revision, Refused> {
+    let head: Number = tx
+        .prepare_cached("SELECT coalesce(max(seq), 0) FROM events")?
+        .query_row([], |row| row.get(0))?;
+    Ok(Revision(head.0 + 1))
 }

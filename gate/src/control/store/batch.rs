@@ -3,13 +3,15 @@
 //! changed holds up nobody; and what undoing such a batch needs to know.
 
 use portcullis_core::ids::{BatchId, Revision, TenantId, UserKey};
-use portcullis_core::ledger::{Draft, Event, apply};
+use portcullis_core::ledger::{Draft, Entry, Event, apply};
 use portcullis_core::plan::Step;
 use portcullis_core::user::User;
 use rusqlite::{Connection, params};
 
-use super::append::{self, Refused};
+use super::append::{self, Pen, Refused};
 use super::columns::Number;
+use super::people::Met;
+use super::vault::Vault;
 use super::{SqliteStore, audit, people};
 use crate::control::ledger::{AppendError, IdempotencyKey, ReadError};
 
@@ -47,7 +49,41 @@ pub struct Written {
     pub waits: bool,
 }
 
+/// What came of the change of one user.
+#[derive(Debug)]
+pub enum One<E> {
+    Written {
+        entry: Entry,
+        /// As the entry left it, and as it is called from then on.
+        key: UserKey,
+        user: User,
+    },
+    /// By an earlier attempt with the same idempotency key.
+    Repeated(Entry),
+    /// Nothing was to be written.
+    Nothing(User),
+    Refused(E),
+}
+
 impl SqliteStore {
+    /// Decides about a user by the state that it is in, and writes what was decided;
+    /// durable when this returns. An idempotency key is looked at first: what has
+    /// been done once is not decided about again.
+    pub async fn change_one<E, F>(
+        &self,
+        key: &UserKey,
+        idempotency: Option<IdempotencyKey>,
+        decide: F,
+    ) -> Result<One<E>, AppendError>
+    where
+        E: Send + 'static,
+        F: FnOnce(&User) -> Result<Option<Draft>, E> + Send + 'static,
+    {
+        let key = key.clone();
+        self.write(move |tx, vault| one(tx, vault, &key, idempotency.as_ref(), decide))
+            .await
+    }
+
     /// Decides about each user in its turn by the state that it is in, and writes
     /// what was decided. One answer for each, in order; all of them durable when
     /// this returns, or none written at all.
@@ -60,9 +96,9 @@ impl SqliteStore {
         T: Send + 'static,
         F: FnMut(usize, &User) -> Decision<T> + Send + 'static,
     {
-        self.write(move |tx| {
+        self.write(move |tx, vault| {
             let all = users.iter().enumerate();
-            all.map(|(index, each)| change(tx, each, |user| decide(index, user)))
+            all.map(|(index, each)| change(tx, vault, each, |user| decide(index, user)))
                 .collect()
         })
         .await
@@ -72,7 +108,8 @@ impl SqliteStore {
     pub fn users_of(&self, keys: &[UserKey]) -> Result<Vec<Option<User>>, ReadError> {
         self.readers.look(|reader| {
             let all = keys.iter();
-            all.map(|key| people::find(reader, key)).collect()
+            all.map(|key| people::find(reader, &self.vault, key))
+                .collect()
         })
     }
 
@@ -86,9 +123,9 @@ impl SqliteStore {
         limit: usize,
     ) -> Result<Vec<(Revision, UserKey)>, ReadError> {
         self.readers.look(|reader| {
-            let sql = "SELECT seq, tenant, user FROM events
-                       WHERE batch = ? AND seq > ? AND tenant = ? AND user IS NOT NULL
-                       ORDER BY seq LIMIT ?";
+            let sql = "SELECT e.seq, u.key FROM events e JOIN users u ON u.number = e.user
+                       WHERE e.batch = ? AND e.seq > ? AND e.tenant = ?
+                       ORDER BY e.seq LIMIT ?";
             let mut some = reader.prepare_cached(sql)?;
             let mut rows = some.query(params![
                 batch.as_str(),
@@ -98,9 +135,9 @@ impl SqliteStore {
             ])?;
             let mut users = Vec::new();
             while let Some(row) = rows.next()? {
-                let (tenant, user): (String, String) = (row.get(1)?, row.get(2)?);
                 let seq = Revision(row.get::<_, Number>(0)?.0);
-                users.push((seq, people::key(&tenant, &user)?));
+                let key: String = row.get(1)?;
+                users.push((seq, people::whole_key(&key)?));
             }
             Ok(users)
         })
@@ -120,19 +157,54 @@ impl SqliteStore {
     }
 }
 
+fn one<E>(
+    tx: &Connection,
+    vault: &Vault,
+    key: &UserKey,
+    idempotency: Option<&IdempotencyKey>,
+    decide: impl FnOnce(&User) -> Result<Option<Draft>, E>,
+) -> Result<One<E>, Refused> {
+    if let Some(key) = idempotency
+        && let Some(first) = append::appended_before(tx, vault, key)?
+    {
+        return Ok(One::Repeated(first));
+    }
+    let met = people::meet(tx, vault, key)?;
+    let draft = match decide(&met.user) {
+        Ok(Some(draft)) => draft,
+        Ok(None) => return Ok(One::Nothing(met.user)),
+        Err(refused) => return Ok(One::Refused(refused)),
+    };
+    let text = append::encode(&draft)?;
+    let pen = Pen {
+        tx,
+        vault,
+        idempotency,
+    };
+    let (entry, user) = pen.add(draft, &text, met)?;
+    let called = (entry.draft.tenant.as_ref()).zip(entry.draft.user.as_ref());
+    let called = called.map(|(tenant, user)| UserKey::new(tenant, user));
+    Ok(One::Written {
+        key: called.unwrap_or_else(|| key.clone()),
+        user,
+        entry,
+    })
+}
+
 fn change<T>(
     tx: &Connection,
+    vault: &Vault,
     each: &Each,
     decide: impl FnOnce(&User) -> Decision<T>,
 ) -> Result<Changed<T>, Refused> {
-    let before = people::find(tx, &each.key)?.unwrap_or_default();
+    let met = people::meet(tx, vault, &each.key)?;
     let mut changed = Changed {
-        before: before.revision,
+        before: met.user.revision,
         tag: None,
         written: Ok(None),
     };
     if let Some(key) = &each.idempotency {
-        match append::appended_before(tx, key) {
+        match append::appended_before(tx, vault, key) {
             Ok(None) => {}
             Ok(Some(entry)) => {
                 changed.written = Ok(Some(Written {
@@ -149,10 +221,15 @@ fn change<T>(
             Err(fault) => return Err(fault),
         }
     }
-    let Decision { draft, tag } = decide(&before);
+    let Decision { draft, tag } = decide(&met.user);
     changed.tag = Some(tag);
     if let Some(draft) = draft {
-        changed.written = match alone(tx, || write(tx, draft, &before, each.idempotency.as_ref())) {
+        let pen = Pen {
+            tx,
+            vault,
+            idempotency: each.idempotency.as_ref(),
+        };
+        changed.written = match alone(tx, || write(&pen, draft, met)) {
             Ok(written) => Ok(Some(written)),
             Err(Refused::Append(error)) => Err(error),
             Err(fault) => return Err(fault),
@@ -178,14 +255,9 @@ fn alone<T>(tx: &Connection, work: impl FnOnce() -> Result<T, Refused>) -> Resul
     outcome
 }
 
-fn write(
-    tx: &Connection,
-    draft: Draft,
-    before: &User,
-    idempotency: Option<&IdempotencyKey>,
-) -> Result<Written, Refused> {
-    let body = append::encode(&draft)?;
-    let (entry, after) = append::add(tx, draft, &body, before, idempotency)?;
+fn write(pen: &Pen<'_>, draft: Draft, met: Met) -> Result<Written, Refused> {
+    let text = append::encode(&draft)?;
+    let (entry, after) = pen.add(draft, &text, met)?;
     Ok(Written {
         seq: entry.seq,
         repeated: false,
@@ -203,14 +275,8 @@ fn steps(
     batch: &BatchId,
     user: &UserKey,
 ) -> Result<(Revision, Vec<Step>), super::fault::Fault> {
-    let sql = "SELECT seq, body FROM events
-               WHERE tenant = ? AND user = ? AND action <> 'refused' ORDER BY seq";
-    let mut all = reader.prepare_cached(sql)?;
-    let mut rows = all.query([user.tenant(), user.user()])?;
     let (mut now, mut last, mut steps) = (User::default(), Revision(0), Vec::new());
-    while let Some(row) = rows.next()? {
-        let body: String = row.get(1)?;
-        let entry = audit::entry(Revision(row.get::<_, Number>(0)?.0), &body)?;
+    for entry in audit::changes_of(reader, user)? {
         let after = apply(&now, &entry);
         let before = std::mem::replace(&mut now, after);
         if entry.draft.batch.as_ref() == Some(batch) {

@@ -7,15 +7,95 @@ use rusqlite::{Connection, OptionalExtension, params};
 use super::append::Refused;
 use super::columns::Number;
 use super::fault::Fault;
-use super::sessions;
-use crate::control::ledger::AppendError;
+use super::vault::{Seal, Vault};
+use super::{names, sessions};
 
-pub(super) fn find(connection: &Connection, key: &UserKey) -> Result<Option<User>, Fault> {
-    let body: Option<String> = connection
-        .prepare_cached("SELECT body FROM users WHERE key = ?")?
-        .query_row([key.as_str()], |row| row.get(0))
+/// A user as the store knows it, or would.
+pub(super) struct Met {
+    /// As it is called here: a deleted user by the pseudonym.
+    pub(super) key: UserKey,
+    /// `None`: no row yet.
+    pub(super) row: Option<Row>,
+    /// A default one where nothing is known.
+    pub(super) user: User,
+}
+
+pub(super) struct Row {
+    pub(super) number: u64,
+    /// `None`: the user is deleted.
+    pub(super) seal: Option<Seal>,
+}
+
+/// The user whom `key` means, also by a name that has been forgotten.
+pub(super) fn meet(connection: &Connection, vault: &Vault, key: &UserKey) -> Result<Met, Fault> {
+    if let Some(met) = by_key(connection, key.as_str())? {
+        return Ok(met);
+    }
+    if let Some(met) = forgotten(connection, vault, key)? {
+        return Ok(met);
+    }
+    Ok(Met {
+        key: key.clone(),
+        row: None,
+        user: User::default(),
+    })
+}
+
+fn by_key(connection: &Connection, key: &str) -> Result<Option<Met>, Fault> {
+    let sql = "SELECT number, seal, key, body FROM users WHERE key = ?";
+    let found = connection
+        .prepare_cached(sql)?
+        .query_row([key], columns)
         .optional()?;
-    body.map(|body| user(key.as_str(), &body)).transpose()
+    found.map(met).transpose()
+}
+
+/// The deleted user who had that name.
+pub(super) fn forgotten(
+    connection: &Connection,
+    vault: &Vault,
+    name: &UserKey,
+) -> Result<Option<Met>, Fault> {
+    let any = connection
+        .prepare_cached("SELECT 1 FROM forgotten LIMIT 1")?
+        .exists([])?;
+    if !any {
+        return Ok(None);
+    }
+    let sql = "SELECT u.number, u.seal, u.key, u.body
+               FROM forgotten f JOIN users u ON u.number = f.user WHERE f.name = ?";
+    let found = connection
+        .prepare_cached(sql)?
+        .query_row([vault.pseudonyms.of(name).0], columns)
+        .optional()?;
+    found.map(met).transpose()
+}
+
+type Columns = (Number, Option<Seal>, String, String);
+
+fn columns(row: &rusqlite::Row<'_>) -> rusqlite::Result<Columns> {
+    Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?))
+}
+
+fn met((number, seal, key, body): Columns) -> Result<Met, Fault> {
+    Ok(Met {
+        user: user(&key, &body)?,
+        key: whole_key(&key)?,
+        row: Some(Row {
+            number: number.0,
+            seal,
+        }),
+    })
+}
+
+/// What is known of the user; `None`: nothing.
+pub(super) fn find(
+    connection: &Connection,
+    vault: &Vault,
+    key: &UserKey,
+) -> Result<Option<User>, Fault> {
+    let met = meet(connection, vault, key)?;
+    Ok((met.user.revision > Revision(0)).then_some(met.user))
 }
 
 /// A user from its row.
@@ -37,39 +117,66 @@ pub(super) fn whole_key(text: &str) -> Result<UserKey, Fault> {
     key(tenant, id)
 }
 
-/// Makes the tables say `after` where they said `before`.
+/// Makes the tables say `after` of the user, and sees to it that there is a row.
 pub(super) fn write(
     tx: &Connection,
-    key: &UserKey,
-    before: &User,
+    vault: &Vault,
+    met: Met,
     after: &User,
-) -> Result<(), Refused> {
-    let body = serde_json::to_string(after)
-        .map_err(|error| Fault::garbled(format!("user {:?}", key.as_str()), error))?;
-    let sql = "INSERT INTO users (key, tenant, id, revision, deleted, sessions_revoked_at, body)
-               VALUES (?, ?, ?, ?, ?, ?, ?)
-               ON CONFLICT (key) DO UPDATE SET
-                   revision = excluded.revision, deleted = excluded.deleted,
-                   sessions_revoked_at = excluded.sessions_revoked_at, body = excluded.body";
-    tx.prepare_cached(sql)?.execute(params![
-        key.as_str(),
-        key.tenant(),
-        key.user(),
-        Number(after.revision.0),
-        after.deleted_at.is_some(),
-        Number(after.sessions_revoked_at.0),
-        body,
-    ])?;
-    if before.revision == Revision(0) {
-        name(tx, key, key.user())?;
+) -> Result<Met, Refused> {
+    let Met {
+        key,
+        row,
+        user: before,
+    } = met;
+    let row = match row {
+        Some(row) => {
+            let sql = "UPDATE users SET revision = ?, deleted = ?, body = ? WHERE number = ?";
+            tx.prepare_cached(sql)?.execute(params![
+                Number(after.revision.0),
+                after.deleted_at.is_some(),
+                body(&key, after)?,
+                Number(row.number),
+            ])?;
+            row
+        }
+        None => insert(tx, &key, after)?,
+    };
+    if before.revision == Revision(0) && after.revision > Revision(0) {
+        names::add(tx, vault, &key, key.user())?;
     }
     if before.holds != after.holds {
-        write_holds(tx, key, after)?;
+        write_holds(tx, &key, after)?;
     }
     if before.profile != after.profile {
-        write_aliases(tx, key, after)?;
+        names::write_aliases(tx, vault, &key, after)?;
     }
-    Ok(())
+    Ok(Met {
+        key,
+        row: Some(row),
+        user: before,
+    })
+}
+
+fn body(key: &UserKey, user: &User) -> Result<String, Fault> {
+    serde_json::to_string(user)
+        .map_err(|error| Fault::garbled(format!("user {:?}", key.as_str()), error))
+}
+
+fn insert(tx: &Connection, key: &UserKey, user: &User) -> Result<Row, Refused> {
+    let seal = Seal::fresh()?;
+    let sql = "INSERT INTO users (key, seal, revision, deleted, body) VALUES (?, ?, ?, ?, ?)";
+    tx.prepare_cached(sql)?.execute(params![
+        key.as_str(),
+        seal,
+        Number(user.revision.0),
+        user.deleted_at.is_some(),
+        body(key, user)?,
+    ])?;
+    Ok(Row {
+        number: u64::try_from(tx.last_insert_rowid()).unwrap_or_default(),
+        seal: Some(seal),
+    })
 }
 
 fn write_holds(tx: &Connection, key: &UserKey, user: &User) -> Result<(), Refused> {
@@ -94,59 +201,28 @@ fn write_holds(tx: &Connection, key: &UserKey, user: &User) -> Result<(), Refuse
     Ok(())
 }
 
-fn write_aliases(tx: &Connection, key: &UserKey, user: &User) -> Result<(), Refused> {
-    let sql = "INSERT INTO former_names (tenant, name, key)
-               SELECT tenant, name, key FROM names WHERE key = ?1 AND name <> ?2
-               ON CONFLICT (tenant, name) DO UPDATE SET key = excluded.key";
-    tx.prepare_cached(sql)?
-        .execute([key.as_str(), key.user()])?;
-    tx.prepare_cached("DELETE FROM names WHERE key = ?1 AND name <> ?2")?
-        .execute([key.as_str(), key.user()])?;
-    user.profile.aliases().try_for_each(|alias| {
-        sessions::leave_with_former_user(tx, key, alias)?;
-        name(tx, key, alias)
-    })
-}
-
-/// Lets `name` mean `key`. A name that means another user is reported and never
-/// taken over: merging two people is nothing to be done in passing.
-fn name(tx: &Connection, key: &UserKey, name: &str) -> Result<(), Refused> {
-    let sql = "INSERT INTO names (tenant, name, key) VALUES (?, ?, ?)
-               ON CONFLICT (tenant, name) DO NOTHING";
-    let added = tx
-        .prepare_cached(sql)?
-        .execute([key.tenant(), name, key.as_str()])?;
-    if added == 1 {
-        return Ok(());
+/// Forgets whom a deleted user was: the row is called by a pseudonym from now on, the
+/// key of its entries is gone, and so is every name. Returns it, and the names.
+pub(super) fn forget(
+    tx: &Connection,
+    vault: &Vault,
+    key: &UserKey,
+    number: u64,
+) -> Result<(UserKey, Vec<UserKey>), Refused> {
+    let pseudonym = vault.pseudonyms.key(key);
+    let pseudonym = pseudonym.ok_or_else(|| Fault::garbled("a pseudonym", "it is no name"))?;
+    let all = names::take_all(tx, key)?;
+    tx.prepare_cached("DELETE FROM holds WHERE key = ?")?
+        .execute([key.as_str()])?;
+    tx.prepare_cached("UPDATE users SET key = ?, seal = NULL WHERE number = ?")?
+        .execute(params![pseudonym.as_str(), Number(number)])?;
+    names::add(tx, vault, &pseudonym, pseudonym.user())?;
+    let sql = "INSERT INTO forgotten (name, user) VALUES (?, ?)
+               ON CONFLICT (name) DO UPDATE SET user = excluded.user";
+    let mut remember = tx.prepare_cached(sql)?;
+    for name in &all {
+        remember.execute(params![vault.pseudonyms.of(name).0, Number(number)])?;
+        sessions::forget_owner(tx, name, &pseudonym)?;
     }
-    match resolve(tx, key.tenant(), name)? {
-        Some(user) if user != *key => Err(AppendError::AliasTaken {
-            alias: name.to_owned(),
-            user,
-        }
-        .into()),
-        Some(_) | None => Ok(()),
-    }
-}
-
-/// The user that `name` meant before it means nobody or somebody else.
-pub(super) fn former(tx: &Connection, tenant: &str, name: &str) -> Result<Option<UserKey>, Fault> {
-    let key: Option<String> = tx
-        .prepare_cached("SELECT key FROM former_names WHERE tenant = ? AND name = ?")?
-        .query_row([tenant, name], |row| row.get(0))
-        .optional()?;
-    key.as_deref().map(whole_key).transpose()
-}
-
-/// The user that `name` (an id or an alias) means.
-pub(super) fn resolve(
-    connection: &Connection,
-    tenant: &str,
-    name: &str,
-) -> Result<Option<UserKey>, Fault> {
-    let key: Option<String> = connection
-        .prepare_cached("SELECT key FROM names WHERE tenant = ? AND name = ?")?
-        .query_row([tenant, name], |row| row.get(0))
-        .optional()?;
-    key.as_deref().map(whole_key).transpose()
+    Ok((pseudonym, all))
 }

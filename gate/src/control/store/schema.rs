@@ -10,17 +10,52 @@ use rusqlite::{Connection, OpenFlags, TransactionBehavior};
 use super::columns::Number;
 use super::fault::Fault;
 use super::folder::OpenError;
+use super::sealing;
+use super::vault::Vault;
 
 /// Each step takes the tables from the version before it to its own, the first
 /// from an empty file. The version is kept in SQLite's `user_version`.
-const STEPS: [&str; 5] = [
-    include_str!("schema_1.sql"),
-    include_str!("schema_2.sql"),
-    include_str!("schema_3.sql"),
-    include_str!("schema_4.sql"),
-    include_str!("schema_5.sql"),
+const STEPS: [Step; 6] = [
+    Step::Sql(include_str!("schema_1.sql")),
+    Step::Sql(include_str!("schema_2.sql")),
+    Step::Sql(include_str!("schema_3.sql")),
+    Step::Sql(include_str!("schema_4.sql")),
+    Step::Sql(include_str!("schema_5.sql")),
+    Step::Rows {
+        before: include_str!("schema_6.sql"),
+        take_over: sealing::take_over,
+        after: include_str!("schema_6_after.sql"),
+    },
 ];
 const VERSION: i64 = STEPS.len() as i64;
+
+enum Step {
+    Sql(&'static str),
+    /// Rows are rewritten in between.
+    Rows {
+        before: &'static str,
+        take_over: fn(&Connection) -> Result<(), Fault>,
+        after: &'static str,
+    },
+}
+
+impl Step {
+    fn take(&self, tx: &Connection) -> Result<(), Fault> {
+        match self {
+            Self::Sql(sql) => tx.execute_batch(sql)?,
+            Self::Rows {
+                before,
+                take_over,
+                after,
+            } => {
+                tx.execute_batch(before)?;
+                take_over(tx)?;
+                tx.execute_batch(after)?;
+            }
+        }
+        Ok(())
+    }
+}
 
 /// 3.51.3 mended a race between write-ahead log and checkpoint that could lose
 /// what had been committed.
@@ -34,7 +69,7 @@ const BUSY: Duration = Duration::from_secs(5);
 const STATEMENTS_KEPT: usize = 64;
 
 /// The writer's connection. `made_before`: there has to be a store already.
-pub(super) fn open(path: &Path, made_before: bool) -> Result<Connection, OpenError> {
+pub(super) fn open(path: &Path, made_before: bool) -> Result<(Connection, Vault), OpenError> {
     if rusqlite::version_number() < OLDEST_SQLITE {
         return Err(OpenError::OldLibrary {
             found: rusqlite::version(),
@@ -44,7 +79,11 @@ pub(super) fn open(path: &Path, made_before: bool) -> Result<Connection, OpenErr
     let mut connection = connect(path, OpenFlags::SQLITE_OPEN_READ_WRITE).map_err(damaged)?;
     prepare_for_writing(&connection).map_err(|error| damaged(error.into()))?;
     migrate(&mut connection, path, made_before)?;
-    Ok(connection)
+    // Not before: tables change places in a migration.
+    let enforce = connection.execute_batch("PRAGMA foreign_keys = ON;");
+    enforce.map_err(|error| damaged(error.into()))?;
+    let vault = Vault::open(&connection).map_err(damaged)?;
+    Ok((connection, vault))
 }
 
 /// A connection that can only read.
@@ -102,10 +141,24 @@ fn prepare_for_writing(connection: &Connection) -> rusqlite::Result<()> {
             )),
         ));
     }
-    // `recursive_triggers` makes a REPLACE, too, ask the trigger that forbids removal.
+    // `recursive_triggers` makes a REPLACE, too, ask the trigger that forbids removal;
+    // what is removed is overwritten (`secure_delete`), or a deleted user's key would
+    // stay in the file. The log may hold such rows from before a crash: it is emptied.
     connection.execute_batch(
-        "PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON; PRAGMA recursive_triggers = ON;",
-    )
+        "PRAGMA synchronous = FULL; PRAGMA recursive_triggers = ON; PRAGMA secure_delete = ON;",
+    )?;
+    scrub(connection).map(drop)
+}
+
+/// Empties the write-ahead log into the file, so that nothing of what was removed is
+/// left in it. `false`: somebody reads, and it must be tried again.
+pub(super) fn scrub(connection: &Connection) -> rusqlite::Result<bool> {
+    connection.busy_timeout(Duration::ZERO)?;
+    let busy = connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| {
+        row.get::<_, bool>(0)
+    });
+    connection.busy_timeout(BUSY)?;
+    Ok(!busy?)
 }
 
 fn migrate(connection: &mut Connection, path: &Path, made_before: bool) -> Result<(), OpenError> {
@@ -127,18 +180,24 @@ fn migrate(connection: &mut Connection, path: &Path, made_before: bool) -> Resul
         refuse_foreign(connection, path, made_before)?;
     }
     // One transaction with the version: half a schema is never seen.
-    let step_up = |connection: &mut Connection| {
+    let step_up = |connection: &mut Connection| -> Result<(), Fault> {
+        // A table that another takes the place of is still the one that is meant.
+        connection.execute_batch("PRAGMA foreign_keys = OFF; PRAGMA legacy_alter_table = ON")?;
         let tx = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
         for step in STEPS
             .iter()
             .skip(usize::try_from(found).unwrap_or_default())
         {
-            tx.execute_batch(step)?;
+            step.take(&tx)?;
         }
         tx.pragma_update(None, "user_version", VERSION)?;
-        tx.commit()
+        tx.commit()?;
+        connection.execute_batch("PRAGMA legacy_alter_table = OFF")?;
+        // Rows as they were before the migration stand in the log until then.
+        scrub(connection)?;
+        Ok(())
     };
-    step_up(connection).map_err(damaged)?;
+    step_up(connection).map_err(|fault| OpenError::Damaged(fault.describe(path)))?;
     if found > 0 {
         tracing::info!(path = %path.display(), from = found, to = VERSION, "the store's tables were brought up to date");
     }

@@ -12,7 +12,7 @@ impl SqliteStore {
         name: &'static str,
         fresh: [u8; 32],
     ) -> Result<[u8; 32], AppendError> {
-        self.write(move |tx| {
+        self.write(move |tx, _| {
             tx.prepare_cached("INSERT INTO secrets VALUES (?, ?) ON CONFLICT DO NOTHING")?
                 .execute(params![name, fresh])?;
             let kept = tx

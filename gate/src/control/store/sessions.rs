@@ -10,7 +10,8 @@ use super::SqliteStore;
 use super::append::Refused;
 use super::columns::Number;
 use super::fault::Fault;
-use super::people;
+use super::vault::Vault;
+use super::{names, people};
 use crate::control::ledger::{AppendError, ReadError};
 use crate::live::sessions::{End, Learnt, Place, SessionHash};
 
@@ -35,10 +36,10 @@ impl SqliteStore {
     /// Writes all or nothing; durable when this returns. Learning a session again
     /// is up to the caller, who has it in memory: the newest word stands.
     pub async fn write_sessions(&self, writes: Vec<SessionWrite>) -> Result<(), AppendError> {
-        self.write(move |tx| {
+        self.write(move |tx, vault| {
             for write in &writes {
                 match write {
-                    SessionWrite::Learnt(learnt) => learn(tx, learnt)?,
+                    SessionWrite::Learnt(learnt) => learn(tx, vault, learnt)?,
                     SessionWrite::Ended { user, hash, why } => end(tx, user, hash, *why)?,
                 }
             }
@@ -54,7 +55,7 @@ impl SqliteStore {
     ) -> Result<(), AppendError> {
         for some in seen.chunks(ROWS) {
             let some = some.to_vec();
-            self.write(move |tx| {
+            self.write(move |tx, _| {
                 let sql = "UPDATE sessions SET last_seen = ?
                            WHERE tenant = ? AND hash = ? AND user = ? AND last_seen < ?1";
                 let mut update = tx.prepare_cached(sql)?;
@@ -75,7 +76,7 @@ impl SqliteStore {
     ) -> Result<(), AppendError> {
         for some in sessions.chunks(ROWS) {
             let some = some.to_vec();
-            self.write(move |tx| {
+            self.write(move |tx, _| {
                 let sql = "DELETE FROM sessions WHERE tenant = ? AND hash = ? AND user = ?";
                 let mut delete = tx.prepare_cached(sql)?;
                 for (user, hash) in &some {
@@ -86,6 +87,24 @@ impl SqliteStore {
             .await?;
         }
         Ok(())
+    }
+
+    /// What is kept of the sessions under these names, the last used first. Blocks on
+    /// the disk.
+    pub fn sessions_of(&self, names: &[UserKey]) -> Result<Vec<Learnt>, ReadError> {
+        self.readers.look(|reader| {
+            let sql = format!("SELECT {COLUMNS} FROM sessions WHERE tenant = ? AND user = ?");
+            let mut some = reader.prepare_cached(&sql)?;
+            let mut found = Vec::new();
+            for name in names {
+                let mut rows = some.query([name.tenant(), name.user()])?;
+                while let Some(row) = rows.next()? {
+                    found.push(session(row)?);
+                }
+            }
+            found.sort_by_key(|session| std::cmp::Reverse(session.last_seen));
+            Ok(found)
+        })
     }
 
     /// Hands every session to `take`. Blocks on the disk.
@@ -101,7 +120,11 @@ impl SqliteStore {
     }
 }
 
-fn learn(tx: &Connection, learnt: &Learnt) -> Result<(), Refused> {
+fn learn(tx: &Connection, vault: &Vault, learnt: &Learnt) -> Result<(), Refused> {
+    // A login of a deleted user is no reason to write down again who that was.
+    let deleted = people::forgotten(tx, vault, &learnt.user)?;
+    let known = deleted.is_none();
+    let user = deleted.map_or_else(|| learnt.user.clone(), |deleted| deleted.key);
     let sql = "INSERT INTO sessions
                    (tenant, hash, user, learnt_at_revision, first_seen, last_seen,
                     name, path, domain, address, agent, ended_by)
@@ -113,17 +136,20 @@ fn learn(tx: &Connection, learnt: &Learnt) -> Result<(), Refused> {
                    address = excluded.address, agent = excluded.agent,
                    ended_by = excluded.ended_by";
     tx.prepare_cached(sql)?.execute(params![
-        learnt.user.tenant(),
+        user.tenant(),
         learnt.hash,
-        learnt.user.user(),
+        user.user(),
         Number(learnt.learnt_at.0),
         Number(learnt.first_seen.0),
         Number(learnt.last_seen.0),
         learnt.place.name,
         learnt.place.path,
         learnt.place.domain,
-        learnt.address.map(|address| address.to_string()),
-        learnt.agent,
+        learnt
+            .address
+            .filter(|_| known)
+            .map(|address| address.to_string()),
+        learnt.agent.as_deref().filter(|_| known),
         learnt.ended.map(End::as_str),
     ])?;
     Ok(())
@@ -157,7 +183,7 @@ pub(super) fn leave_with_former_user(
     user: &UserKey,
     alias: &str,
 ) -> Result<(), Refused> {
-    let Some(former) = people::former(tx, user.tenant(), alias)?.filter(|former| former != user)
+    let Some(former) = names::former(tx, user.tenant(), alias)?.filter(|former| former != user)
     else {
         return Ok(());
     };
@@ -169,6 +195,27 @@ pub(super) fn leave_with_former_user(
         tx.prepare_cached(sql)?
             .execute(params![user.tenant(), alias, former.user()])?;
     }
+    Ok(())
+}
+
+/// The sessions of a name that is forgotten stay dead, and tell of nobody any more.
+pub(super) fn forget_owner(
+    tx: &Connection,
+    name: &UserKey,
+    pseudonym: &UserKey,
+) -> Result<(), Refused> {
+    let sql = "UPDATE OR IGNORE sessions
+               SET user = ?3, address = NULL, agent = NULL, ended_by = coalesce(ended_by, ?4)
+               WHERE tenant = ?1 AND user = ?2";
+    tx.prepare_cached(sql)?.execute(params![
+        name.tenant(),
+        name.user(),
+        pseudonym.user(),
+        End::Revoked.as_str()
+    ])?;
+    // One cookie learnt under two names.
+    tx.prepare_cached("DELETE FROM sessions WHERE tenant = ? AND user = ?")?
+        .execute([name.tenant(), name.user()])?;
     Ok(())
 }
 

@@ -6,6 +6,8 @@ mod crash;
 mod disk;
 mod files;
 mod fold;
+mod forget;
+mod migrate;
 mod queries;
 
 use std::sync::Arc;

@@ -10,6 +10,7 @@ use super::SqliteStore;
 use super::append::{Refused, append};
 use super::columns::Number;
 use super::fault::Fault;
+use super::people;
 use crate::control::ledger::{AppendError, Expect, ReadError};
 
 /// An admin token. The token itself is shown once, to its maker, and never stored.
@@ -63,7 +64,12 @@ pub struct Rotation {
 impl SqliteStore {
     /// Stores a token and appends `draft`, both or neither.
     pub async fn create_token(&self, token: TokenRow, draft: Draft) -> Result<Entry, AppendError> {
-        self.write(move |tx| {
+        self.write(move |tx, vault| {
+            if let Some(user) = &token.user
+                && people::forgotten(tx, vault, user)?.is_some()
+            {
+                return Err(AppendError::UserDeleted.into());
+            }
             let sql = "INSERT INTO tokens (id, hash, role, tenant, name, created_at, expires_at,
                                            revoked_at, user_tenant, user)
                        VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)";
@@ -80,7 +86,7 @@ impl SqliteStore {
                 token.user.as_ref().map(UserKey::user),
             ]);
             match inserted {
-                Ok(_) => Ok(append(tx, draft, Expect::Any, None)?.entry),
+                Ok(_) => Ok(append(tx, vault, draft, Expect::Any, None)?.entry),
                 Err(error) if error.sqlite_error_code() == Some(ErrorCode::ConstraintViolation) => {
                     Err(AppendError::TokenTaken.into())
                 }
@@ -99,11 +105,11 @@ impl SqliteStore {
         draft: Draft,
     ) -> Result<Option<Entry>, AppendError> {
         let id = id.to_owned();
-        self.write(move |tx| {
+        self.write(move |tx, vault| {
             let sql = "UPDATE tokens SET revoked_at = ? WHERE id = ? AND revoked_at IS NULL";
             match tx.prepare_cached(sql)?.execute(params![Number(at.0), id])? {
                 0 => Ok::<_, Refused>(None),
-                _ => Ok(Some(append(tx, draft, Expect::Any, None)?.entry)),
+                _ => Ok(Some(append(tx, vault, draft, Expect::Any, None)?.entry)),
             }
         })
         .await
@@ -116,7 +122,7 @@ impl SqliteStore {
         rotation: Rotation,
         draft: Draft,
     ) -> Result<Option<Entry>, AppendError> {
-        self.write(move |tx| {
+        self.write(move |tx, vault| {
             let sql = "UPDATE tokens SET hash = ?, expires_at = ?, old_hash = ?, old_until = ?
                        WHERE id = ? AND hash = ? AND revoked_at IS NULL";
             let changed = tx.prepare_cached(sql)?.execute(params![
@@ -129,7 +135,7 @@ impl SqliteStore {
             ])?;
             match changed {
                 0 => Ok::<_, Refused>(None),
-                _ => Ok(Some(append(tx, draft, Expect::Any, None)?.entry)),
+                _ => Ok(Some(append(tx, vault, draft, Expect::Any, None)?.entry)),
             }
         })
         .await
@@ -143,7 +149,7 @@ impl SqliteStore {
         if used.is_empty() {
             return Ok(());
         }
-        self.write(move |tx| {
+        self.write(move |tx, _| {
             let mut note = tx.prepare_cached("UPDATE tokens SET last_used_at = ? WHERE id = ?")?;
             for (id, at) in used {
                 note.execute(params![Number(at.0), id])?;

@@ -8,8 +8,9 @@ use rusqlite::{Connection, params_from_iter};
 
 use super::columns::Number;
 use super::fault::Fault;
-use super::{SqliteStore, people};
+use super::{Names, SqliteStore, names, people};
 use crate::control::ledger::ReadError;
+use crate::live::forgotten::Pseudonym;
 
 /// What users must be like; every part that is given must hold.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -46,14 +47,20 @@ pub struct UserPage {
 impl SqliteStore {
     /// What is known of `user`. Blocks on the disk.
     pub fn user(&self, user: &UserKey) -> Result<Option<User>, ReadError> {
-        self.readers.look(|reader| people::find(reader, user))
+        self.readers
+            .look(|reader| people::find(reader, &self.vault, user))
     }
 
     /// The user that `name`, an id or an alias in canonical form, means. Blocks
     /// on the disk.
     pub fn resolve(&self, tenant: &TenantId, name: &str) -> Result<Option<UserKey>, ReadError> {
         self.readers
-            .look(|reader| people::resolve(reader, tenant.as_str(), name))
+            .look(|reader| names::resolve(reader, tenant.as_str(), name))
+    }
+
+    /// Every name of the user. Blocks on the disk.
+    pub fn names_of(&self, user: &UserKey) -> Result<Names, ReadError> {
+        self.readers.look(|reader| names::of(reader, user))
     }
 
     /// The users that `query` describes: by key, or by the name that was found
@@ -65,11 +72,29 @@ impl SqliteStore {
     /// Hands every user to `take`. Blocks on the disk.
     pub fn load_users(&self, mut take: impl FnMut(UserKey, User)) -> Result<(), ReadError> {
         self.readers.look(|reader| {
-            let mut all = reader.prepare("SELECT key, body FROM users")?;
+            let mut all = reader.prepare("SELECT key, body FROM users WHERE revision > 0")?;
             let mut rows = all.query([])?;
             while let Some(row) = rows.next()? {
                 let (key, body): (String, String) = (row.get(0)?, row.get(1)?);
                 take(people::whole_key(&key)?, people::user(&key, &body)?);
+            }
+            Ok(())
+        })
+    }
+
+    /// Hands what is left of every name of deleted users to `take`, and what the user
+    /// is called now. Blocks on the disk.
+    pub fn load_forgotten(
+        &self,
+        mut take: impl FnMut(Pseudonym, UserKey),
+    ) -> Result<(), ReadError> {
+        self.readers.look(|reader| {
+            let sql = "SELECT f.name, u.key FROM forgotten f JOIN users u ON u.number = f.user";
+            let mut all = reader.prepare(sql)?;
+            let mut rows = all.query([])?;
+            while let Some(row) = rows.next()? {
+                let key: String = row.get(1)?;
+                take(Pseudonym(row.get(0)?), people::whole_key(&key)?);
             }
             Ok(())
         })
@@ -151,7 +176,8 @@ fn page(reader: &Connection, query: &UserQuery) -> Result<UserPage, Fault> {
 /// which reads in the order of the page, so that no page sorts or counts.
 fn statement(query: &UserQuery) -> (String, Vec<Value>) {
     let mut search = Search {
-        conditions: vec!["TRUE"],
+        // Others are only spoken of in entries: nothing is known of them.
+        conditions: vec!["u.revision > 0"],
         values: Vec::new(),
     };
     let filter = &query.filter;

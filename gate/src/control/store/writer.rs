@@ -4,6 +4,7 @@
 
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -15,6 +16,8 @@ use super::append::Refused;
 use super::columns::Number;
 use super::fault::{Fault, describe};
 use super::folder::OpenError;
+use super::schema;
+use super::vault::Vault;
 use crate::control::ledger::AppendError;
 
 /// Jobs that wait at most; beyond it, callers wait in line.
@@ -97,6 +100,7 @@ pub(super) struct Writer {
 impl Writer {
     pub(super) fn start(
         connection: Connection,
+        vault: Arc<Vault>,
         path: PathBuf,
         head: Revision,
     ) -> Result<Self, OpenError> {
@@ -105,6 +109,7 @@ impl Writer {
         let denied_path = path.clone();
         let desk = Desk {
             connection,
+            vault,
             path,
             head: publish,
             settled: true,
@@ -169,6 +174,7 @@ impl Drop for Writer {
 /// The thread's own.
 struct Desk {
     connection: Connection,
+    vault: Arc<Vault>,
     path: PathBuf,
     head: watch::Sender<Revision>,
     /// False after a commit failed in a way that may have left it on disk.
@@ -189,6 +195,20 @@ impl Desk {
             for job in group.drain(..) {
                 job.answer(outcome.clone(), &self.path);
             }
+            self.scrub();
+        }
+    }
+
+    /// Behind the answers: nobody waits for it, and who deletes sees to it that it is
+    /// tried again.
+    fn scrub(&self) {
+        if !self.vault.is_scrub_due() {
+            return;
+        }
+        match schema::scrub(&self.connection) {
+            Ok(true) => self.vault.scrubbed(),
+            Ok(false) => {}
+            Err(error) => tracing::warn!(%error, "the write-ahead log could not be emptied"),
         }
     }
 

@@ -285,7 +285,8 @@ async fn the_tokens_of_a_forgotten_user_open_nothing_and_name_nobody() {
         .create(asked, &stage.by, Timestamp(1))
         .await
         .unwrap();
-    stage.tokens.forget_user(&key("acme", "ann"), Timestamp(5));
+    let theirs = stage.tokens.owned_by(&key("acme", "ann"));
+    stage.tokens.forget_owner(&theirs, Timestamp(5));
     assert!(!stage.opens(&made.secret, 6));
     let row = stage.tokens.find(&made.row.id).unwrap();
     assert_eq!(

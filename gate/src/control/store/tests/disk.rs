@@ -7,6 +7,8 @@ use std::process::{Command, Stdio};
 use portcullis_core::ids::Revision;
 use rusqlite::Connection;
 
+use crate::control::store::vault::Vault;
+
 use super::{Folder, SqliteStore};
 use crate::control::ledger::conformance::{key, suspended};
 use crate::control::ledger::{AppendError, Expect, Ledger};
@@ -28,7 +30,7 @@ async fn check(store: &SqliteStore, acknowledged: u64) {
 }
 
 async fn limit(store: &SqliteStore, pages: u32) {
-    let limit = move |tx: &Connection| {
+    let limit = move |tx: &Connection, _: &Vault| {
         Ok(tx.query_row(&format!("PRAGMA max_page_count = {pages}"), [], |_| Ok(()))?)
     };
     store.write(limit).await.unwrap();

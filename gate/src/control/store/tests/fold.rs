@@ -5,6 +5,8 @@ use portcullis_core::ledger::{Event, Role, SessionName};
 use portcullis_core::time::Timestamp;
 use portcullis_core::user::{Profile, Status};
 use rusqlite::Connection;
+
+use crate::control::store::vault::Vault;
 use tokio::join;
 
 use super::{Folder, Learnt, SqliteStore, learn, session};
@@ -92,19 +94,24 @@ async fn a_name_means_one_user_and_is_free_again_when_given_up() {
     assert_eq!(means("b@acme.test"), Some(key("eve")));
     write(&store, "eve", Event::Deleted).await.unwrap();
     assert_eq!(means("b@acme.test"), None);
-    assert_eq!(
-        means("eve"),
-        Some(key("eve")),
-        "the id of who is deleted stays taken"
+    assert_eq!(means("eve"), None);
+    let taken = write(&store, "bob", named(None, Some("eve"))).await;
+    assert!(
+        matches!(taken, Err(AppendError::AliasTaken { .. })),
+        "the id of who is deleted stays taken: {taken:?}"
     );
+    write(&store, "bob", named(Some("b@acme.test"), None))
+        .await
+        .unwrap();
+    assert_eq!(means("b@acme.test"), Some(key("bob")), "an alias does not");
 }
 
 #[tokio::test]
 async fn one_bad_job_does_not_spoil_its_group() {
     let folder = Folder::fresh();
     let store = folder.store();
-    let half_done = store.write(|tx: &Connection| -> Result<(), Refused> {
-        append(tx, suspended("eve"), Expect::Any, None)?;
+    let half_done = store.write(|tx: &Connection, vault: &Vault| -> Result<(), Refused> {
+        append(tx, vault, suspended("eve"), Expect::Any, None)?;
         tx.execute_batch("INSERT INTO nowhere VALUES (1)")?;
         Ok(())
     });

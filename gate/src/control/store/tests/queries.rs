@@ -1,12 +1,12 @@
 //! Finding users and entries, page by page.
 
-use portcullis_core::ids::{ReasonKey, Revision, UserId};
+use portcullis_core::ids::{ReasonKey, Revision};
 use portcullis_core::ledger::Event;
 use portcullis_core::time::Timestamp;
 use portcullis_core::user::{Hold, Kind, Profile, Status};
 
 use super::{Folder, SqliteStore};
-use crate::control::ledger::conformance::{draft, hold, tenant};
+use crate::control::ledger::conformance::{draft, hold, key, tenant};
 use crate::control::ledger::{Expect, Ledger};
 use crate::control::store::{AuditQuery, UserFilter, UserQuery};
 
@@ -106,7 +106,8 @@ async fn users_are_found_by_what_holds_them_now_in_full_pages() {
 
     let held = ["held0", "held1", "held2", "held3", "held4"];
     let find = |filter: UserFilter| search(&store, &query(filter));
-    assert_eq!(find(status(Status::Deleted)), ["gone"]);
+    let gone = store.pseudonyms().key(&key("gone")).unwrap();
+    assert_eq!(find(status(Status::Deleted)), [gone.user()]);
     assert_eq!(find(status(Status::Active)), ["later", "over", "renamed"]);
     let suspended = find(status(Status::Suspended));
     assert_eq!(
@@ -282,10 +283,9 @@ async fn the_audit_is_found_by_user_actor_action_ticket_and_time_in_pages() {
         }),
         [8, 9, 10, 11]
     );
-    let bob = UserId::parse("bob").ok();
     let of_bob = AuditQuery {
         tenant: Some(tenant("acme")),
-        user: bob,
+        user: Some(key("bob")),
         ..all()
     };
     assert_eq!(find(of_bob), [11, 9, 7, 5, 3, 1]);

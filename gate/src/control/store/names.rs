@@ -1,0 +1,146 @@
+//! The names that mean a user: the id, the aliases, and those that it had before.
+
+use portcullis_core::ids::UserKey;
+use portcullis_core::user::User;
+use rusqlite::{Connection, OptionalExtension, params};
+
+use super::append::Refused;
+use super::fault::Fault;
+use super::people::{forgotten, key as key_of, whole_key};
+use super::sessions;
+use super::vault::Vault;
+use crate::control::ledger::AppendError;
+
+pub(super) fn write_aliases(
+    tx: &Connection,
+    vault: &Vault,
+    key: &UserKey,
+    user: &User,
+) -> Result<(), Refused> {
+    let sql = "INSERT INTO former_names (tenant, name, key)
+               SELECT tenant, name, key FROM names WHERE key = ?1 AND name <> ?2
+               ON CONFLICT (tenant, name) DO UPDATE SET key = excluded.key";
+    tx.prepare_cached(sql)?
+        .execute([key.as_str(), key.user()])?;
+    tx.prepare_cached("DELETE FROM names WHERE key = ?1 AND name <> ?2")?
+        .execute([key.as_str(), key.user()])?;
+    user.profile.aliases().try_for_each(|alias| {
+        sessions::leave_with_former_user(tx, key, alias)?;
+        add(tx, vault, key, alias)
+    })
+}
+
+/// Lets `name` mean `key`. A name that means another user is reported and never
+/// taken over: merging two people is nothing to be done in passing.
+pub(super) fn add(
+    tx: &Connection,
+    vault: &Vault,
+    key: &UserKey,
+    name: &str,
+) -> Result<(), Refused> {
+    let sql = "INSERT INTO names (tenant, name, key) VALUES (?, ?, ?)
+               ON CONFLICT (tenant, name) DO NOTHING";
+    let added = tx
+        .prepare_cached(sql)?
+        .execute([key.tenant(), name, key.as_str()])?;
+    if added == 1 {
+        return take_over(tx, vault, key, name);
+    }
+    match resolve(tx, key.tenant(), name)? {
+        Some(user) if user != *key => Err(taken(name, user)),
+        Some(_) | None => Ok(()),
+    }
+}
+
+/// The id of a deleted user stays taken. Another name of theirs may be given to
+/// somebody else, whom it means from then on.
+fn take_over(tx: &Connection, vault: &Vault, key: &UserKey, name: &str) -> Result<(), Refused> {
+    let named = key_of(key.tenant(), name)?;
+    let Some(deleted) = forgotten(tx, vault, &named)? else {
+        return Ok(());
+    };
+    if vault.pseudonyms.key(&named).as_ref() == Some(&deleted.key) {
+        return Err(taken(name, deleted.key));
+    }
+    tx.prepare_cached("DELETE FROM forgotten WHERE name = ?")?
+        .execute([vault.pseudonyms.of(&named).0])?;
+    Ok(())
+}
+
+fn taken(alias: &str, user: UserKey) -> Refused {
+    AppendError::AliasTaken {
+        alias: alias.to_owned(),
+        user,
+    }
+    .into()
+}
+
+/// The user that `name` meant before it means nobody or somebody else.
+pub(super) fn former(tx: &Connection, tenant: &str, name: &str) -> Result<Option<UserKey>, Fault> {
+    let key: Option<String> = tx
+        .prepare_cached("SELECT key FROM former_names WHERE tenant = ? AND name = ?")?
+        .query_row([tenant, name], |row| row.get(0))
+        .optional()?;
+    key.as_deref().map(whole_key).transpose()
+}
+
+/// The user that `name` (an id or an alias) means.
+pub(super) fn resolve(
+    connection: &Connection,
+    tenant: &str,
+    name: &str,
+) -> Result<Option<UserKey>, Fault> {
+    let key: Option<String> = connection
+        .prepare_cached("SELECT key FROM names WHERE tenant = ? AND name = ?")?
+        .query_row([tenant, name], |row| row.get(0))
+        .optional()?;
+    key.as_deref().map(whole_key).transpose()
+}
+
+/// The names of a user.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Names {
+    /// That mean the user now, the id included.
+    pub now: Vec<String>,
+    /// That meant the user before. One that means another by now is the other's.
+    pub former: Vec<String>,
+}
+
+impl Names {
+    /// All of them as keys of `user`'s tenant, the id first.
+    pub fn keys(&self, user: &UserKey) -> impl Iterator<Item = UserKey> {
+        let others = self.now.iter().chain(&self.former);
+        let others = others.filter(|name| *name != user.user());
+        let others = others.filter_map(|name| key_of(user.tenant(), name).ok());
+        std::iter::once(user.clone()).chain(others)
+    }
+}
+
+pub(super) fn of(connection: &Connection, user: &UserKey) -> Result<Names, Fault> {
+    let look = |sql: &str| -> Result<Vec<String>, Fault> {
+        let mut some = connection.prepare_cached(sql)?;
+        let names = some.query_map([user.as_str()], |row| row.get(0))?;
+        Ok(names.collect::<Result<_, _>>()?)
+    };
+    Ok(Names {
+        now: look("SELECT name FROM names WHERE key = ? ORDER BY name")?,
+        former: look(
+            "SELECT name FROM former_names f
+             WHERE key = ? AND NOT EXISTS (SELECT 1 FROM names n
+                                           WHERE n.tenant = f.tenant AND n.name = f.name)
+             ORDER BY name",
+        )?,
+    })
+}
+
+/// Takes away every name of the user, the id first among those that are returned.
+pub(super) fn take_all(tx: &Connection, key: &UserKey) -> Result<Vec<UserKey>, Refused> {
+    let names = of(tx, key)?.keys(key).collect();
+    for sql in [
+        "DELETE FROM names WHERE key = ?",
+        "DELETE FROM former_names WHERE key = ?",
+    ] {
+        tx.prepare_cached(sql)?.execute(params![key.as_str()])?;
+    }
+    Ok(names)
+}
