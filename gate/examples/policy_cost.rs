@@ -13,7 +13,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use portcullis::policy::{HostLimits, PolicyHost};
+use portcullis::policy::{HostLimits, PolicyHost, Question};
 use portcullis_core::policy::{
     Context, Occasion, RefusalInput, Surface, Suspension, SuspensionKind,
 };
@@ -33,7 +33,8 @@ fn main() {
     let mut direct: Vec<Duration> = Vec::with_capacity(CALLS);
     for call in 0..WARM_UP + CALLS {
         let started = Instant::now();
-        host.refuse_here(&policy, &input()).unwrap();
+        host.answer_here(&policy, &Question::Refusal(input()))
+            .unwrap();
         if call >= WARM_UP {
             direct.push(started.elapsed());
         }

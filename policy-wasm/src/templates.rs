@@ -6,8 +6,8 @@ use crate::settings::{CONTACT, SHOW_REASON, SHOW_REASON_TEXT, Settings, WORDS};
 
 /// What a text may hold between braces. `link` and `code` are the gate's to
 /// fill, which alone knows them, and stay as they are.
-pub const PLACEHOLDERS: [&str; 8] = [
-    "reason", "since", "until", "contact", "tenant", "user", "link", "code",
+pub const PLACEHOLDERS: [&str; 9] = [
+    "reason", "since", "until", "duration", "contact", "tenant", "user", "link", "code",
 ];
 
 /// What the placeholders stand for, in one language.
@@ -33,7 +33,7 @@ impl<'a> Facts<'a> {
 
     /// The variables of a message, by the names that texts know them by.
     pub fn variables(&self) -> Vec<(String, String)> {
-        ["reason", "since", "until", "contact", "tenant", "user"]
+        PLACEHOLDERS
             .iter()
             .filter_map(|name| Some(((*name).to_owned(), self.value(name)?)))
             .collect()
@@ -50,6 +50,10 @@ impl<'a> Facts<'a> {
             "reason" => self.reason(),
             "since" => date(self.suspension.map(|suspension| suspension.since)),
             "until" => date(self.suspension.and_then(|suspension| suspension.until)),
+            "duration" => dates::duration(
+                self.suspension.and_then(|suspension| suspension.until),
+                self.language,
+            ),
             "contact" => self.settings.text(CONTACT).unwrap_or_default().to_owned(),
             "tenant" => self.tenant.to_owned(),
             "user" => self.user_id.to_owned(),

@@ -130,8 +130,8 @@ fn check_localized(key: &str, value: &str) -> Result<(), &'static str> {
 fn check_text(name: &str, value: &str) -> Result<(), &'static str> {
     demand(
         names(value).all(|name| PLACEHOLDERS.contains(&name)),
-        "holds a placeholder that is not one of {reason}, {since}, {until}, {contact}, {tenant}, \
-         {user}, {link} and {code}",
+        "holds a placeholder that is not one of {reason}, {since}, {until}, {duration}, \
+         {contact}, {tenant}, {user}, {link} and {code}",
     )?;
     let holds = |wanted: &str| names(value).any(|name| name == wanted);
     if name == RESET.message {

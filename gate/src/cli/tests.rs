@@ -6,6 +6,7 @@ mod audit;
 mod bulk;
 mod examples;
 mod lives;
+mod policy;
 mod tokens;
 mod users;
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use aws_lc_rs::rand::SecureRandom;
 use http::{Response, StatusCode};
-use portcullis_core::policy::{self, RefusalDecision, RefusalInput, Surface};
+use portcullis_core::policy::{self, Fault, RefusalDecision, RefusalInput, Surface};
 use portcullis_core::refusal::{Refusal, SuspendedUser};
 use portcullis_core::standing::Suspension;
 use portcullis_core::user::Access;
@@ -17,6 +17,7 @@ use super::{WorkerRef, page};
 use crate::config::OnFailure;
 use crate::live::refusals::{Key, Prepared};
 use crate::live::tenants::Tenant;
+use crate::policy::{Generation, Policy};
 
 /// What was answered.
 pub(super) struct Told {
@@ -60,6 +61,8 @@ async fn prepare(
     tenant: &Tenant,
     user: &SuspendedUser,
 ) -> (Option<Arc<Prepared>>, bool) {
+    let generation = tenant.policies.current();
+    let policy = &generation.policy;
     let key = Key {
         user: user.user.clone(),
         revision: user.revision,
@@ -68,8 +71,8 @@ async fn prepare(
             .as_ref()
             .map(|suspension| (suspension.since, suspension.until)),
         access: user.access,
-        policy: tenant.policy.digest().into(),
-        generation: tenant.generation,
+        policy: policy.digest().into(),
+        generation: generation.number(),
         occasion: user.occasion,
         surface: asked.surface(),
         locales: asked.locales(),
@@ -83,23 +86,21 @@ async fn prepare(
         None => (Some(builtin(user, error_id)), false),
         Some(suspension) => {
             let input = input(worker, asked, tenant, user, suspension);
-            match worker.policies.refusal(&tenant.policy, input).await {
-                Ok(decision) => {
+            match ask(worker, tenant, &generation, input).await {
+                Ok((policy, decision)) => {
                     for action in &decision.actions {
                         tracing::info!(
-                            tenant = %tenant.id(), policy = tenant.policy.digest(),
+                            tenant = %tenant.id(), policy = policy.digest(),
                             action = action.name, "the policy asks for an action unknown here"
                         );
                     }
-                    (Some(decided(user, tenant, decision, error_id)), false)
+                    (Some(decided(user, &policy, decision, error_id)), false)
                 }
-                Err(fault) => {
-                    tracing::error!(
-                        tenant = %tenant.id(), policy = tenant.policy.digest(), %fault,
-                        "the policy gave no answer to a refusal"
-                    );
+                Err(_) => {
                     let fallback = match tenant.config.policy.on_failure {
-                        OnFailure::BuiltinAnswer => Some(builtin(user, error_id)),
+                        OnFailure::BuiltinAnswer | OnFailure::PreviousPolicy => {
+                            Some(builtin(user, error_id))
+                        }
                         OnFailure::Unavailable => None,
                     };
                     (fallback, true)
@@ -113,6 +114,41 @@ async fn prepare(
         .refusals()
         .keep(key, prepared.clone(), new, failed);
     (prepared, new)
+}
+
+/// Asks the policy in force, and where that fails and the tenant wants it, the one
+/// before.
+async fn ask(
+    worker: &WorkerRef,
+    tenant: &Tenant,
+    generation: &Generation,
+    input: RefusalInput,
+) -> Result<(Arc<Policy>, RefusalDecision), Fault> {
+    let policy = &generation.policy;
+    let answer = worker.policies.refusal(policy, input.clone()).await;
+    // What the threads have no time for says nothing of the policy.
+    if !matches!(answer, Err(Fault::Busy | Fault::OverBudget)) {
+        tenant.policies.report(generation, answer.is_ok());
+    }
+    let fault = match answer {
+        Ok(decision) => return Ok((Arc::clone(policy), decision)),
+        Err(fault) => fault,
+    };
+    tracing::error!(
+        tenant = %tenant.id(), policy = policy.digest(), %fault,
+        "the policy gave no answer to a refusal"
+    );
+    let other = tenant.policies.in_place_of(generation);
+    match (tenant.config.policy.on_failure, other) {
+        (OnFailure::PreviousPolicy, Some(previous)) => {
+            let decision = worker.policies.refusal(&previous, input).await?;
+            Ok((previous, decision))
+        }
+        (
+            OnFailure::PreviousPolicy | OnFailure::BuiltinAnswer | OnFailure::Unavailable,
+            Some(_) | None,
+        ) => Err(fault),
+    }
 }
 
 fn input(
@@ -162,7 +198,7 @@ fn seed() -> u64 {
 
 fn decided(
     user: &SuspendedUser,
-    tenant: &Tenant,
+    policy: &Policy,
     decision: RefusalDecision,
     error_id: String,
 ) -> Prepared {
@@ -179,7 +215,7 @@ fn decided(
         message: decision.message,
         links: decision.links,
         headers: decision.headers,
-        decided_by: tenant.policy.digest().to_owned(),
+        decided_by: policy.digest().to_owned(),
     }
 }
 

@@ -103,7 +103,11 @@ pub fn read(folder: &Path) -> Result<Vec<Case>, CaseError> {
 }
 
 impl Case {
-    fn parse(path: PathBuf, text: &str) -> Result<Self, CaseError> {
+    /// Reads the text of a case, which stands in `path`.
+    ///
+    /// # Errors
+    /// What is wrong with it, and where.
+    pub fn parse(path: PathBuf, text: &str) -> Result<Self, CaseError> {
         let CaseText {
             refusal,
             reactivation,

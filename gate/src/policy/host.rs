@@ -5,6 +5,7 @@ use std::fmt;
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::time::Instant;
 
 use portcullis_core::policy::{
     Description, Fault, NotificationDecision, NotificationInput, ReactivationDecision,
@@ -17,8 +18,10 @@ use super::engine::{self, Clock};
 use super::limits::{HostLimits, PolicyLimits};
 use super::load::{self, LoadError};
 use super::loaded::{Compiled, Policy};
-use super::templates;
+use super::metrics::{Calls, Outcomes, Series};
+use super::question::{Answer, Question};
 use super::threads::GuestThreads;
+use super::{smoke, templates};
 
 /// The one place where guests run. Dropping it stops its threads.
 pub struct PolicyHost {
@@ -34,6 +37,7 @@ pub struct PolicyHost {
     /// pool has one place for trials.
     loading: Mutex<()>,
     policies_made: AtomicU64,
+    outcomes: Outcomes,
 }
 
 impl PolicyHost {
@@ -42,8 +46,21 @@ impl PolicyHost {
     /// # Errors
     /// [`LoadError::Limits`], [`LoadError::Engine`] or [`LoadError::Thread`].
     pub fn new(limits: HostLimits) -> Result<PolicyHost, LoadError> {
-        let engine = engine::build(&limits)?;
-        let clock = Arc::new(Clock::start(&engine)?);
+        Self::start(limits, false)
+    }
+
+    /// One that counts what a guest does ([`cost`](Self::cost)) and knows no
+    /// deadline: for measurements.
+    ///
+    /// # Errors
+    /// As [`new`](Self::new).
+    pub fn metered() -> Result<PolicyHost, LoadError> {
+        Self::start(HostLimits::default(), true)
+    }
+
+    fn start(limits: HostLimits, metered: bool) -> Result<PolicyHost, LoadError> {
+        let engine = engine::build(&limits, metered)?;
+        let clock = Arc::new(Clock::start(&engine, metered)?);
         let threads = GuestThreads::start(&limits)?;
         let templates = templates::built_in()?;
         Ok(Self {
@@ -55,6 +72,7 @@ impl PolicyHost {
             templates,
             loading: Mutex::default(),
             policies_made: AtomicU64::new(0),
+            outcomes: Outcomes::default(),
         })
     }
 
@@ -65,13 +83,66 @@ impl PolicyHost {
     /// # Errors
     /// What is wrong with the module, the settings, the templates or the limits.
     pub fn load(&self, bundle: &Bundle) -> Result<Arc<Policy>, LoadError> {
+        let number = self.policies_made.fetch_add(1, Ordering::Relaxed);
+        self.load_for(&format!("policy {number}"), 0, bundle)
+    }
+
+    /// As [`load`](Self::load), for a tenant: its policies share its share of the
+    /// threads, whichever of them runs.
+    ///
+    /// # Errors
+    /// As [`load`](Self::load).
+    pub fn load_for(
+        &self,
+        tenant: &str,
+        generation: u64,
+        bundle: &Bundle,
+    ) -> Result<Arc<Policy>, LoadError> {
+        self.make(tenant, generation, bundle)
+            .map(|(policy, _)| Arc::new(policy))
+    }
+
+    /// As [`load_for`](Self::load_for), and asks it the questions that any policy can
+    /// answer: for one that is to take the place of another.
+    ///
+    /// # Errors
+    /// Also [`LoadError::Question`].
+    pub fn load_tried(
+        &self,
+        tenant: &str,
+        generation: u64,
+        bundle: &Bundle,
+    ) -> Result<Arc<Policy>, LoadError> {
+        let (mut policy, trial) = self.make(tenant, generation, bundle)?;
+        // Nobody's request waits for this.
+        let own = std::mem::replace(&mut policy.limits, trial);
+        for question in smoke::questions() {
+            self.answer_here(&policy, &question)
+                .map_err(|fault| LoadError::Question {
+                    kind: question.kind(),
+                    fault,
+                })?;
+        }
+        policy.limits = own;
+        Ok(Arc::new(policy))
+    }
+
+    /// A policy that passed, and the limits that it was tried under.
+    fn make(
+        &self,
+        tenant: &str,
+        generation: u64,
+        bundle: &Bundle,
+    ) -> Result<(Policy, PolicyLimits), LoadError> {
         let limits = bundle.limits.over(&self.limits.policy());
         self.check_limits(&limits)?;
         let own = templates::parse_all(&bundle.place, &bundle.templates)?;
         let _loading = lock(&self.loading);
         let compiled = self.compile(&bundle.module)?;
         let mut policy = Policy {
-            owner: self.policies_made.fetch_add(1, Ordering::Relaxed),
+            owner: tenant.into(),
+            generation,
+            module: Arc::clone(&bundle.module),
             compiled,
             settings: bundle.settings.clone(),
             templates: self.templates.clone().with(own),
@@ -83,7 +154,7 @@ impl PolicyHost {
             ..policy.limits.clone()
         };
         policy.try_out(&self.clock, &trial)?;
-        Ok(Arc::new(policy))
+        Ok((policy, trial))
     }
 
     /// Loads a module with its settings alone.
@@ -125,18 +196,38 @@ impl PolicyHost {
             .await
     }
 
-    /// As [`refusal`](Self::refusal), but on this thread, which it blocks for up
-    /// to the deadline: for measurements, and for a command line that has nobody
-    /// else to serve.
+    /// As [`answer`](Self::answer), but on this thread, which it blocks for up to the
+    /// deadline: for measurements, and for a command line that has nobody else to
+    /// serve.
     ///
     /// # Errors
-    /// As [`refusal`](Self::refusal), but never [`Fault::Busy`] for the queue.
-    pub fn refuse_here(
+    /// Why there is no answer that can be used; never for the queue.
+    pub fn answer_here(&self, policy: &Policy, question: &Question) -> Result<Answer, Fault> {
+        match question {
+            Question::Refusal(input) => policy.refuse(&self.clock, input).map(Answer::Refusal),
+            Question::Reactivation(input) => policy
+                .reactivate(&self.clock, input)
+                .map(Answer::Reactivation),
+            Question::Notification(input) => {
+                policy.compose(&self.clock, input).map(Answer::Notification)
+            }
+        }
+    }
+
+    /// As [`answer_here`](Self::answer_here), with what the call used: the same for
+    /// the same module and question on every machine. `None` unless the host is
+    /// [`metered`](Self::metered).
+    ///
+    /// # Errors
+    /// As [`answer_here`](Self::answer_here).
+    pub fn cost(
         &self,
         policy: &Policy,
-        input: &RefusalInput,
-    ) -> Result<RefusalDecision, Fault> {
-        policy.refuse(&self.clock, input)
+        question: &Question,
+    ) -> Result<(Answer, Option<u64>), Fault> {
+        let answer = self.answer_here(policy, question)?;
+        let used = self.clock.meter.as_ref();
+        Ok((answer, used.map(|used| used.load(Ordering::Relaxed))))
     }
 
     /// Asks whether a step of a reset may be taken.
@@ -167,14 +258,30 @@ impl PolicyHost {
             .await
     }
 
+    /// What became of the calls so far.
+    pub fn outcomes(&self) -> Vec<(Series, Calls)> {
+        self.outcomes.all()
+    }
+
     async fn ask<T: Send + 'static>(
         &self,
         policy: &Arc<Policy>,
         call: impl FnOnce(&Policy, &Clock) -> Result<T, Fault> + Send + 'static,
     ) -> Result<T, Fault> {
-        let owner = policy.owner;
-        let (policy, clock) = (Arc::clone(policy), Arc::clone(&self.clock));
-        self.threads.run(owner, move || call(&policy, &clock)).await
+        let started = Instant::now();
+        let (asked, clock) = (Arc::clone(policy), Arc::clone(&self.clock));
+        let answer = self
+            .threads
+            .run(&policy.owner, move || call(&asked, &clock))
+            .await;
+        let series = Series {
+            tenant: Arc::clone(&policy.owner),
+            policy: policy.description.name.clone(),
+            generation: policy.generation,
+            outcome: answer.as_ref().err().map_or("decided", Fault::name),
+        };
+        self.outcomes.count(series, started.elapsed());
+        answer
     }
 
     fn check_limits(&self, limits: &PolicyLimits) -> Result<(), LoadError> {

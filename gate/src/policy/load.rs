@@ -47,7 +47,7 @@ pub enum LoadError {
     NotWasm,
     #[error(
         "module: this is a core WebAssembly module, not a component; \
-         turn it into one, for example with `wasm-tools component new`"
+         turn it into one with `portcullis policy pack`"
     )]
     CoreModule,
     #[error(
@@ -72,12 +72,16 @@ pub enum LoadError {
          that `portcullis policy new` writes down", .0.join("; ")
     )]
     World(Vec<String>),
+    #[error("module: this core module cannot be made a component: {0}")]
+    Pack(String),
     #[error("module: the component cannot be compiled: {0}")]
     Compile(String),
     #[error("module: the policy failed its trial: {0}")]
     Trial(Fault),
     #[error("module: what the policy says of itself cannot be used: {0}")]
     Undescribed(Fault),
+    #[error("module: the policy has no answer to a {kind} that can be used: {fault}")]
+    Question { kind: &'static str, fault: Fault },
     #[error("settings: the policy could not check them: {0}")]
     Unchecked(Fault),
     #[error("settings: {}", list_problems(.0))]

@@ -26,6 +26,9 @@ pub(super) struct Compiled {
 /// A module, its settings, its templates and its limits.
 pub struct Policy {
     pub(super) owner: Owner,
+    pub(super) generation: u64,
+    /// Kept for a change of settings alone.
+    pub(super) module: Arc<[u8]>,
     pub(super) compiled: Arc<Compiled>,
     pub(super) settings: Settings,
     /// Its own, before those of the gate.
@@ -38,6 +41,16 @@ impl Policy {
     /// The SHA-256 of the module, in hexadecimal.
     pub fn digest(&self) -> &str {
         &self.compiled.digest
+    }
+
+    /// Which of its tenant's policies this is; counted by whoever loads them.
+    pub fn generation(&self) -> u64 {
+        self.generation
+    }
+
+    /// The component itself.
+    pub fn module(&self) -> &Arc<[u8]> {
+        &self.module
     }
 
     pub fn settings(&self) -> &Settings {

@@ -29,6 +29,9 @@ pub enum Fault {
     /// All guest threads are taken and no more calls may wait.
     #[error("too many policy calls are waiting")]
     Busy,
+    /// The tenant's calls have taken all the time that it has.
+    #[error("the calls of this tenant's policy have taken too much time of late")]
+    OverBudget,
 }
 
 impl Fault {
@@ -44,6 +47,7 @@ impl Fault {
             Fault::BadOutput { .. } => "bad_output",
             Fault::Declined { .. } => "declined",
             Fault::Busy => "busy",
+            Fault::OverBudget => "over_budget",
         }
     }
 }
