@@ -32,7 +32,7 @@ use http::{HeaderName, Method};
 use jsonwebtoken::Algorithm;
 use portcullis_core::host::HostName;
 use portcullis_core::identify::Sources;
-use portcullis_core::ids::{TenantId, UserId};
+use portcullis_core::ids::{ApiKeyHash, TenantId, UserId};
 use portcullis_core::lift::LiftRules;
 use portcullis_core::login::LoginRoute;
 use portcullis_core::names::NameRule;
@@ -273,7 +273,8 @@ pub struct JwtConfig {
     pub leeway: Duration,
 }
 
-/// The API keys of one header.
+/// The header of API keys, and those that are configured; users may have others from
+/// the admin API.
 #[derive(Clone, Debug)]
 pub struct ApiKeyConfig {
     pub header: HeaderName,
@@ -281,25 +282,12 @@ pub struct ApiKeyConfig {
     pub users: HashMap<ApiKeyHash, UserId>,
 }
 
-/// SHA-256 of an API key.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct ApiKeyHash(pub [u8; 32]);
-
-impl ApiKeyHash {
-    /// The hash of a key as it stands in a request.
-    pub fn of(key: &[u8]) -> Self {
-        let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, key);
-        let mut hash = [0; 32];
-        hash.copy_from_slice(digest.as_ref());
-        Self(hash)
-    }
-}
-
-impl std::fmt::Debug for ApiKeyHash {
-    /// Not the hash: that of a guessable key is as good as the key.
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("sha256:***")
-    }
+/// The hash of an API key as it stands in a request.
+pub fn api_key_hash(key: &[u8]) -> ApiKeyHash {
+    let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, key);
+    let mut hash = [0; 32];
+    hash.copy_from_slice(digest.as_ref());
+    ApiKeyHash(hash)
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -4,6 +4,7 @@
 //! (sessions learnt, connections open).
 
 pub mod aliases;
+mod api_keys;
 pub mod attempts;
 pub mod connections;
 pub mod contradictions;
@@ -26,10 +27,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use arc_swap::ArcSwap;
-use portcullis_core::ids::{Revision, UserKey};
+use portcullis_core::ids::{ApiKeyHash, Revision, TenantId, UserKey};
 use portcullis_core::standing::{Leeway, Standing};
 
 use self::aliases::Aliases;
+use self::api_keys::ApiKeys;
 use self::attempts::Attempts;
 use self::connections::{Connections, CutWatch};
 use self::contradictions::Contradictions;
@@ -50,6 +52,7 @@ struct Shared {
     seals: Seals,
     doors: Doors,
     aliases: Aliases,
+    api_keys: ApiKeys,
     connections: Connections,
     attempts: Arc<Attempts>,
     refusals: Refusals,
@@ -84,6 +87,7 @@ pub fn open(
         seals: Seals::new(seal_key),
         doors: Doors::default(),
         aliases: Aliases::default(),
+        api_keys: ApiKeys::default(),
         connections: Connections::default(),
         attempts: Arc::default(),
         refusals: Refusals::new(refused),
@@ -118,7 +122,24 @@ impl Reader {
 
     /// The user whom `name` points to: itself, unless it is an alias.
     pub fn resolve(&self, name: UserKey) -> UserKey {
-        self.0.aliases.resolve(name)
+        if let Some(user) = self.0.aliases.find(&name) {
+            return user;
+        }
+        // A phone number may begin with `00` instead of `+`, whether it is an alias, an
+        // id, or has been forgotten. A user of the very name is that one.
+        let Some(phone) = aliases::dialled(&name).filter(|_| !self.0.status.knows(&name)) else {
+            return name;
+        };
+        match self.0.aliases.find(&phone) {
+            Some(user) => user,
+            None if self.0.status.knows(&phone) => phone,
+            None => name,
+        }
+    }
+
+    /// The user whom the admin API gave the API key to.
+    pub fn owner_of(&self, tenant: &TenantId, key: ApiKeyHash) -> Option<UserKey> {
+        self.0.api_keys.find(tenant, key)
     }
 
     /// As [`Reader::resolve`], and a deleted user by the pseudonym: for who looks into
@@ -198,7 +219,8 @@ impl Writer {
 
     /// Makes `standing` what every later request under any of `names` is judged by,
     /// and forgets the names: `user` is what their deleted user is called from now on.
-    pub fn forget(&self, names: &[UserKey], user: &UserKey, standing: Standing) {
+    /// Returns how many API keys the user had from the admin API.
+    pub fn forget(&self, names: &[UserKey], user: &UserKey, standing: Standing) -> u64 {
         let remains = Remains {
             user: user.clone(),
             standing: Arc::new(standing.clone()),
@@ -211,6 +233,10 @@ impl Writer {
             }
             self.0.sessions.forget_name(name, user);
         }
+        let keys = names
+            .iter()
+            .map(|name| self.0.api_keys.hand_over(name, user));
+        keys.sum()
     }
 
     /// Cuts what the user of these names has open beyond `leeway`. Call it after
@@ -228,6 +254,11 @@ impl Writer {
     /// Ends one session, which is on record as ended already. `true`: it was alive.
     pub fn end_session(&self, hash: &sessions::SessionHash) -> bool {
         self.0.sessions.end_recorded(hash)
+    }
+
+    /// Says whose an API key is.
+    pub fn point_api_key(&self, tenant: &TenantId, key: ApiKeyHash, user: UserKey) {
+        self.0.api_keys.point(tenant, key, user);
     }
 
     /// Points `alias` to `user`; returns to whom it pointed before.

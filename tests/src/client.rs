@@ -254,6 +254,19 @@ impl Wire {
         Answer::try_whole(self.exchange(request).await?).await
     }
 
+    /// The status and the text of the answer, as far as they came.
+    pub async fn try_read(&mut self, ask: Ask) -> (Option<u16>, String) {
+        let Ok(mut answer) = self.exchange(ask.into_request()).await else {
+            return (None, String::new());
+        };
+        let mut read = Vec::new();
+        while let Some(Ok(frame)) = within(LONG, "more", answer.body_mut().frame()).await {
+            read.extend(frame.into_data().unwrap_or_default());
+        }
+        let text = String::from_utf8_lossy(&read).into_owned();
+        (Some(answer.status().as_u16()), text)
+    }
+
     pub async fn begin(&mut self, ask: Ask) -> Response<Incoming> {
         let request = ask.into_request();
         self.exchange(request).await.expect("an answer")

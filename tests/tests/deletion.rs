@@ -77,7 +77,9 @@ async fn is_gone(gate: &Gate) {
             (Method::PUT, "", Some(json!({"locale": "fr"}))),
             (Method::POST, "/suspend", Some(json!({}))),
             (Method::POST, "/restore", Some(json!({}))),
+            (Method::GET, "/sessions", None),
             (Method::DELETE, "/sessions", None),
+            (Method::DELETE, "/sessions/0123456789abcdef", None),
         ] {
             let (admin, path) = (gate.admin(), path(deed));
             let answer = admin.ask(method.clone(), &path, body.as_ref()).await;
@@ -363,4 +365,92 @@ async fn the_commands_export_and_delete() {
     let again = program::run(folder, &delete, &variables);
     assert_eq!(again.code, 1);
     assert!(again.err.contains("deleted"), "{}", again.err);
+}
+
+const DIALLED: &str = "0049894766938";
+
+/// Whoever asks by the number, however it is spelt.
+async fn calls(gate: &Gate, name: &str) -> u16 {
+    Browser::new(gate.data, HOST)
+        .sign_in(name, "demo")
+        .await
+        .status
+}
+
+#[tokio::test]
+async fn a_phone_number_is_refused_in_both_spellings_whoever_asked_by_it_before() {
+    let (_origin, mut gate) = start().await;
+    // Asked for, and so remembered as nobody's, before anybody has the number.
+    let mut before = Browser::signed_in(gate.data, HOST, DIALLED).await;
+    let phone = json!({"phone": "+49894766938"});
+    gate.admin().done(Method::PUT, BOB, Some(&phone)).await;
+    delete(&gate).await;
+    for _ in 0..2 {
+        assert_eq!(calls(&gate, DIALLED).await, 403);
+        assert_eq!(calls(&gate, "+49894766938").await, 403);
+        assert_eq!(before.clone().api("/me").await.status, 403);
+        assert_eq!(told(&gate), [""; 0]);
+        let state = gate.plan().folder().join("state/ledger.db");
+        let file = fs::read(state).unwrap();
+        assert!(!file.windows(13).any(|part| part == DIALLED.as_bytes()));
+        gate.restart();
+        before.gate = gate.data;
+    }
+}
+
+#[tokio::test]
+async fn an_id_that_is_a_phone_number_is_one_user_in_both_spellings() {
+    let (_origin, gate) = start().await;
+    let admin = gate.admin();
+    admin.suspend("%2B4930111222", &json!({})).await;
+    assert_eq!(calls(&gate, "004930111222").await, 403);
+    admin.suspend("0049827771111", &json!({})).await;
+    admin
+        .done(Method::DELETE, "/api/v1/users/0049837771111", None)
+        .await;
+    for phone in ["+49827771111", "+49837771111", "0049 30 111222"] {
+        let fields = json!({"phone": phone});
+        let taken = admin
+            .ask(Method::PUT, "/api/v1/users/newbie", Some(&fields))
+            .await;
+        assert_eq!(
+            (taken.status, &taken.json()["code"]),
+            (409, &json!("alias_taken")),
+            "{phone}"
+        );
+    }
+    assert_eq!(calls(&gate, "0049827771111").await, 403);
+    assert_eq!(calls(&gate, "0049837771111").await, 403);
+    let fields = json!({"phone": "0049 40 999888"});
+    let given = admin
+        .done(Method::PUT, "/api/v1/users/newbie", Some(&fields))
+        .await;
+    assert_eq!(given["user"]["phone"], "+4940999888");
+}
+
+#[tokio::test]
+async fn answers_that_were_kept_for_retries_tell_of_a_deleted_user_no_more() {
+    let (_origin, gate) = start().await;
+    let ask = |method: Method, deed: &str, body: Value| {
+        let ask = Ask::new(method, &format!("{BOB}{deed}"))
+            .host(&gate.admin.to_string())
+            .header("authorization", &format!("Bearer {}", gate.token))
+            .header("idempotency-key", &format!("once{deed}"));
+        ask.json(&body).send(gate.admin)
+    };
+    let fields = || json!({"email": "bob.builder@acme.test"});
+    assert_eq!(ask(Method::PUT, "", fields()).await.status, 200);
+    let words = || json!({"reason": "stole the silver"});
+    assert_eq!(ask(Method::POST, "/suspend", words()).await.status, 200);
+    delete(&gate).await;
+    for (method, deed, body) in [
+        (Method::PUT, "", fields()),
+        (Method::POST, "/suspend", words()),
+    ] {
+        let again = ask(method, deed, body).await.text();
+        assert!(
+            !again.contains("silver") && !again.contains("builder"),
+            "{again}"
+        );
+    }
 }

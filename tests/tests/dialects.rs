@@ -8,6 +8,7 @@ use portcullis_tests::browser::Browser;
 use portcullis_tests::client::{Answer, Ask};
 use portcullis_tests::gate::{Gate, tenant};
 use portcullis_tests::origin::Origin;
+use portcullis_tests::raw;
 use portcullis_tests::transcript::Transcript;
 use serde_json::{Value, json};
 
@@ -142,7 +143,7 @@ async fn reachfive_suspends(talk: &mut Talk) {
 async fn reachfive_searches(talk: &mut Talk) {
     talk.sheet.head("ReachFive: filter suspended users");
     talk.sheet.say(
-        "Quotes in an address are written as `%22` (curl does it with `-G --data-urlencode`).",
+        "Quotes in an address are written as `%22` here; as ReachFive's page prints them, and curl sends them, they are taken as well.",
     );
     for (field, value, found) in [
         ("suspension_status", "permanent", "remy"),
@@ -154,6 +155,7 @@ async fn reachfive_searches(talk: &mut Talk) {
         let items = page["items"].as_array().unwrap();
         assert!(items.iter().any(|user| user["id"] == found), "{page}");
     }
+    as_it_is_printed(&talk.gate).await;
     talk.sheet.head("ReachFive: one profile, unsuspend");
     talk.done(Method::GET, "/api/v2/users/rosa", None).await;
     let profile = talk
@@ -161,4 +163,16 @@ async fn reachfive_searches(talk: &mut Talk) {
         .await;
     assert_eq!(profile["suspended"], false);
     assert!(profile.get("suspension_status").is_none(), "{profile}");
+}
+
+/// With the quotes as they stand on the page.
+async fn as_it_is_printed(gate: &Gate) {
+    let request = format!(
+        "GET /api/v2/users?filter=suspension_status==\"permanent\" HTTP/1.1\r\n\
+         Host: {}\r\nAuthorization: Bearer {}\r\n\r\n",
+        gate.admin, gate.token
+    );
+    let answer = raw::exchange(gate.admin, request.as_bytes()).await;
+    assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+    assert!(answer.contains("\"id\":\"remy\""), "{answer}");
 }

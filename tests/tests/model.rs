@@ -26,6 +26,9 @@ use tokio::runtime::{Builder, Runtime};
 const RUNS: u64 = 1_000;
 /// Gates that are tried side by side.
 const LANES: usize = 2;
+/// What proptest makes of a command is deep, and so is what tries it; a debug build
+/// puts all of it on the stack.
+const STACK_BYTES: usize = 16 << 20;
 /// How long a run that differs is made smaller at most.
 const SHRINKING_MS: u32 = 60_000;
 
@@ -52,7 +55,11 @@ fn the_gate_does_what_the_model_of_its_rules_says() {
                 lane.run(first.wrapping_add(turn));
             }
         };
-        let lanes: Vec<_> = (0..LANES).map(|_| scope.spawn(lane)).collect();
+        let lanes = (0..LANES).map(|_| {
+            let thread = thread::Builder::new().stack_size(STACK_BYTES);
+            thread.spawn_scoped(scope, lane).expect("a thread")
+        });
+        let lanes: Vec<_> = lanes.collect();
         for lane in lanes {
             lane.join().unwrap_or_else(|panic| resume_unwind(panic));
         }

@@ -23,6 +23,10 @@ pub enum IdError {
     Hold,
     #[error("a batch id is 1 to 64 of A-Z, a-z, 0-9, '-' and '_', as a bulk call answered it")]
     Batch,
+    #[error(
+        "an API key's hash is \"sha256:\" and 64 hexadecimal digits; make it with: printf %s KEY | sha256sum"
+    )]
+    ApiKey,
     #[error(transparent)]
     Name(#[from] NameError),
 }
@@ -158,6 +162,54 @@ impl UserId {
     }
 }
 
+/// SHA-256 of an API key, written `sha256:` and 64 hexadecimal digits.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct ApiKeyHash(pub [u8; 32]);
+
+impl ApiKeyHash {
+    pub fn parse(text: &str) -> Result<Self, IdError> {
+        let digits = text.strip_prefix("sha256:").ok_or(IdError::ApiKey)?;
+        let all_hex = digits.bytes().all(|digit| digit.is_ascii_hexdigit());
+        if digits.len() != 64 || !all_hex {
+            return Err(IdError::ApiKey);
+        }
+        let mut hash = [0; 32];
+        for (byte, pair) in hash.iter_mut().zip(digits.as_bytes().chunks(2)) {
+            let pair = std::str::from_utf8(pair).map_err(|_| IdError::ApiKey)?;
+            *byte = u8::from_str_radix(pair, 16).map_err(|_| IdError::ApiKey)?;
+        }
+        Ok(Self(hash))
+    }
+
+    /// As it is parsed.
+    pub fn text(&self) -> String {
+        let digits = self.0.iter().map(|byte| format!("{byte:02x}"));
+        format!("sha256:{}", digits.collect::<String>())
+    }
+}
+
+impl fmt::Debug for ApiKeyHash {
+    /// Not the hash: that of a guessable key is as good as the key.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("sha256:***")
+    }
+}
+
+impl From<ApiKeyHash> for String {
+    fn from(hash: ApiKeyHash) -> Self {
+        hash.text()
+    }
+}
+
+impl TryFrom<String> for ApiKeyHash {
+    type Error = IdError;
+
+    fn try_from(text: String) -> Result<Self, IdError> {
+        Self::parse(&text)
+    }
+}
+
 /// One user of one tenant: the key of everything that is known about a user.
 ///
 /// Held as one string so that a look-up on the data path hashes once and a copy
@@ -224,6 +276,25 @@ mod tests {
             &long,
         ] {
             assert_eq!(ReasonKey::parse(bad), Err(IdError::Reason), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_hash_of_a_key_is_read_as_it_is_written_and_not_shown() {
+        let text = format!("sha256:{}", "0aF1".repeat(16));
+        let hash = ApiKeyHash::parse(&text).unwrap();
+        assert_eq!(hash.text(), text.to_lowercase());
+        assert_eq!(format!("{hash:?}"), "sha256:***");
+        for bad in [
+            "",
+            "sha256:",
+            "0aF1",
+            &text[..70],
+            &format!("{text}0"),
+            &text.replace('F', "+"),
+            &text.replace("sha256", "sha1"),
+        ] {
+            assert_eq!(ApiKeyHash::parse(bad), Err(IdError::ApiKey), "{bad}");
         }
     }
 

@@ -156,6 +156,8 @@ pub const EVENT_STREAMS_MAX: usize = 64;
 /// Entries read at once for such a stream, and entries looked through for them.
 pub const EVENT_PAGE_ENTRIES: usize = 32;
 pub const EVENT_WINDOW_ENTRIES: u64 = 10_000;
+/// API keys of one user that the admin API gave it.
+pub const API_KEYS_PER_USER_MAX: usize = 32;
 /// Entries of an export read at once; each may be as large as an entry gets.
 pub const EXPORT_PAGE_ENTRIES: usize = 128;
 /// A stream without events says that it is alive.

@@ -4,7 +4,7 @@ use std::cmp::Reverse;
 
 use serde::{Deserialize, Serialize};
 
-use crate::ids::{HoldName, ReasonKey, Revision};
+use crate::ids::{ApiKeyHash, HoldName, ReasonKey, Revision};
 use crate::time::Timestamp;
 
 /// Derived from holds and tombstone, never stored.
@@ -174,6 +174,9 @@ pub struct Profile {
     pub employee_id: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub locale: Option<String>,
+    /// In order, each once.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub api_keys: Vec<ApiKeyHash>,
 }
 
 impl Profile {

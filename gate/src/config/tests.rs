@@ -169,7 +169,7 @@ fn the_users_of_api_keys_follow_the_name_rule_of_the_tenant() {
     let config = parse(&format!("{TENANT}{keys}"), folder.path()).unwrap();
     let bob = UserId::canonical("bob", NameRule::FoldCase).unwrap();
     let users = &config.tenants[0].api_keys[0].users;
-    assert_eq!(users.get(&ApiKeyHash::of(b"test")), Some(&bob));
+    assert_eq!(users.get(&api_key_hash(b"test")), Some(&bob));
 }
 
 #[test]

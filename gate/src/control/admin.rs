@@ -21,6 +21,7 @@ mod parameter;
 mod policies;
 mod problem;
 mod query;
+mod quotes;
 mod reachfive;
 mod retry;
 mod schema;
@@ -76,6 +77,7 @@ pub struct AdminState {
 pub fn router(state: AdminState) -> Router {
     let mut offers = Offers::default();
     users_of(&mut offers);
+    last_of(&mut offers);
     reachfive_of(&mut offers);
     others_of(&mut offers);
     let document = openapi::document(&offers.all);
@@ -123,24 +125,6 @@ fn users_of(offers: &mut Offers) {
         circularo::put,
     );
     offers.add_with_body(
-        Offer::delete(
-            "/api/v1/users/{id}",
-            Call::DeleteUser,
-            "Put a user out for good, and forget whom it was",
-        )
-        .takes(JUST_TENANT),
-        deletion::delete,
-    );
-    offers.add_stream::<export::Export, _, _>(
-        Offer::get(
-            "/api/v1/users/{id}/export",
-            Call::ExportUser,
-            "All that is held about a user",
-        )
-        .takes(JUST_TENANT),
-        export::export,
-    );
-    offers.add_with_body(
         Offer::post(
             "/api/v1/users/{id}/suspend",
             Call::Suspend,
@@ -172,6 +156,28 @@ fn users_of(offers: &mut Offers) {
         )
         .takes(JUST_TENANT),
         sessions::revoke_one,
+    );
+}
+
+/// The end of a user, and what is to be had before.
+fn last_of(offers: &mut Offers) {
+    offers.add_with_body(
+        Offer::delete(
+            "/api/v1/users/{id}",
+            Call::DeleteUser,
+            "Put a user out for good, and forget whom it was",
+        )
+        .takes(JUST_TENANT),
+        deletion::delete,
+    );
+    offers.add_stream::<export::Export, _, _>(
+        Offer::get(
+            "/api/v1/users/{id}/export",
+            Call::ExportUser,
+            "All that is held about a user",
+        )
+        .takes(JUST_TENANT),
+        export::export,
     );
 }
 

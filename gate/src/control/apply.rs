@@ -116,7 +116,10 @@ impl Effects {
                 Some(session) => connections.in_session(&names, &session),
                 None => connections.at_stake(&names, leeway),
             },
-            api_keys_disabled: keys_disabled(&self.live, key, &old, &new),
+            api_keys_disabled: match old.api_keys_disabled {
+                true => 0,
+                false => keys_disabled(&self.live, key, before, &new),
+            },
             in_force_at: now,
         }
     }
@@ -165,6 +168,7 @@ impl Applier {
                 }
             }
         })?;
+        store.load_api_keys(|tenant, key, user| live.point_api_key(&tenant, key, user))?;
         store.load_forgotten(|name, user| live.remember_forgotten(name, &user))?;
         let tail = store.tail(head);
         Ok(Self {
@@ -214,14 +218,24 @@ impl Applier {
         effects
     }
 
-    /// Applies a page of entries: users are read together, or this would fall
-    /// behind a bulk call. Nothing waits in between.
+    /// Applies a page of entries. Their users are known from the writing of them, or
+    /// else read together, or this would fall behind a bulk call. Nothing waits in
+    /// between.
     async fn apply(&mut self, page: &[Entry], kept: &Kept, told: &Arc<watch::Sender<u64>>) {
-        let mut keys: Vec<UserKey> = page.iter().filter_map(changed_user).collect();
-        keys.sort_unstable();
-        keys.dedup();
-        let Some(users) = self.read(keys).await else {
-            return;
+        let users = match self.store.users_after(page) {
+            Some(users) => {
+                self.live.see_again();
+                users
+            }
+            None => {
+                let mut keys: Vec<UserKey> = page.iter().filter_map(changed_user).collect();
+                keys.sort_unstable();
+                keys.dedup();
+                match self.read(keys).await {
+                    Some(users) => users,
+                    None => return,
+                }
+            }
         };
         let (mut effects, mut counting) = (Vec::with_capacity(page.len()), Vec::new());
         for entry in page {
@@ -278,9 +292,15 @@ impl Applier {
         let mut names = names(key, user);
         names.extend(self.aliases.get(key).into_iter().flatten().cloned());
         let mut sessions_revoked = revoked(&self.live.reader(), &names, &old, &new);
-        let api_keys_disabled = keys_disabled(&self.live.reader(), key, &old, &new);
+        // The same before and after, but for a change of the keys themselves, which
+        // disables none.
+        let api_keys_disabled = match old.api_keys_disabled {
+            true => 0,
+            false => keys_disabled(&self.live.reader(), key, user, &new),
+        };
         let (leeway, out) = leeway(&old, &new, now);
         self.point_aliases(key, user);
+        self.point_api_keys(key, user);
         self.live.apply(key, new);
         let mut cut = None;
         if let Event::SessionRevoked { session } = &entry.draft.event {
@@ -320,8 +340,12 @@ impl Applier {
         names.extend(self.aliases.remove(&id).into_iter().flatten());
         let old = self.live.standing(&id);
         let sessions_revoked = revoked(&self.live.reader(), &names, &old, &new);
-        let api_keys_disabled = keys_disabled(&self.live.reader(), &id, &old, &new);
-        self.live.forget(&names, key, new);
+        let configured = keys_configured(&self.live.reader(), &id);
+        let given = self.live.forget(&names, key, new);
+        let api_keys_disabled = match old.api_keys_disabled {
+            true => 0,
+            false => configured + given,
+        };
         let cut = self.live.cut(&names, Leeway::NONE, true);
         let _ = self.scheduled.send((id, Agenda::default()));
         self.scrub();
@@ -373,6 +397,15 @@ impl Applier {
                 }
                 Err(_) => return None,
             }
+        }
+    }
+
+    fn point_api_keys(&self, key: &UserKey, user: &User) {
+        let Ok(tenant) = TenantId::parse(key.tenant()) else {
+            return;
+        };
+        for hash in &user.profile.api_keys {
+            self.live.point_api_key(&tenant, *hash, key.clone());
         }
     }
 
@@ -470,11 +503,16 @@ fn revoked(live: &Reader, names: &[UserKey], old: &Standing, new: &Standing) -> 
         .count() as u64
 }
 
-/// API keys of the user that worked before and do not any more.
-fn keys_disabled(live: &Reader, key: &UserKey, old: &Standing, new: &Standing) -> u64 {
-    if old.api_keys_disabled || !new.api_keys_disabled {
+/// API keys of the user that do not work under `new`.
+fn keys_disabled(live: &Reader, key: &UserKey, user: &User, new: &Standing) -> u64 {
+    if !new.api_keys_disabled {
         return 0;
     }
+    keys_configured(live, key) + user.profile.api_keys.len() as u64
+}
+
+/// How many API keys the configuration gives to the user.
+fn keys_configured(live: &Reader, key: &UserKey) -> u64 {
     let tenants = live.tenants();
     let tenant = tenants
         .all()

@@ -415,12 +415,12 @@ impl Commander {
             .change_one(key, terms.idempotency, decide)
             .await?;
         match changed {
-            One::Written { entry, key, user } => self.done(key, user, &entry).await,
+            One::Written { entry, key, user } => self.done(key, *user, &entry).await,
             One::Repeated(entry) => {
                 let user = self.read(key).await?;
                 self.done(key.clone(), user, &entry).await
             }
-            One::Nothing(user) => Ok(unchanged(key, user, false)),
+            One::Nothing(user) => Ok(unchanged(key, *user, false)),
             One::Refused(error) => Err(error),
         }
     }
@@ -553,7 +553,8 @@ impl Receipt {
             notifications_queued: 0,
             gates_total: 1,
             gates_in_force: 1,
-            in_force_at: Some(effect.in_force_at),
+            // Of an entry from before this start nobody knows when.
+            in_force_at: Some(effect.in_force_at).filter(|at| at.0 > 0),
         }
     }
 }

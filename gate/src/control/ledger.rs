@@ -90,6 +90,8 @@ pub enum AppendError {
         .user.user(), .user.tenant()
     )]
     AliasTaken { alias: String, user: UserKey },
+    #[error("one of the API keys is the user {:?}'s of tenant {:?}; take it away from that user first", .user.user(), .user.tenant())]
+    ApiKeyTaken { user: UserKey },
     #[error("an entry that changes a user must name its tenant and its user")]
     Nameless,
     #[error("the entry is {bytes} bytes, the limit is {limit}; shorten its texts")]

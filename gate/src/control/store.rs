@@ -7,12 +7,14 @@
 //! Queries read from connections of their own and block: call them from
 //! `tokio::task::spawn_blocking`.
 
+mod api_keys;
 mod append;
 mod audit;
 mod batch;
 mod columns;
 mod fault;
 mod folder;
+mod fresh;
 mod names;
 mod people;
 mod readers;
@@ -28,12 +30,14 @@ mod writer;
 #[cfg(test)]
 mod tests;
 
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use futures_util::future::BoxFuture;
 use portcullis_core::ids::{Revision, UserKey};
 use portcullis_core::ledger::{Draft, Entry};
+use portcullis_core::user::User;
 use rusqlite::Connection;
 use tokio::sync::watch;
 
@@ -127,6 +131,12 @@ impl SqliteStore {
         self.vault.take_farewell(seq)
     }
 
+    /// The users as these entries left them, where the entries are so new that this is
+    /// known without reading.
+    pub fn users_after(&self, entries: &[Entry]) -> Option<HashMap<UserKey, User>> {
+        self.vault.newest.users_after(entries)
+    }
+
     /// Empties the write-ahead log of what deletions removed, unless that has been
     /// done. `false`: somebody reads; try again.
     pub async fn scrub(&self) -> Result<bool, AppendError> {
@@ -183,8 +193,11 @@ impl Ledger for SqliteStore {
     }
 
     fn tail(&self, after: Revision) -> Tail {
-        let readers = Arc::clone(&self.readers);
+        let (readers, vault) = (Arc::clone(&self.readers), Arc::clone(&self.vault));
         let read: PageReader = Arc::new(move |after, limit| {
+            if let Some(entries) = vault.newest.entries_after(after, limit) {
+                return Box::pin(std::future::ready(Ok(entries)));
+            }
             Box::pin(readers::in_background(
                 Arc::clone(&readers),
                 move |reader| audit::entries_after(reader, after, limit),

@@ -20,7 +20,7 @@ use portcullis_core::refusal::Refusal;
 use portcullis_core::request::HeadFault;
 use portcullis_core::time::Timestamp;
 
-use crate::config::{ApiKeyHash, BasicConfig, UnknownSessions};
+use crate::config::{BasicConfig, UnknownSessions, api_key_hash};
 use crate::live::Reader;
 use crate::live::judges::Untaken;
 use crate::live::passwords::PasswordHash;
@@ -128,9 +128,14 @@ pub(super) async fn identify(
                 }
             }
             Credential::ApiKey { source, value } => {
-                let users = &tenant.config.api_keys[source].users;
-                if let Some(user) = users.get(&ApiKeyHash::of(&value)) {
-                    let user = UserKey::new(tenant.id(), user);
+                let hash = api_key_hash(&value);
+                let configured = tenant.config.api_keys[source].users.get(&hash);
+                let configured = configured.map(|user| UserKey::new(tenant.id(), user));
+                // Where the two differ, both are judged.
+                for user in configured
+                    .into_iter()
+                    .chain(live.owner_of(tenant.id(), hash))
+                {
                     found.name(live, user, Proof::ApiKey);
                 }
             }

@@ -5,7 +5,7 @@ use std::fmt::Write;
 use std::net::SocketAddr;
 use std::path::Path;
 
-use crate::config::ApiKeyHash;
+use crate::config::api_key_hash;
 
 /// Who is known to the demo app.
 pub(super) const USERS: [&str; 3] = ["alice", "bob", "carol"];
@@ -60,7 +60,7 @@ fn tenant(text: &mut String, tenant: &DemoTenant, body: &str, user_field: &str) 
         token_field = if body == "form" { "username" } else { "email" },
     );
     for user in USERS {
-        let hash = ApiKeyHash::of(format!("demo-key-{user}").as_bytes()).0;
+        let hash = api_key_hash(format!("demo-key-{user}").as_bytes()).0;
         let hash: String = hash.iter().map(|byte| format!("{byte:02x}")).collect();
         let _ = writeln!(text, "  {{ hash = \"sha256:{hash}\", user = \"{user}\" }},");
     }

@@ -5,26 +5,20 @@ use portcullis_core::names;
 
 use super::sharded::Sharded;
 
+/// The phone number with its plus, of a name that could be one with `00` instead.
+pub(super) fn dialled(name: &UserKey) -> Option<UserKey> {
+    let phone = names::dialled(name.user())?;
+    let tenant = TenantId::parse(name.tenant()).ok()?;
+    Some(UserKey::new(&tenant, &UserId::parse(&phone).ok()?))
+}
+
 /// Canonical alias to user, both with their tenant.
 #[derive(Default)]
 pub(super) struct Aliases(Sharded<UserKey, UserKey>);
 
 impl Aliases {
-    pub(super) fn resolve(&self, name: UserKey) -> UserKey {
-        let user = self.find(&name).or_else(|| self.dialled(&name));
-        user.unwrap_or(name)
-    }
-
-    fn find(&self, name: &UserKey) -> Option<UserKey> {
+    pub(super) fn find(&self, name: &UserKey) -> Option<UserKey> {
         self.0.read(name).get(name).cloned()
-    }
-
-    /// A phone number may begin with `00` instead of `+`; an employee's number may
-    /// begin so, too, and is not touched.
-    fn dialled(&self, name: &UserKey) -> Option<UserKey> {
-        let phone = names::dialled(name.user())?;
-        let tenant = TenantId::parse(name.tenant()).ok()?;
-        self.find(&UserKey::new(&tenant, &UserId::parse(&phone).ok()?))
     }
 
     /// Takes the alias away from `user`, whose it is.

@@ -10,7 +10,6 @@ use std::sync::{Arc, OnceLock};
 
 use aws_lc_rs::hmac;
 use portcullis_core::ids::{TenantId, UserId, UserKey};
-use portcullis_core::names;
 use portcullis_core::standing::Standing;
 
 use super::sharded::Sharded;
@@ -78,15 +77,6 @@ impl Forgotten {
         if self.count.load(Ordering::Acquire) == 0 {
             return None;
         }
-        self.find_one(name).or_else(|| {
-            // As with aliases: a phone number may begin with `00` instead of `+`.
-            let phone = names::dialled(name.user())?;
-            let tenant = TenantId::parse(name.tenant()).ok()?;
-            self.find_one(&UserKey::new(&tenant, &UserId::parse(&phone).ok()?))
-        })
-    }
-
-    fn find_one(&self, name: &UserKey) -> Option<Remains> {
         let pseudonym = self.pseudonyms.get()?.of(name);
         self.names.read(&pseudonym).get(&pseudonym).cloned()
     }
@@ -131,7 +121,7 @@ mod tests {
         for name in ["bob", "+33612345678"] {
             forgotten.forget(&key(name), remains.clone());
         }
-        for name in ["bob", "+33612345678", "0033612345678"] {
+        for name in ["bob", "+33612345678"] {
             assert_eq!(forgotten.find(&key(name)).unwrap().user, user, "{name}");
         }
         assert!(forgotten.find(&key("bobby")).is_none());

@@ -71,6 +71,11 @@ impl StatusTable {
         answer
     }
 
+    /// Whether the user was ever changed, or had that name and is deleted.
+    pub(super) fn knows(&self, user: &UserKey) -> bool {
+        self.exact.read(user).contains_key(user) || self.forgotten.find(user).is_some()
+    }
+
     fn exact(&self, user: &UserKey) -> Arc<Standing> {
         let known = self.exact.read(user).get(user).cloned();
         known

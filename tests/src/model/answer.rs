@@ -2,17 +2,20 @@
 
 use serde_json::{Value, json};
 
-use super::call::time;
+use super::call::{other_name, time};
+use super::caller::{By, lifters};
+use super::cast::with_later;
 use super::hold::{Hold, Second};
-use super::person::{Outcome, Person, Refusal};
+use super::person::{Outcome, Person, Refusal, Upshot};
 use crate::client::Answer;
 
 /// Why an answer is not the one that the model would give.
 pub type Difference = String;
 
 /// The facts of a user that the model speaks of.
-const FACTS: [&str; 7] = [
+const FACTS: [&str; 8] = [
     "status",
+    "username",
     "suspension_status",
     "holds",
     "api_keys_disabled",
@@ -21,12 +24,14 @@ const FACTS: [&str; 7] = [
     "updated_at",
 ];
 const FACTS_OF_SUSPENSION: [&str; 5] = ["status", "access", "reason", "since", "until"];
-const FACTS_OF_HOLD: [&str; 10] = [
+const FACTS_OF_HOLD: [&str; 12] = [
     "name",
     "kind",
     "access",
     "reason",
     "ticket",
+    "actor",
+    "source",
     "placed_at",
     "starts_at",
     "ends_at",
@@ -97,6 +102,7 @@ impl Person {
         sort_by_name(&mut holds);
         json!({
             "status": self.status(now),
+            "username": self.other_name.map(|other| other_name(&self.name, other)),
             "suspension_status": self.leading(now).map(|hold| hold.kind.word()),
             "holds": holds,
             "api_keys_disabled": self.keys_are_out(now),
@@ -107,7 +113,9 @@ impl Person {
     }
 
     pub fn status(&self, now: Second) -> &'static str {
-        if self.is_suspended(now) {
+        if self.deleted {
+            "deleted"
+        } else if self.is_suspended(now) {
             "suspended"
         } else {
             "active"
@@ -132,10 +140,31 @@ impl Person {
         same("its reason", found, &json!(right))
     }
 
-    /// How many sessions were alive before this and are not now.
-    pub fn ended_since(&self, before: &Self) -> usize {
+    /// Sees what a restore tells of the holds: those that it lifted, those that stay,
+    /// and of these whom to ask about what `by` may not lift.
+    ///
+    /// # Errors
+    /// Where it tells something else.
+    pub fn see_lifting(&self, told: &Value, lifted: &[&str], by: &By) -> Result<(), Difference> {
+        see_names(told, "holds_lifted", lifted)?;
+        let left: Vec<&str> = self.holds.iter().map(|hold| hold.name).collect();
+        see_names(told, "holds_left", &left)?;
+        let kept = left.iter().filter(|name| !by.may_lift(name));
+        let kept = kept.map(|name| json!({ "name": name, "lifted_by": lifters(name) }));
+        let (mut right, mut found) = (kept.collect(), told["holds_kept"].clone());
+        sort_by_name(&mut right);
+        sort_by_name(&mut found);
+        same("holds_kept", found, right)
+    }
+
+    /// What worked before and does not after, counted as a receipt does.
+    fn loses(&self, after: &Self) -> Value {
         let alive = |person: &Self| person.sessions.iter().filter(|one| one.alive).count();
-        alive(before).saturating_sub(alive(self))
+        let keys = !self.keys_are_out_on_record() && after.keys_are_out_on_record();
+        json!({
+            "sessions_revoked": alive(self).saturating_sub(alive(after)),
+            "api_keys_disabled": u8::from(keys),
+        })
     }
 }
 
@@ -157,32 +186,73 @@ pub fn see_refusal(answer: &Answer, right: Refusal) -> Result<(), Difference> {
 ///
 /// # Errors
 /// Where it says something else.
-pub fn see_outcome(
-    answer: &Value,
-    outcome: &Outcome,
-    (is_rehearsal, tells_holds): (bool, bool),
-    after: &Person,
-) -> Result<(), Difference> {
+pub fn see_outcome(answer: &Value, upshot: &Upshot, is_rehearsal: bool) -> Result<(), Difference> {
     let flag = |name: &str| answer[name].as_bool().unwrap_or(false);
-    let lifted = match outcome {
-        Outcome::Changed { lifted } => Some(lifted.clone()),
-        Outcome::Unchanged => None,
+    let changed = match upshot.outcome {
+        Outcome::Changed => true,
+        Outcome::Unchanged => false,
         Outcome::Refused(refusal) => return Err(format!("it was done; by the rules {refusal:?}")),
     };
-    same("changed", flag("changed"), lifted.is_some())?;
-    same("unchanged", flag("unchanged"), lifted.is_none())?;
-    same("dry_run", flag("dry_run"), is_rehearsal)?;
-    if tells_holds {
-        let right = lifted.unwrap_or_default();
-        same(
-            "holds_lifted",
-            sorted(&answer["holds_lifted"]),
-            names(right),
-        )?;
-        let left = after.holds.iter().map(|hold| hold.name).collect();
-        same("holds_left", sorted(&answer["holds_left"]), names(left))?;
+    same("changed", flag("changed"), changed)?;
+    same("unchanged", flag("unchanged"), !changed)?;
+    same("dry_run", flag("dry_run"), is_rehearsal)
+}
+
+/// What a receipt counts. What the gate puts on record by itself and a change beside it
+/// may come into force together, and are then counted with the first of the two.
+///
+/// # Errors
+/// Where it says something else.
+pub fn see_counts(receipt: &Value, before: &Person, after: &Person) -> Result<(), Difference> {
+    let counted = |state: &Person| before.loses(state);
+    let mut counts: Vec<Value> = with_later(vec![after.clone()])
+        .iter()
+        .map(counted)
+        .collect();
+    if before.is_unwaited() {
+        counts.push(before.loses(before));
+    }
+    let found = json!({
+        "sessions_revoked": receipt["sessions_revoked"],
+        "api_keys_disabled": receipt["api_keys_disabled"],
+    });
+    if counts.contains(&found) {
+        Ok(())
+    } else {
+        same("the counts", found, counted(after))
+    }
+}
+
+/// What the receipt of a rehearsal counts.
+///
+/// # Errors
+/// Where it says something else.
+pub fn see_forecast(receipt: &Value, before: &Person, after: &Person) -> Result<(), Difference> {
+    let right = before.loses(after);
+    for what in ["sessions_revoked", "api_keys_disabled"] {
+        same(what, &receipt[what], &right[what])?;
     }
     Ok(())
+}
+
+/// # Errors
+/// Where it says something else.
+pub fn see_force(receipt: &Value, is_in_force: bool) -> Result<(), Difference> {
+    let found = &receipt["gates"]["in_force"];
+    same("gates in force", found, &json!(u8::from(is_in_force)))?;
+    same(
+        "in_force_at",
+        receipt["in_force_at"].is_string(),
+        is_in_force,
+    )
+}
+
+/// The names of holds, where they are told at all.
+///
+/// # Errors
+/// Where they are others.
+pub fn see_names(answer: &Value, what: &str, right: &[&str]) -> Result<(), Difference> {
+    same(what, sorted(&answer[what]), names(right.to_vec()))
 }
 
 fn names(mut names: Vec<&str>) -> Vec<String> {
@@ -215,6 +285,8 @@ fn facts_of_hold(hold: &Hold) -> Value {
         "access": access(hold),
         "reason": hold.reason,
         "ticket": hold.ticket,
+        "actor": hold.actor,
+        "source": hold.source,
         "placed_at": time(hold.placed),
         "starts_at": time(hold.starts),
         "ends_at": hold.ends.map(time),

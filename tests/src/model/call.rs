@@ -5,6 +5,7 @@ use std::time::{Duration, UNIX_EPOCH};
 use http::Method;
 use serde_json::{Map, Value, json};
 
+use super::caller::{By, Caller};
 use super::command::{Change, Deed, Terms, When};
 use super::hold::{Kind, Second};
 use super::person::{Suspension, Wish};
@@ -12,6 +13,7 @@ use super::person::{Suspension, Wish};
 /// One request of the admin API, so that it can be sent again as it was.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Call {
+    pub by: Caller,
     pub method: Method,
     pub path: String,
     pub body: Option<Value>,
@@ -34,7 +36,9 @@ impl Change {
             Deed::Suspend(_)
             | Deed::Restore { .. }
             | Deed::EndSessions
-            | Deed::Circularo { .. } => Dialect::Own,
+            | Deed::Circularo { .. }
+            | Deed::Name(_)
+            | Deed::Delete => Dialect::Own,
             Deed::ReachFive { .. } | Deed::ReachFiveUnsuspend => Dialect::ReachFive,
         }
     }
@@ -42,8 +46,11 @@ impl Change {
     /// Not every dialect can ask for a rehearsal.
     pub fn is_rehearsal(&self) -> bool {
         let can = match &self.deed {
-            Deed::Suspend(_) | Deed::Restore { .. } | Deed::EndSessions => true,
-            Deed::Circularo { .. } | Deed::ReachFive { .. } | Deed::ReachFiveUnsuspend => false,
+            Deed::Suspend(_) | Deed::Restore { .. } | Deed::EndSessions | Deed::Delete => true,
+            Deed::Circularo { .. }
+            | Deed::ReachFive { .. }
+            | Deed::ReachFiveUnsuspend
+            | Deed::Name(_) => false,
         };
         can && self.dry_run
     }
@@ -53,66 +60,105 @@ impl Change {
         matches!(self.deed, Deed::Restore { .. })
     }
 
-    pub fn request(&self, user: &str, beginning: Second) -> (Method, String, Value) {
-        let v1 = format!("/api/v1/users/{user}");
-        let v2 = format!("/api/v2/users/{user}");
-        let (method, path, mut body) = match &self.deed {
-            Deed::Suspend(terms) => (
-                Method::POST,
-                format!("{v1}/suspend"),
-                fields(terms, beginning),
-            ),
-            Deed::Restore {
-                hold,
-                restore_api_keys,
-            } => {
-                let body = given([
-                    ("hold", hold.map(Value::from)),
-                    ("restore_api_keys", restore_api_keys.map(Value::from)),
-                ]);
-                (Method::POST, format!("{v1}/restore"), body)
-            }
-            Deed::EndSessions => (Method::DELETE, format!("{v1}/sessions"), json!({})),
-            Deed::Circularo { suspended } => {
-                let status = if *suspended { "suspended" } else { "active" };
-                (Method::PUT, v1, json!({ "status": status }))
-            }
-            Deed::ReachFive {
-                allow_password_reset,
-            } => {
-                let body = json!({ "allow_password_reset": allow_password_reset });
-                (Method::POST, format!("{v2}/suspend"), body)
-            }
-            Deed::ReachFiveUnsuspend => (Method::POST, format!("{v2}/unsuspend"), json!({})),
+    /// Whether the answer has Circularo's word of success.
+    pub fn is_circularo(&self) -> bool {
+        match &self.deed {
+            Deed::Circularo { .. } | Deed::Name(_) | Deed::Delete => true,
+            Deed::Suspend(_)
+            | Deed::Restore { .. }
+            | Deed::EndSessions
+            | Deed::ReachFive { .. }
+            | Deed::ReachFiveUnsuspend => false,
+        }
+    }
+
+    pub fn by(&self) -> By {
+        let source = match &self.deed {
+            Deed::Suspend(_)
+            | Deed::Restore { .. }
+            | Deed::EndSessions
+            | Deed::Name(_)
+            | Deed::Delete => "api",
+            Deed::Circularo { .. } => "circularo",
+            Deed::ReachFive { .. } | Deed::ReachFiveUnsuspend => "reach_five",
         };
+        By::caller(self.by, source)
+    }
+
+    /// `called`: how the user is called; `name`: its id.
+    pub fn request(&self, called: &str, name: &str, beginning: Second) -> (Method, String, Value) {
+        let v1 = format!("/api/v1/users/{called}");
+        let v2 = format!("/api/v2/users/{called}");
+        let (method, path) = match &self.deed {
+            Deed::Suspend(_) => (Method::POST, format!("{v1}/suspend")),
+            Deed::Restore { .. } => (Method::POST, format!("{v1}/restore")),
+            Deed::EndSessions => (Method::DELETE, format!("{v1}/sessions")),
+            Deed::Circularo { .. } | Deed::Name(_) => (Method::PUT, v1),
+            Deed::Delete => (Method::DELETE, v1),
+            Deed::ReachFive { .. } => (Method::POST, format!("{v2}/suspend")),
+            Deed::ReachFiveUnsuspend => (Method::POST, format!("{v2}/unsuspend")),
+        };
+        let mut body = self.deed.fields(beginning);
+        if let Deed::Name(other) = &self.deed {
+            body["username"] = json!(other.map(|other| other_name(name, other)));
+        }
         if self.is_rehearsal() {
             body["dry_run"] = json!(true);
         }
         (method, path, body)
     }
+}
+
+impl Deed {
+    pub fn fields(&self, beginning: Second) -> Value {
+        match self {
+            Self::Suspend(terms) => fields(terms, beginning),
+            Self::Restore {
+                hold,
+                restore_api_keys,
+            } => given([
+                ("hold", hold.map(Value::from)),
+                ("restore_api_keys", restore_api_keys.map(Value::from)),
+            ]),
+            Self::EndSessions | Self::ReachFiveUnsuspend | Self::Name(_) | Self::Delete => {
+                json!({})
+            }
+            Self::Circularo { suspended } => {
+                let status = if *suspended { "suspended" } else { "active" };
+                json!({ "status": status })
+            }
+            Self::ReachFive {
+                allow_password_reset,
+            } => json!({ "allow_password_reset": allow_password_reset }),
+        }
+    }
 
     /// The same in the model's words, with what is meant where nothing is said.
     pub fn wish(&self, beginning: Second, now: Second) -> Wish {
-        match &self.deed {
-            Deed::Suspend(terms) => Wish::Suspend(meant(terms, beginning, now)),
-            Deed::Restore {
+        match self {
+            Self::Suspend(terms) => Wish::Suspend(meant(terms, beginning, now)),
+            Self::Restore {
                 hold,
                 restore_api_keys,
             } => Wish::Restore {
                 hold: *hold,
                 gives_keys_back: restore_api_keys.unwrap_or(true),
+                whole: false,
             },
-            Deed::EndSessions => Wish::EndSessions,
-            Deed::Circularo { suspended: true } => Wish::Suspend(plain(Kind::Permanent)),
-            Deed::ReachFive {
+            Self::EndSessions => Wish::EndSessions,
+            Self::Name(other) => Wish::Name(*other),
+            Self::Delete => Wish::Delete,
+            Self::Circularo { suspended: true } => Wish::Suspend(plain(Kind::Permanent)),
+            Self::ReachFive {
                 allow_password_reset: true,
             } => Wish::Suspend(plain(Kind::Temporary)),
-            Deed::ReachFive {
+            Self::ReachFive {
                 allow_password_reset: false,
             } => Wish::Suspend(plain(Kind::Permanent)),
-            Deed::Circularo { suspended: false } | Deed::ReachFiveUnsuspend => Wish::Restore {
+            Self::Circularo { suspended: false } | Self::ReachFiveUnsuspend => Wish::Restore {
                 hold: None,
                 gives_keys_back: true,
+                whole: true,
             },
         }
     }
@@ -185,6 +231,11 @@ impl When {
             Self::At(distance) => time(beginning.saturating_add_signed(distance)),
         }
     }
+}
+
+/// A name that somebody may have besides the id.
+pub fn other_name(name: &str, other: usize) -> String {
+    format!("{name}-n{other}")
 }
 
 /// As the admin API writes it.

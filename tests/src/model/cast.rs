@@ -1,6 +1,7 @@
 //! What is known of one person: each state that fits all that the gate has answered.
 
 use super::answer::Difference;
+use super::call::other_name;
 use super::hold::Second;
 use super::person::Person;
 
@@ -8,6 +9,8 @@ pub struct Cast {
     pub name: String,
     /// The cookies of the person's sessions, the oldest first.
     pub cookies: Vec<String>,
+    /// Logins without an answer: the app may have accepted them.
+    pub lost_logins: usize,
     /// The last revision that the gate showed.
     pub seen: u64,
     possible: Vec<Person>,
@@ -16,10 +19,11 @@ pub struct Cast {
 impl Cast {
     pub fn new(name: String, now: Second) -> Self {
         Self {
+            possible: vec![Person::new(name.clone(), now)],
             name,
             cookies: Vec::new(),
+            lost_logins: 0,
             seen: 0,
-            possible: vec![Person::new(now)],
         }
     }
 
@@ -27,6 +31,24 @@ impl Cast {
         self.pass();
         for state in &mut self.possible {
             state.set_clock(now);
+        }
+    }
+
+    /// Whether what is under way may be cut any moment, since a hold has begun by the
+    /// clock.
+    pub fn may_be_cut(&self) -> bool {
+        let mut states = self.possible.iter();
+        states.any(|state| state.is_unwaited() || !state.later().is_empty())
+    }
+
+    /// How the person may be called, if it has or had another name.
+    pub fn called(&self, by_name: bool) -> String {
+        let mut states = self.possible.iter();
+        let name = states.next().and_then(|state| state.names.first());
+        let surely = states.all(|state| state.names.first() == name);
+        match name.filter(|_| by_name && surely) {
+            Some(other) => other_name(&self.name, *other),
+            None => self.name.clone(),
         }
     }
 

@@ -6,11 +6,20 @@ use proptest::option;
 use proptest::prelude::{Just, Strategy, any};
 use proptest::{collection, prop_oneof, sample};
 
+use super::caller::Caller;
 use super::hold::{Kind, Second};
+use super::many::{Listed, Many, list, many};
 
 /// People in one run.
 pub const PEOPLE: usize = 2;
 const COMMANDS: Range<usize> = 1..16;
+
+pub const REASONS: [&str; 2] = ["violatedTrust", "longLeave"];
+
+/// Names that somebody may have besides the id.
+const NAMES: usize = 2;
+/// How often somebody is deleted.
+const DELETION: u32 = 2;
 
 const HOUR: Second = 60 * 60;
 
@@ -18,9 +27,13 @@ const HOUR: Second = 60 * 60;
 pub enum Command {
     /// A call that changes somebody.
     Change(Change),
-    /// The last call that carried an idempotency key, once more.
-    Again,
-    LogIn(usize),
+    /// A call that changes many.
+    Many(Many),
+    /// The last call that carried an idempotency key, once more; where it has a list,
+    /// with this one.
+    Again(Vec<Listed>),
+    /// By the user's id, or by a name that it had.
+    LogIn(usize, bool),
     Crash(Crash),
     /// An orderly stop and a start.
     Restart,
@@ -35,11 +48,15 @@ pub enum Crash {
     Idle,
     /// While it does something: that many microseconds after it was asked for.
     Amid(Change, u64),
+    AmidMany(Many, u64),
 }
 
 #[derive(Clone, Debug)]
 pub struct Change {
+    pub by: Caller,
     pub who: usize,
+    /// Calls the user by a name that it has, where there is one.
+    pub by_name: bool,
     pub deed: Deed,
     pub dry_run: bool,
     /// Carries an idempotency key.
@@ -71,6 +88,9 @@ pub enum Deed {
         allow_password_reset: bool,
     },
     ReachFiveUnsuspend,
+    /// Gives the user another name, or takes it away.
+    Name(Option<usize>),
+    Delete,
 }
 
 /// The fields of a suspension, each of which may be left out.
@@ -102,16 +122,19 @@ pub fn commands() -> impl Strategy<Value = Vec<Command>> {
 
 fn command() -> impl Strategy<Value = Command> {
     prop_oneof![
-        48 => change().prop_map(Command::Change),
-        5 => Just(Command::Again),
-        16 => who().prop_map(Command::LogIn),
+        42 => change().prop_map(Command::Change),
+        20 => many().prop_map(Command::Many),
+        7 => list().prop_map(Command::Again),
+        16 => (who(), any::<bool>()).prop_map(|(who, by_name)| Command::LogIn(who, by_name)),
         22 => step().prop_map(Command::Step),
         7 => Just(Command::Settle),
-        1 => prop_oneof![
+        2 => prop_oneof![
             2 => Just(Command::Restart),
             1 => Just(Command::Crash(Crash::Idle)),
-            3 => (change(), 0..6_000_u64)
+            2 => (change(), 0..6_000_u64)
                 .prop_map(|(change, after)| Command::Crash(Crash::Amid(change, after))),
+            2 => (many(), 0..12_000_u64)
+                .prop_map(|(many, after)| Command::Crash(Crash::AmidMany(many, after))),
         ],
     ]
 }
@@ -120,16 +143,26 @@ fn who() -> impl Strategy<Value = usize> {
     0..PEOPLE
 }
 
+pub fn caller() -> impl Strategy<Value = Caller> {
+    prop_oneof![
+        4 => Just(Caller::Root),
+        2 => Just(Caller::Boss),
+        3 => Just(Caller::Support),
+    ]
+}
+
 fn change() -> impl Strategy<Value = Change> {
     let precondition = prop_oneof![
         8 => Just(Precondition::None),
         2 => Just(Precondition::Fresh),
         1 => Just(Precondition::Stale),
     ];
-    let rarely = || prop_oneof![9 => Just(false), 1 => Just(true)];
-    (who(), deed(), rarely(), any::<bool>(), precondition).prop_map(
-        |(who, deed, dry_run, keyed, precondition)| Change {
+    let whom = (caller(), who(), any::<bool>());
+    (whom, deed(), rarely(), any::<bool>(), precondition).prop_map(
+        |((by, who, by_name), deed, dry_run, keyed, precondition)| Change {
+            by,
             who,
+            by_name,
             deed,
             dry_run,
             keyed,
@@ -138,16 +171,28 @@ fn change() -> impl Strategy<Value = Change> {
     )
 }
 
+pub fn rarely() -> impl Strategy<Value = bool> {
+    prop_oneof![9 => Just(false), 1 => Just(true)]
+}
+
 fn deed() -> impl Strategy<Value = Deed> {
-    let restore = (option::of(hold_name()), option::of(any::<bool>()));
     prop_oneof![
-        12 => terms().prop_map(Deed::Suspend),
-        6 => restore.prop_map(|(hold, restore_api_keys)| Deed::Restore { hold, restore_api_keys }),
+        18 => suspension_or_restore(),
         1 => Just(Deed::EndSessions),
         2 => any::<bool>().prop_map(|suspended| Deed::Circularo { suspended }),
         1 => any::<bool>()
             .prop_map(|allow_password_reset| Deed::ReachFive { allow_password_reset }),
         1 => Just(Deed::ReachFiveUnsuspend),
+        2 => option::weighted(0.8, 0..NAMES).prop_map(Deed::Name),
+        DELETION => Just(Deed::Delete),
+    ]
+}
+
+pub fn suspension_or_restore() -> impl Strategy<Value = Deed> {
+    let restore = (option::of(hold_name()), option::of(any::<bool>()));
+    prop_oneof![
+        2 => terms().prop_map(Deed::Suspend),
+        1 => restore.prop_map(|(hold, restore_api_keys)| Deed::Restore { hold, restore_api_keys }),
     ]
 }
 
@@ -157,7 +202,7 @@ fn terms() -> impl Strategy<Value = Terms> {
         option::of(hold_name()),
         option::of(kinds),
         prop_oneof![3 => Just(false), 1 => Just(true)],
-        option::weighted(0.2, sample::select(vec!["violatedTrust", "longLeave"])),
+        option::weighted(0.2, sample::select(REASONS.to_vec())),
         option::weighted(0.2, sample::select(vec!["T-1", "T-2"])),
     );
     let flags = || option::weighted(0.4, any::<bool>());

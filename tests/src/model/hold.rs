@@ -49,6 +49,8 @@ pub struct Hold {
     pub read_only: bool,
     pub reason: Option<&'static str>,
     pub ticket: Option<&'static str>,
+    pub actor: &'static str,
+    pub source: &'static str,
     pub placed: Second,
     pub starts: Second,
     pub ends: Option<Second>,
@@ -105,10 +107,24 @@ impl Hold {
         found.map(|(field, _)| field)
     }
 
-    /// Whether placing `new` over this one asks for what is so already.
+    /// The same hold, whether or not its time has come meanwhile.
+    pub fn alike(one: Option<&Self>, other: Option<&Self>) -> bool {
+        let [one, other] = [one, other].map(|hold| {
+            hold.map(|hold| Self {
+                begun: false,
+                ..hold.clone()
+            })
+        });
+        one == other
+    }
+
+    /// Whether placing `new` over this one asks for what is so already, whoever it was
+    /// that asked first.
     pub fn is_as_asked(&self, new: &Self, now: Second) -> bool {
         let starts_alike = self.starts == new.starts || (self.in_force(now) && new.in_force(now));
         let alike = Self {
+            actor: self.actor,
+            source: self.source,
             placed: self.placed,
             starts: self.starts,
             begun: self.begun,

@@ -10,6 +10,7 @@ use serde_json::Value;
 
 use super::answer::Difference;
 use super::call::Call;
+use super::caller::{self, Caller};
 use super::clock::Clock;
 use super::command::PEOPLE;
 use super::hold::Second;
@@ -20,11 +21,13 @@ use crate::origin::Origin;
 /// 2030-01-01T00:00:00Z, when every run begins.
 pub const BEGINNING: Second = 1_893_456_000;
 /// Runs that one gate serves.
-const RUNS: usize = 250;
+const RUNS: usize = 125;
 const HOST: &str = "acme.localhost";
 
 pub struct World {
     gate: Gate,
+    /// The secrets of the callers' tokens, in their order.
+    tokens: [String; 3],
     clock: Clock,
     origin: Origin,
     runs: usize,
@@ -37,9 +40,11 @@ impl World {
         let origin = Origin::start().await;
         let plan = Plan::whole(&configuration(&origin));
         let clock = Clock::new(plan.folder(), BEGINNING);
+        let tokens = Caller::ALL.map(|caller| token(&plan, caller));
         let gate = plan.with_variables(clock.variables()).start();
         Self {
             gate,
+            tokens,
             clock,
             origin,
             runs: 0,
@@ -85,9 +90,10 @@ impl World {
     }
 
     pub fn ask(&self, call: &Call) -> Ask {
+        let token = &self.tokens[call.by as usize];
         let mut ask = Ask::new(call.method.clone(), &call.path)
             .header("host", &self.gate.admin.to_string())
-            .header("authorization", &format!("Bearer {}", self.gate.token));
+            .header("authorization", &format!("Bearer {token}"));
         if let Some(key) = &call.idempotency_key {
             ask = ask.header("idempotency-key", key);
         }
@@ -111,6 +117,7 @@ impl World {
     /// Where no answer came.
     pub async fn read(&self, path: String) -> Result<Answer, Difference> {
         self.call(&Call {
+            by: Caller::Root,
             method: Method::GET,
             path,
             body: None,
@@ -166,6 +173,15 @@ impl World {
     }
 }
 
+fn token(plan: &Plan, caller: Caller) -> String {
+    let tenant: &[&str] = match caller {
+        Caller::Root => &[],
+        Caller::Boss | Caller::Support => &["--tenant", "acme"],
+    };
+    let more = [&["--name", caller.name()], tenant].concat();
+    plan.token(caller.role(), &more)
+}
+
 fn name(run: usize, person: usize) -> String {
     format!("u{run}-{person}")
 }
@@ -182,6 +198,7 @@ fn configuration(origin: &Origin) -> String {
          [log]\nlevel = \"warn\"\n\n"
         .to_owned();
     text += &tenant("acme", origin.address);
+    text += &caller::configuration();
     text += "[[tenants.api_keys]]\nheader = \"X-API-Key\"\nkeys = [\n";
     let people = (0..RUNS).flat_map(|run| (0..PEOPLE).map(move |person| name(run, person)));
     for name in people {

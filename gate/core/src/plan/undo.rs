@@ -16,9 +16,44 @@ pub struct Step {
 }
 
 impl Step {
-    fn touched(&self, name: &HoldName) -> bool {
-        !alike(self.before.hold(name), self.after.hold(name))
+    /// A hold of `user`, who is the one before or after the step, as it was by the clock
+    /// then: the end of one that was over may have been on record or not, and so may
+    /// the beginning of another.
+    fn hold(&self, user: &User, name: &HoldName) -> Option<Hold> {
+        let at = self.after.updated_at;
+        let hold = user.hold(name).filter(|hold| lasts(hold, at))?;
+        Some(Hold {
+            begun: hold.begun || hold.starts_at <= at,
+            ..hold.clone()
+        })
     }
+}
+
+/// What became of one thing through the steps.
+struct Course<T> {
+    /// Before them; or before the last of them, where somebody else changed it in
+    /// between: what the batch took from them is theirs.
+    was: T,
+    left: T,
+}
+
+/// `None`: the steps did not touch it.
+fn course<T>(
+    steps: &[Step],
+    thing: impl Fn(&Step, &User) -> T,
+    alike: impl Fn(&T, &T) -> bool,
+) -> Option<Course<T>> {
+    steps.iter().fold(None, |course: Option<Course<T>>, step| {
+        let (before, left) = (thing(step, &step.before), thing(step, &step.after));
+        if alike(&before, &left) {
+            return course;
+        }
+        let was = match course {
+            Some(course) if alike(&course.left, &before) => course.was,
+            Some(_) | None => before,
+        };
+        Some(Course { was, left })
+    })
 }
 
 /// What is to be done for it, and what is not.
@@ -37,32 +72,28 @@ pub fn undo(now: &User, steps: &[Step], at: Timestamp) -> Result<Undo, PlanError
     still_there(now)?;
     let mut undo = Undo::default();
     let (mut lifted, mut placed) = (Vec::new(), Vec::new());
-    for name in touched(steps) {
-        let first = steps.iter().find(|step| step.touched(name));
-        let last = steps.iter().rfind(|step| step.touched(name));
-        let was = first.and_then(|step| step.before.hold(name));
-        let left = last.and_then(|step| step.after.hold(name));
-        let stands = now.hold(name);
-        if alike(stands, was) {
+    for name in names(steps) {
+        let hold = |step: &Step, user: &User| step.hold(user, name);
+        let course = course(steps, hold, |one, other| {
+            alike(one.as_ref(), other.as_ref())
+        });
+        let Some(Course { was, left }) = course else {
+            continue;
+        };
+        let stands = now.hold(name).filter(|hold| lasts(hold, at));
+        if alike(stands, was.as_ref()) {
             continue;
         }
-        if !alike(stands, left) {
+        if !alike(stands, left.as_ref()) {
             undo.changed_since.push(name.clone());
             continue;
         }
-        match was.filter(|hold| hold.ends_at.is_none_or(|end| at < end)) {
-            // Whether it is in force is for its own times to say.
-            Some(hold) => placed.push(Hold {
-                begun: false,
-                ..hold.clone()
-            }),
-            None => {
-                if was.is_some() {
-                    undo.over.push(name.clone());
-                }
-                if stands.is_some() {
-                    lifted.push(name.clone());
-                }
+        match was {
+            // One that had begun stays begun, wherever the clock has gone.
+            Some(hold) if lasts(&hold, at) => placed.push(hold),
+            was => {
+                undo.over.extend(was.map(|hold| hold.name));
+                lifted.extend(stands.map(|hold| hold.name.clone()));
             }
         }
     }
@@ -70,38 +101,40 @@ pub fn undo(now: &User, steps: &[Step], at: Timestamp) -> Result<Undo, PlanError
     if now.holds.len() + new.count() > limits::HOLDS_PER_USER_MAX + lifted.len() {
         return Err(PlanError::TooManyHolds);
     }
-    undo.event = put_back(now, steps, lifted, placed);
+    let api_keys_withheld = withheld(now, steps);
+    let changes = api_keys_withheld != now.api_keys_withheld;
+    undo.event =
+        (changes || !lifted.is_empty() || !placed.is_empty()).then_some(Event::HoldsPutBack {
+            lifted,
+            placed,
+            api_keys_withheld,
+        });
     Ok(undo)
 }
 
-fn put_back(now: &User, steps: &[Step], lifted: Vec<HoldName>, placed: Vec<Hold>) -> Option<Event> {
-    let (was, left) = (&steps.first()?.before, &steps.last()?.after);
-    // As it was, unless somebody has said otherwise since.
-    let withheld = if now.api_keys_withheld == left.api_keys_withheld {
-        was.api_keys_withheld
-    } else {
-        now.api_keys_withheld
-    };
-    let only_keys = touched(steps).is_empty() && withheld != now.api_keys_withheld;
-    (only_keys || !lifted.is_empty() || !placed.is_empty()).then_some(Event::HoldsPutBack {
-        lifted,
-        placed,
-        api_keys_withheld: withheld,
-    })
+/// As it was, unless somebody has said otherwise since.
+fn withheld(now: &User, steps: &[Step]) -> bool {
+    let course = course(steps, |_, user| user.api_keys_withheld, bool::eq);
+    let course = course.filter(|course| course.left == now.api_keys_withheld);
+    course.map_or(now.api_keys_withheld, |course| course.was)
 }
 
-/// Every hold that the batch changed, once.
-fn touched(steps: &[Step]) -> Vec<&HoldName> {
+/// The names of all holds around the steps, each once.
+fn names(steps: &[Step]) -> Vec<&HoldName> {
     let mut names: Vec<&HoldName> = Vec::new();
     for step in steps {
-        let holds = step.before.holds.iter().chain(&step.after.holds);
-        for hold in holds {
-            if step.touched(&hold.name) && !names.contains(&&hold.name) {
+        for hold in step.before.holds.iter().chain(&step.after.holds) {
+            if !names.contains(&&hold.name) {
                 names.push(&hold.name);
             }
         }
     }
     names
+}
+
+/// Whether its end is still to come.
+fn lasts(hold: &Hold, at: Timestamp) -> bool {
+    hold.ends_at.is_none_or(|end| at < end)
 }
 
 /// The same hold, whether or not its time has come meanwhile.
@@ -314,6 +347,74 @@ mod tests {
         let (back, _) = undone(&two, &steps, 200);
         assert_eq!(back.holds.len(), 1, "the other's hold stays");
         assert!(back.hold(&name("hr")).is_some());
+    }
+
+    #[test]
+    fn what_somebody_changed_between_two_calls_of_the_batch_comes_back() {
+        let fresh = User::default();
+        let one = suspended(&fresh, 100, hold("admin", 100, None));
+        let mut theirs = hold("admin", 110, None);
+        theirs.kind = Kind::Permanent;
+        let other = suspended(&one, 110, theirs);
+        let two = restored(&other, 120, None, true);
+        let (back, _) = undone(&two, &[step(&fresh, &one), step(&other, &two)], 200);
+        let name = name("admin");
+        assert!(alike(back.hold(&name), other.hold(&name)), "{back:?}");
+    }
+
+    #[test]
+    fn a_hold_that_had_begun_is_in_force_again_wherever_the_clock_is() {
+        let fresh = User::default();
+        let out = suspended(&fresh, 100, hold("admin", 100, None));
+        let lifted = restored(&out, 110, None, true);
+        let (back, _) = undone(&lifted, &[step(&out, &lifted)], 50);
+        assert_eq!(back.status(Timestamp(50)), Status::Suspended);
+        assert_eq!(back.sessions_revoked_at, back.revision);
+        // Nor does it matter whether anybody had seen it begin.
+        let waiting = suspended(&fresh, 100, hold("leave", 105, None));
+        let lifted = restored(&waiting, 110, None, true);
+        let (back, _) = undone(&lifted, &[step(&waiting, &lifted)], 50);
+        assert_eq!(back.status(Timestamp(50)), Status::Suspended);
+    }
+
+    #[test]
+    fn a_hold_that_is_over_is_gone_whether_or_not_that_is_on_record() {
+        let fresh = User::default();
+        let out = suspended(&fresh, 100, hold("admin", 100, Some(250)));
+        let ended = Event::HoldEnded {
+            hold: name("admin"),
+        };
+        let recorded = after(&out, 250, ended);
+        for now in [&out, &recorded] {
+            assert_eq!(undone(now, &[step(&fresh, &out)], 300).1, Undo::default());
+        }
+        let mut planned = hold("admin", 500, None);
+        planned.kind = Kind::Permanent;
+        let planned = suspended(&fresh, 50, planned);
+        let replaced = suspended(&planned, 100, hold("admin", 100, Some(250)));
+        let undo = undone(&replaced, &[step(&planned, &replaced)], 300).1;
+        assert_eq!(
+            (undo.event, undo.changed_since),
+            (None, vec![name("admin")])
+        );
+    }
+
+    #[test]
+    fn keys_go_back_to_how_they_were_whatever_became_of_the_holds() {
+        let fresh = User::default();
+        let out = suspended(&fresh, 100, hold("admin", 100, None));
+        let withheld = restored(&out, 110, None, false);
+        let again = suspended(&withheld, 120, hold("admin", 120, Some(900)));
+        let given = restored(&again, 200, None, true);
+        let mut free = hold("admin", 210, None);
+        free.disables_api_keys = false;
+        let since = suspended(&given, 210, free);
+        let (back, undo) = undone(&since, &[step(&again, &given)], 300);
+        assert!(back.api_keys_disabled);
+        assert_eq!(undo.changed_since, vec![name("admin")]);
+        let (back, undo) = undone(&given, &[step(&again, &given)], 950);
+        assert!(back.api_keys_disabled);
+        assert_eq!(undo.over, vec![name("admin")]);
     }
 
     #[test]

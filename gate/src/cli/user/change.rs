@@ -29,6 +29,10 @@ pub(in crate::cli) struct Set {
     /// The language to speak to the user in, such as de or pt-BR
     #[arg(long, value_name = "TAG")]
     locale: Option<String>,
+    #[arg(long, value_name = "HASH")]
+    /// An API key that is the user's, as sha256:HEX of it; may be given again, and all
+    /// of them are those that are given
+    api_key_hash: Vec<String>,
     /// Forget one of them; may be given again
     #[arg(long, value_name = "FIELD")]
     clear: Vec<Field>,
@@ -44,6 +48,7 @@ pub(in crate::cli) enum Field {
     Username,
     EmployeeId,
     Locale,
+    ApiKeys,
 }
 
 impl Field {
@@ -54,6 +59,19 @@ impl Field {
             Self::Username => "username",
             Self::EmployeeId => "employee_id",
             Self::Locale => "locale",
+            Self::ApiKeys => "api_keys",
+        }
+    }
+}
+
+impl Field {
+    /// What sets it.
+    fn option(self) -> String {
+        match self {
+            Self::ApiKeys => "api-key-hash".to_owned(),
+            Self::Email | Self::Phone | Self::Username | Self::EmployeeId | Self::Locale => {
+                self.name().replace('_', "-")
+            }
         }
     }
 }
@@ -80,19 +98,23 @@ impl Set {
             ("employee_id", &self.employee_id),
             ("locale", &self.locale),
         ]);
+        if !self.api_key_hash.is_empty() {
+            let hashes = self.api_key_hash.iter().cloned().map(Value::String);
+            fields.insert("api_keys".to_owned(), Value::Array(hashes.collect()));
+        }
         for field in &self.clear {
             let name = field.name();
             if fields.get(name).is_some_and(|value| !value.is_null()) {
-                let name = name.replace('_', "-");
+                let (name, option) = (name.replace('_', "-"), field.option());
                 return Err(Failure::usage(format!(
-                    "--clear {name}: --{name} sets it as well; give one of the two"
+                    "--clear {name}: --{option} sets it as well; give one of the two"
                 )));
             }
             fields.insert(name.to_owned(), Value::Null);
         }
         if fields.is_empty() {
             return Err(Failure::usage(
-                "nothing to change is given; add --email, --phone, --username, --employee-id, --locale or --clear FIELD",
+                "nothing to change is given; add --email, --phone, --username, --employee-id, --locale, --api-key-hash or --clear FIELD",
             ));
         }
         Ok(fields)

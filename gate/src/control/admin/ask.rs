@@ -12,7 +12,7 @@ use axum::extract::{FromRequestParts, RawPathParams, Request, State};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use portcullis_core::ids::Revision;
+use portcullis_core::ids::{Revision, UserKey};
 use portcullis_core::limits;
 use serde::Serialize;
 use tokio::sync::Semaphore;
@@ -277,7 +277,7 @@ where
     Fut: Future<Output = Result<Written, Problem>> + Send + 'static,
 {
     let (parts, stream) = request.into_parts();
-    let method = parts.method.clone();
+    let (method, call) = (parts.method.clone(), offer.call());
     let mut ask = admit(&api, parts, offer).await?;
     // Nothing that reads has a use for a body.
     ask.body = match method {
@@ -296,7 +296,9 @@ where
             return Ok(handler(ask).await?.into_response());
         };
         let now = api.state.commander.now();
-        api.answers.once(key, now, || handler(ask)).await
+        // A deletion's own answer tells of nobody.
+        let about = (call != Call::DeleteUser).then(|| ask.about()).flatten();
+        api.answers.once(key, about, now, || handler(ask)).await
     });
     work.await.map_err(|_| internal())?
 }
@@ -377,6 +379,17 @@ fn retry(ask: &Ask, method: &Method) -> Result<Option<Retry>, Problem> {
 }
 
 impl Ask {
+    /// The user whom the path names, where it names one.
+    fn about(&self) -> Option<UserKey> {
+        let names_user = self.path.contains("/users/");
+        names_user.then(|| self.user_key().ok()).flatten()
+    }
+
+    /// What was told of a user, who is deleted now, is not told again.
+    pub(super) fn forget_answers(&self, user: &UserKey) {
+        self.api.answers.forget_user(user);
+    }
+
     /// The `Idempotency-Key`.
     pub(super) fn retry_key(&self) -> Result<Option<String>, Problem> {
         let mut keys = self.headers.get_all("idempotency-key").iter();

@@ -1,6 +1,7 @@
 //! `PUT /api/v1/users/{id}`: Circularo's status, and the user's attributes.
 
-use portcullis_core::ids::UserId;
+use portcullis_core::ids::{ApiKeyHash, UserId};
+use portcullis_core::limits;
 use portcullis_core::names::NameRule;
 use portcullis_core::user::{Profile, Source};
 use schemars::JsonSchema;
@@ -9,7 +10,7 @@ use serde::{Deserialize, Deserializer};
 use super::access::Call;
 use super::ask::{Answer, Ask};
 use super::problem::Problem;
-use super::schema::{EmailText, LocaleText, NameText, PhoneText};
+use super::schema::{ApiKeyText, EmailText, LocaleText, NameText, PhoneText};
 use super::view::Outcome;
 use crate::control::command::{Caller, CommandError, Done, Note, Restore, Suspend, Terms};
 
@@ -41,6 +42,10 @@ pub(super) struct Fields {
     #[serde(default, deserialize_with = "given")]
     #[schemars(with = "Option<LocaleText>")]
     locale: Change,
+    /// All that the user is to have, by the hash of each; `null`: none.
+    #[serde(default, deserialize_with = "given_keys")]
+    #[schemars(with = "Option<Vec<ApiKeyText>>", length(max = 32))]
+    api_keys: Option<Option<Vec<String>>>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
@@ -59,6 +64,12 @@ fn given<'de, D: Deserializer<'de>>(reader: D) -> Result<Change, D::Error> {
     Option::<String>::deserialize(reader).map(Some)
 }
 
+fn given_keys<'de, D: Deserializer<'de>>(
+    reader: D,
+) -> Result<Option<Option<Vec<String>>>, D::Error> {
+    Option::<Vec<String>>::deserialize(reader).map(Some)
+}
+
 pub(super) async fn put(ask: Ask, fields: Fields) -> Result<Answer<Outcome>, Problem> {
     let scope = ask.scope()?;
     let key = ask.resolve(&scope, "id", &ask.id)?;
@@ -73,7 +84,7 @@ pub(super) async fn put(ask: Ask, fields: Fields) -> Result<Answer<Outcome>, Pro
         (None, None) => {
             return Err(
                 Problem::bad("nothing_to_change", "the body changes nothing")
-                    .mend("give `status`, or one of email, phone, username, employee_id, locale"),
+                    .mend("give `status`, or one of email, phone, username, employee_id, locale, api_keys"),
             );
         }
         (Some(edit), None) => {
@@ -150,6 +161,7 @@ struct Edit {
     username: Change,
     employee_id: Change,
     locale: Change,
+    api_keys: Option<Vec<ApiKeyHash>>,
 }
 
 impl Edit {
@@ -163,6 +175,7 @@ impl Edit {
             username: change("username", fields.username, |text| name(text, rule))?,
             employee_id: change("employee_id", fields.employee_id, |text| name(text, rule))?,
             locale: change("locale", fields.locale, locale)?,
+            api_keys: fields.api_keys.map(api_keys).transpose()?,
         };
         let given = [
             &edit.email,
@@ -171,7 +184,7 @@ impl Edit {
             &edit.employee_id,
             &edit.locale,
         ];
-        let any = given.into_iter().any(Option::is_some);
+        let any = edit.api_keys.is_some() || given.into_iter().any(Option::is_some);
         Ok(any.then_some(edit))
     }
 
@@ -186,6 +199,10 @@ impl Edit {
             username: pick(&self.username, &profile.username),
             employee_id: pick(&self.employee_id, &profile.employee_id),
             locale: pick(&self.locale, &profile.locale),
+            api_keys: match &self.api_keys {
+                Some(new) => new.clone(),
+                None => profile.api_keys.clone(),
+            },
         }
     }
 }
@@ -200,6 +217,25 @@ fn change(
     };
     let checked = check(&text).map_err(|what| Problem::field(field, what))?;
     Ok(Some(Some(checked)))
+}
+
+/// In order, each once, so that the same keys are the same profile.
+fn api_keys(given: Option<Vec<String>>) -> Result<Vec<ApiKeyHash>, Problem> {
+    let parse = |text: &String| {
+        ApiKeyHash::parse(text).map_err(|error| Problem::field("api_keys", error.to_string()))
+    };
+    let given = given.unwrap_or_default();
+    let mut keys: Vec<ApiKeyHash> = given.iter().map(parse).collect::<Result<_, _>>()?;
+    keys.sort_unstable();
+    keys.dedup();
+    if keys.len() > limits::API_KEYS_PER_USER_MAX {
+        let most = limits::API_KEYS_PER_USER_MAX;
+        return Err(
+            Problem::field("api_keys", format!("there are more than {most}"))
+                .mend("take away those that are out of use"),
+        );
+    }
+    Ok(keys)
 }
 
 fn name(text: &str, rule: NameRule) -> Result<String, String> {
@@ -219,11 +255,12 @@ fn email(text: &str, rule: NameRule) -> Result<String, String> {
     }
 }
 
-/// Digits, and the plus in front of them; what people write between is dropped.
+/// Digits, and the plus in front of them, for which `00` may stand; what people write
+/// between is dropped.
 pub(super) fn phone(text: &str) -> Option<String> {
     let text = text.trim();
     let between = |c: char| c.is_ascii_digit() || " -./()\u{a0}".contains(c);
-    let (plus, rest) = match text.strip_prefix('+') {
+    let (plus, rest) = match text.strip_prefix('+').or_else(|| text.strip_prefix("00")) {
         Some(rest) => ("+", rest),
         None => ("", text),
     };

@@ -35,6 +35,9 @@ pub(super) async fn delete(ask: Ask, fields: DeleteFields) -> Result<Answer<Outc
     let terms = ask.terms("delete", fields.dry_run.unwrap_or(false))?;
     let commander = &ask.api.state.commander;
     let done = commander.delete(&ask.caller, &key, &note, terms).await?;
+    if !done.dry_run {
+        ask.forget_answers(&key);
+    }
     let mut outcome = Outcome::of(&ask.api.state, &done);
     outcome.status = Some("SUCCESS");
     Ok(Answer::ok(&outcome)?.at(done.user.revision))

@@ -132,7 +132,7 @@ pub(super) async fn export(ask: Ask, _: Body) -> Result<Response, Problem> {
         return Err(ask.unknown(&key));
     }
     let terms = Terms::default();
-    state.commander.hand_out(&ask.caller, &key, terms).await?;
+    let done = state.commander.hand_out(&ask.caller, &key, terms).await?;
     let head = serde_json::to_string(&held.head(state, &key)).map_err(|_| internal())?;
     // `…,"history":[]}` is opened again for the entries.
     let opening = head.strip_suffix("]}").ok_or_else(internal)?.to_owned();
@@ -140,7 +140,8 @@ pub(super) async fn export(ask: Ask, _: Body) -> Result<Response, Problem> {
         api: Arc::clone(&ask.api),
         user: key,
         after: Some(Revision(0)),
-        first: true,
+        until: done.receipt.revision,
+        seen: Revision(0),
     };
     let opening = stream::once(async { Ok(Bytes::from(opening)) });
     let body = Body::from_stream(opening.chain(stream::unfold(history, History::next)));
@@ -156,7 +157,9 @@ struct History {
     user: UserKey,
     /// `None`: all is written, and the object closed.
     after: Option<Revision>,
-    first: bool,
+    /// The entry that says that they are handed out: the last that has to come.
+    until: Revision,
+    seen: Revision,
 }
 
 /// What breaks an answer off, so that nobody takes a part for the whole.
@@ -180,9 +183,10 @@ impl History {
         };
         let mut text = Vec::new();
         for entry in page.entries {
-            if !std::mem::take(&mut self.first) {
+            if self.seen > Revision(0) {
                 text.push(b',');
             }
+            self.seen = entry.seq;
             if serde_json::to_writer(&mut text, &EntryView::of(entry)).is_err() {
                 self.after = None;
                 return Some((Err(Broken::other("an entry can't be written")), self));
@@ -190,6 +194,10 @@ impl History {
         }
         self.after = page.next;
         if self.after.is_none() {
+            if self.seen < self.until {
+                // Deleted meanwhile: what is left is not all.
+                return Some((Err(Broken::other("the user has been deleted")), self));
+            }
             text.extend_from_slice(b"]}");
         }
         Some((Ok(text.into()), self))

@@ -189,6 +189,7 @@ impl From<AppendError> for Problem {
                 Self::new(status, "idempotency_key_reused", what).of("Idempotency-Key")
             }
             AppendError::AliasTaken { .. } => Self::conflict("alias_taken", what),
+            AppendError::ApiKeyTaken { .. } => Self::conflict("api_key_taken", what).of("api_keys"),
             AppendError::UserDeleted => Self::deleted(),
             AppendError::TokenTaken => Self::conflict("token_taken", what),
             AppendError::TooLarge { .. } => {

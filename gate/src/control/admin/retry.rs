@@ -7,6 +7,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
+use portcullis_core::ids::UserKey;
 use portcullis_core::limits;
 use portcullis_core::time::Timestamp;
 
@@ -27,6 +28,8 @@ struct Kept {
 
 struct Place {
     request: [u8; 32],
+    /// Whom the call names: what it told of a user goes when the user is deleted.
+    about: Option<UserKey>,
     /// `None`: the call is still being done.
     answer: Option<Written>,
 }
@@ -36,13 +39,14 @@ impl Answers {
     pub(super) async fn once<Fut>(
         &self,
         key: IdempotencyKey,
+        about: Option<UserKey>,
         now: Timestamp,
         work: impl FnOnce() -> Fut,
     ) -> Result<Response, Problem>
     where
         Fut: Future<Output = Result<Written, Problem>>,
     {
-        if let Some(answer) = self.claim(&key, now)? {
+        if let Some(answer) = self.claim(&key, about, now)? {
             let mut response = answer.into_response();
             let yes = HeaderValue::from_static("true");
             response.headers_mut().insert("idempotency-replayed", yes);
@@ -59,7 +63,12 @@ impl Answers {
     }
 
     /// The answer that was given before, or the claim to give the first one.
-    fn claim(&self, key: &IdempotencyKey, now: Timestamp) -> Result<Option<Written>, Problem> {
+    fn claim(
+        &self,
+        key: &IdempotencyKey,
+        about: Option<UserKey>,
+        now: Timestamp,
+    ) -> Result<Option<Written>, Problem> {
         let mut kept = self.lock();
         kept.forget(now);
         match kept.by_key.get(key.as_str()) {
@@ -79,12 +88,32 @@ impl Answers {
             None => {
                 let place = Place {
                     request: *key.request_hash(),
+                    about,
                     answer: None,
                 };
                 kept.by_key.insert(key.as_str().to_owned(), place);
                 Ok(None)
             }
         }
+    }
+
+    /// A user is deleted: what was told of it is not told again.
+    pub(super) fn forget_user(&self, user: &UserKey) {
+        let mut kept = self.lock();
+        let Kept {
+            by_key,
+            order,
+            bytes,
+        } = &mut *kept;
+        order.retain(|(_, key)| {
+            let theirs = by_key
+                .get(key)
+                .is_some_and(|place| place.about.as_ref() == Some(user));
+            if theirs && let Some(place) = by_key.remove(key) {
+                *bytes -= place.answer.map_or(0, |answer| answer.bytes());
+            }
+            !theirs
+        });
     }
 
     fn lock(&self) -> MutexGuard<'_, Kept> {

@@ -48,6 +48,9 @@ described! {
     ReasonKeyText => json_schema!({ "type": "string", "pattern": "^[a-z][A-Za-z0-9]{0,63}$" })
 }
 described! {
+    ApiKeyText => json_schema!({ "type": "string", "pattern": "^sha256:[0-9a-fA-F]{64}$" })
+}
+described! {
     HoldNameText => json_schema!({ "type": "string", "pattern": "^[a-z0-9._-]{1,64}$" })
 }
 described! {

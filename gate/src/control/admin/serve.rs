@@ -15,6 +15,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
 
+use super::quotes::QuotesEncoded;
 use super::throttle::Peer;
 
 /// After an accept that failed (out of file descriptors, say): trying again at
@@ -78,7 +79,7 @@ async fn converse(stream: TcpStream, router: Router, mut stopping: watch::Receiv
         .timer(TokioTimer::new())
         .header_read_timeout(limits::REQUEST_HEAD_WAIT)
         .max_buf_size(limits::REQUEST_HEAD_BYTES_MAX)
-        .serve_connection(TokioIo::new(stream), service);
+        .serve_connection(TokioIo::new(QuotesEncoded::new(stream)), service);
     let mut connection = pin!(connection);
     // The value that `wait_for` lends may not live across an await.
     let stopped = async { drop(stopping.wait_for(|stop| *stop).await) };

@@ -55,7 +55,7 @@ pub(super) struct RevokeFields {
 pub(super) async fn list(ask: Ask) -> Result<Answer<SessionList>, Problem> {
     let limit = ask.query.limit()?;
     let key = ask.user_key()?;
-    let user = ask.api.state.commander.read(&key).await?;
+    let user = still_there(ask.api.state.commander.read(&key).await?)?;
     // Also those who were never changed have sessions: no 404 here.
     let mut found = known(&ask, &key, &user);
     found.sort_by_key(|session| std::cmp::Reverse((session.last_seen(), session.hash)));
@@ -76,6 +76,14 @@ pub(super) async fn list(ask: Ask) -> Result<Answer<SessionList>, Problem> {
     Answer::ok(&SessionList { sessions, total })
 }
 
+fn still_there(user: User) -> Result<User, Problem> {
+    if user.deleted_at.is_some() {
+        Err(Problem::deleted())
+    } else {
+        Ok(user)
+    }
+}
+
 pub(super) async fn revoke(ask: Ask, fields: RevokeFields) -> Result<Answer<Outcome>, Problem> {
     let key = ask.user_key()?;
     let note = suspension::note(fields.approver, fields.ticket, fields.comment)?;
@@ -92,7 +100,7 @@ pub(super) async fn revoke_one(ask: Ask, fields: RevokeFields) -> Result<Answer<
     let note = suspension::note(fields.approver, fields.ticket, fields.comment)?;
     let terms = ask.terms("revoke-session", fields.dry_run.unwrap_or(false))?;
     let commander = &ask.api.state.commander;
-    let user = commander.read(&key).await?;
+    let user = still_there(commander.read(&key).await?)?;
     let found = known(&ask, &key, &user)
         .into_iter()
         .find(|session| session.id() == ask.session);

@@ -1,6 +1,6 @@
 //! Users, receipts and entries as the API shows them.
 
-use portcullis_core::ids::{HoldName, UserKey};
+use portcullis_core::ids::{ApiKeyHash, HoldName, UserKey};
 use portcullis_core::ledger::{Entry, Event, Role};
 use portcullis_core::standing::{Reach, Standing};
 use portcullis_core::time::Timestamp;
@@ -29,6 +29,8 @@ pub(super) struct UserView {
     username: Option<String>,
     employee_id: Option<String>,
     locale: Option<String>,
+    /// Given to the user by this API, by the hash of each.
+    api_keys: Vec<String>,
     #[schemars(with = "Option<KindWord>")]
     suspension_status: Option<&'static str>,
     suspension_information: Option<SuspensionView>,
@@ -106,6 +108,7 @@ impl UserView {
             username: profile.username,
             employee_id: profile.employee_id,
             locale: profile.locale,
+            api_keys: profile.api_keys.iter().map(ApiKeyHash::text).collect(),
             suspension_status: hold.map(|hold| hold.kind.as_str()),
             suspension_information: hold.map(SuspensionView::of),
             holds: user.holds.iter().map(HoldView::of).collect(),
@@ -355,5 +358,6 @@ fn profile_view(profile: &Profile) -> Value {
         "username": profile.username,
         "employee_id": profile.employee_id,
         "locale": profile.locale,
+        "api_keys": profile.api_keys,
     })
 }

@@ -124,6 +124,11 @@ impl Pen<'_> {
         if let Event::SessionRevoked { session } = &entry.draft.event {
             sessions::end_of_all(tx, met.key.tenant(), &session.0)?;
         }
+        let called = entry.draft.tenant.as_ref().zip(entry.draft.user.as_ref());
+        let called = called.map(|(tenant, user)| UserKey::new(tenant, user));
+        let called = called.filter(|_| entry.draft.event.changes_user());
+        let fresh = called.map(|called| (called, after.clone()));
+        vault.newest.add(entry.clone(), fresh);
         Ok((entry, after))
     }
 
@@ -131,6 +136,7 @@ impl Pen<'_> {
         let seq = next(self.tx)?;
         let entry = Entry { seq, draft };
         self.insert(&entry, text, None)?;
+        self.vault.newest.add(entry.clone(), None);
         Ok(entry)
     }
 

@@ -53,14 +53,16 @@ impl SqliteStore {
 }
 
 /// What an entry is read from; [`entry`] reads it.
-const COLUMNS: &str = "e.seq, e.body, e.sealed, u.number, u.key, u.seal";
-const FROM: &str = "events e LEFT JOIN users u ON u.number = e.user";
+const COLUMNS: &str = "e.seq, e.body, e.sealed, u.number, u.key, s.seal";
+const FROM: &str = "events e LEFT JOIN users u ON u.number = e.user
+                    LEFT JOIN seals s ON s.number = e.user";
 
 /// An entry from its row: all of it, or what remains where its user is deleted.
 pub(super) fn entry(row: &rusqlite::Row<'_>) -> Result<Entry, Fault> {
     let seq = Revision(row.get::<_, Number>(0)?.0);
     let garbled = |cause: String| Fault::garbled(format!("entry {seq} of the ledger"), cause);
     let (sealed, seal): (Option<Vec<u8>>, Option<Seal>) = (row.get(2)?, row.get(5)?);
+    let seal = seal.filter(|seal| !seal.is_forgotten());
     let draft: Result<Draft, _> = match (sealed, seal) {
         (Some(sealed), Some(seal)) => {
             let number: Number = row.get(3)?;

@@ -53,15 +53,15 @@ pub struct Written {
 #[derive(Debug)]
 pub enum One<E> {
     Written {
-        entry: Entry,
+        entry: Box<Entry>,
         /// As the entry left it, and as it is called from then on.
         key: UserKey,
-        user: User,
+        user: Box<User>,
     },
     /// By an earlier attempt with the same idempotency key.
-    Repeated(Entry),
+    Repeated(Box<Entry>),
     /// Nothing was to be written.
-    Nothing(User),
+    Nothing(Box<User>),
     Refused(E),
 }
 
@@ -167,12 +167,12 @@ fn one<E>(
     if let Some(key) = idempotency
         && let Some(first) = append::appended_before(tx, vault, key)?
     {
-        return Ok(One::Repeated(first));
+        return Ok(One::Repeated(Box::new(first)));
     }
     let met = people::meet(tx, vault, key)?;
     let draft = match decide(&met.user) {
         Ok(Some(draft)) => draft,
-        Ok(None) => return Ok(One::Nothing(met.user)),
+        Ok(None) => return Ok(One::Nothing(Box::new(met.user))),
         Err(refused) => return Ok(One::Refused(refused)),
     };
     let text = append::encode(&draft)?;
@@ -186,8 +186,8 @@ fn one<E>(
     let called = called.map(|(tenant, user)| UserKey::new(tenant, user));
     Ok(One::Written {
         key: called.unwrap_or_else(|| key.clone()),
-        user,
-        entry,
+        user: Box::new(user),
+        entry: Box::new(entry),
     })
 }
 

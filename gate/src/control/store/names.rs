@@ -6,7 +6,7 @@ use rusqlite::{Connection, OptionalExtension, params};
 
 use super::append::Refused;
 use super::fault::Fault;
-use super::people::{forgotten, key as key_of, whole_key};
+use super::people::{forgotten_name, key as key_of, whole_key};
 use super::sessions;
 use super::vault::Vault;
 use crate::control::ledger::AppendError;
@@ -44,6 +44,7 @@ pub(super) fn add(
         .prepare_cached(sql)?
         .execute([key.tenant(), name, key.as_str()])?;
     if added == 1 {
+        other_spelling(tx, vault, key, name)?;
         return take_over(tx, vault, key, name);
     }
     match resolve(tx, key.tenant(), name)? {
@@ -52,11 +53,37 @@ pub(super) fn add(
     }
 }
 
+/// `+49…` and `0049…` are one number, which is one user's.
+fn other_spelling(
+    tx: &Connection,
+    vault: &Vault,
+    key: &UserKey,
+    name: &str,
+) -> Result<(), Refused> {
+    let other = match name.strip_prefix('+') {
+        Some(digits) => Some(format!("00{digits}")),
+        None => portcullis_core::names::dialled(name),
+    };
+    let Some(other) = other else {
+        return Ok(());
+    };
+    if let Some(user) = resolve(tx, key.tenant(), &other)?.filter(|user| user != key) {
+        return Err(taken(name, user));
+    }
+    let named = key_of(key.tenant(), &other)?;
+    match forgotten_name(tx, vault, &named)? {
+        Some(deleted) if vault.pseudonyms.key(&named).as_ref() == Some(&deleted.key) => {
+            Err(taken(name, deleted.key))
+        }
+        Some(_) | None => Ok(()),
+    }
+}
+
 /// The id of a deleted user stays taken. Another name of theirs may be given to
 /// somebody else, whom it means from then on.
 fn take_over(tx: &Connection, vault: &Vault, key: &UserKey, name: &str) -> Result<(), Refused> {
     let named = key_of(key.tenant(), name)?;
-    let Some(deleted) = forgotten(tx, vault, &named)? else {
+    let Some(deleted) = forgotten_name(tx, vault, &named)? else {
         return Ok(());
     };
     if vault.pseudonyms.key(&named).as_ref() == Some(&deleted.key) {
@@ -107,12 +134,17 @@ pub struct Names {
 }
 
 impl Names {
-    /// All of them as keys of `user`'s tenant, the id first.
+    /// All of them as keys of `user`'s tenant, the id first; phone numbers also as they
+    /// are dialled.
     pub fn keys(&self, user: &UserKey) -> impl Iterator<Item = UserKey> {
         let others = self.now.iter().chain(&self.former);
-        let others = others.filter(|name| *name != user.user());
-        let others = others.filter_map(|name| key_of(user.tenant(), name).ok());
-        std::iter::once(user.clone()).chain(others)
+        let others = others.filter(|name| *name != user.user()).cloned();
+        let all = std::iter::once(user.user().to_owned()).chain(others);
+        let spelt = all.flat_map(|name| {
+            let dialled = name.strip_prefix('+').map(|digits| format!("00{digits}"));
+            std::iter::once(name).chain(dialled)
+        });
+        spelt.filter_map(|name| key_of(user.tenant(), &name).ok())
     }
 }
 

@@ -8,7 +8,7 @@ use super::append::Refused;
 use super::columns::Number;
 use super::fault::Fault;
 use super::vault::{Seal, Vault};
-use super::{names, sessions};
+use super::{api_keys, names, sessions};
 
 /// A user as the store knows it, or would.
 pub(super) struct Met {
@@ -26,12 +26,31 @@ pub(super) struct Row {
     pub(super) seal: Option<Seal>,
 }
 
+impl Row {
+    /// The row of `users` that has just been written, with a key for its entries.
+    pub(super) fn with_seal(tx: &Connection) -> Result<Self, Fault> {
+        let number = u64::try_from(tx.last_insert_rowid()).unwrap_or_default();
+        let seal = Seal::fresh()?;
+        tx.prepare_cached("INSERT INTO seals (number, seal) VALUES (?, ?)")?
+            .execute(params![Number(number), seal])?;
+        Ok(Self {
+            number,
+            seal: Some(seal),
+        })
+    }
+}
+
 /// The user whom `key` means, also by a name that has been forgotten.
 pub(super) fn meet(connection: &Connection, vault: &Vault, key: &UserKey) -> Result<Met, Fault> {
     if let Some(met) = by_key(connection, key.as_str())? {
         return Ok(met);
     }
     if let Some(met) = forgotten(connection, vault, key)? {
+        return Ok(met);
+    }
+    if let Some(phone) = dialled(key)
+        && let Some(met) = by_key(connection, phone.as_str())?
+    {
         return Ok(met);
     }
     Ok(Met {
@@ -42,7 +61,8 @@ pub(super) fn meet(connection: &Connection, vault: &Vault, key: &UserKey) -> Res
 }
 
 fn by_key(connection: &Connection, key: &str) -> Result<Option<Met>, Fault> {
-    let sql = "SELECT number, seal, key, body FROM users WHERE key = ?";
+    let sql = "SELECT u.number, s.seal, u.key, u.body
+               FROM users u LEFT JOIN seals s ON s.number = u.number WHERE u.key = ?";
     let found = connection
         .prepare_cached(sql)?
         .query_row([key], columns)
@@ -62,7 +82,29 @@ pub(super) fn forgotten(
     if !any {
         return Ok(None);
     }
-    let sql = "SELECT u.number, u.seal, u.key, u.body
+    let found = forgotten_name(connection, vault, name)?;
+    if found.is_some() {
+        return Ok(found);
+    }
+    // A phone number may begin with `00` instead of `+`.
+    match dialled(name) {
+        Some(phone) => forgotten_name(connection, vault, &phone),
+        None => Ok(None),
+    }
+}
+
+/// The key with the plus, of a name that could be a phone number without it.
+pub(super) fn dialled(name: &UserKey) -> Option<UserKey> {
+    let phone = portcullis_core::names::dialled(name.user())?;
+    key(name.tenant(), &phone).ok()
+}
+
+pub(super) fn forgotten_name(
+    connection: &Connection,
+    vault: &Vault,
+    name: &UserKey,
+) -> Result<Option<Met>, Fault> {
+    let sql = "SELECT u.number, NULL, u.key, u.body
                FROM forgotten f JOIN users u ON u.number = f.user WHERE f.name = ?";
     let found = connection
         .prepare_cached(sql)?
@@ -83,7 +125,7 @@ fn met((number, seal, key, body): Columns) -> Result<Met, Fault> {
         key: whole_key(&key)?,
         row: Some(Row {
             number: number.0,
-            seal,
+            seal: seal.filter(|seal| !seal.is_forgotten()),
         }),
     })
 }
@@ -146,10 +188,13 @@ pub(super) fn write(
         names::add(tx, vault, &key, key.user())?;
     }
     if before.holds != after.holds {
-        write_holds(tx, &key, after)?;
+        write_holds(tx, &key, &before, after)?;
     }
     if before.profile != after.profile {
         names::write_aliases(tx, vault, &key, after)?;
+    }
+    if before.profile.api_keys != after.profile.api_keys {
+        api_keys::write(tx, &key, row.number, &after.profile.api_keys)?;
     }
     Ok(Met {
         key,
@@ -164,24 +209,21 @@ fn body(key: &UserKey, user: &User) -> Result<String, Fault> {
 }
 
 fn insert(tx: &Connection, key: &UserKey, user: &User) -> Result<Row, Refused> {
-    let seal = Seal::fresh()?;
-    let sql = "INSERT INTO users (key, seal, revision, deleted, body) VALUES (?, ?, ?, ?, ?)";
+    let sql = "INSERT INTO users (key, revision, deleted, body) VALUES (?, ?, ?, ?)";
     tx.prepare_cached(sql)?.execute(params![
         key.as_str(),
-        seal,
         Number(user.revision.0),
         user.deleted_at.is_some(),
         body(key, user)?,
     ])?;
-    Ok(Row {
-        number: u64::try_from(tx.last_insert_rowid()).unwrap_or_default(),
-        seal: Some(seal),
-    })
+    Ok(Row::with_seal(tx)?)
 }
 
-fn write_holds(tx: &Connection, key: &UserKey, user: &User) -> Result<(), Refused> {
-    tx.prepare_cached("DELETE FROM holds WHERE key = ?")?
-        .execute([key.as_str()])?;
+fn write_holds(tx: &Connection, key: &UserKey, before: &User, user: &User) -> Result<(), Refused> {
+    if !before.holds.is_empty() {
+        tx.prepare_cached("DELETE FROM holds WHERE key = ?")?
+            .execute([key.as_str()])?;
+    }
     let sql = "INSERT INTO holds (key, name, kind, reason, starts_at, ends_at)
                VALUES (?, ?, ?, ?, ?, ?)";
     let mut insert = tx.prepare_cached(sql)?;
@@ -214,8 +256,15 @@ pub(super) fn forget(
     let all = names::take_all(tx, key)?;
     tx.prepare_cached("DELETE FROM holds WHERE key = ?")?
         .execute([key.as_str()])?;
-    tx.prepare_cached("UPDATE users SET key = ?, seal = NULL WHERE number = ?")?
+    tx.prepare_cached("UPDATE users SET key = ? WHERE number = ?")?
         .execute(params![pseudonym.as_str(), Number(number)])?;
+    tx.prepare_cached("UPDATE seals SET seal = zeroblob(32) WHERE number = ?")?
+        .execute([Number(number)])?;
+    // They are this user's for good.
+    tx.prepare_cached("UPDATE api_keys SET former = 0 WHERE user = ?")?
+        .execute([Number(number)])?;
+    tx.prepare_cached("UPDATE meta SET value = value + 1 WHERE name = 'unscrubbed'")?
+        .execute([])?;
     names::add(tx, vault, &pseudonym, pseudonym.user())?;
     let sql = "INSERT INTO forgotten (name, user) VALUES (?, ?)
                ON CONFLICT (name) DO UPDATE SET user = excluded.user";

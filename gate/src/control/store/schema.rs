@@ -65,6 +65,16 @@ const OLDEST_SQLITE: i32 = 3_051_003;
 /// program from outside (a backup, a person) ever makes it wait.
 const BUSY: Duration = Duration::from_secs(5);
 
+/// What a lot of a bulk call touches fits in; negative, so that SQLite reads it as KiB.
+const WRITER_CACHE_KIB: i64 = -32 * 1024;
+
+/// Pages of 4 KiB in the write-ahead log before they are taken into the file: what is
+/// written again and again is taken over once. A start after a crash reads that much.
+const CHECKPOINT_PAGES: i64 = 4_000;
+
+/// Written anew in about a second.
+const WRITTEN_ANEW_BYTES_MAX: i64 = 64 * 1024 * 1024;
+
 /// Prepared statements kept per connection.
 const STATEMENTS_KEPT: usize = 64;
 
@@ -83,6 +93,7 @@ pub(super) fn open(path: &Path, made_before: bool) -> Result<(Connection, Vault)
     let enforce = connection.execute_batch("PRAGMA foreign_keys = ON;");
     enforce.map_err(|error| damaged(error.into()))?;
     let vault = Vault::open(&connection).map_err(damaged)?;
+    write_anew(&connection, path).map_err(|error| damaged(error.into()))?;
     Ok((connection, vault))
 }
 
@@ -146,6 +157,37 @@ fn prepare_for_writing(connection: &Connection) -> rusqlite::Result<()> {
     // stay in the file. The log may hold such rows from before a crash: it is emptied.
     connection.execute_batch(
         "PRAGMA synchronous = FULL; PRAGMA recursive_triggers = ON; PRAGMA secure_delete = ON;",
+    )?;
+    connection.pragma_update(None, "cache_size", WRITER_CACHE_KIB)?;
+    connection.pragma_update(None, "wal_autocheckpoint", CHECKPOINT_PAGES)?;
+    scrub(connection).map(drop)
+}
+
+/// After deletions a small file is written anew: SQLite moves cells within and between
+/// pages, and what it moved may stand in the unused part of a page until that is used
+/// again. A large file would hold up the start.
+fn write_anew(connection: &Connection, path: &Path) -> rusqlite::Result<()> {
+    let deletions: i64 = connection.query_row(
+        "SELECT value FROM meta WHERE name = 'unscrubbed'",
+        [],
+        |row| row.get(0),
+    )?;
+    if deletions == 0 {
+        return Ok(());
+    }
+    let pragma = |name: &str| -> rusqlite::Result<i64> {
+        connection.query_row(&format!("PRAGMA {name}"), [], |row| row.get(0))
+    };
+    if pragma("page_count")? * pragma("page_size")? > WRITTEN_ANEW_BYTES_MAX {
+        tracing::info!(
+            path = %path.display(), deletions,
+            "names of deleted users may stand in unused parts of the store's pages;              `sqlite3 FILE VACUUM` on the stopped gate removes them"
+        );
+        return Ok(());
+    }
+    connection.execute_batch(
+        "PRAGMA temp_store = MEMORY; VACUUM;
+         UPDATE meta SET value = 0 WHERE name = 'unscrubbed';",
     )?;
     scrub(connection).map(drop)
 }

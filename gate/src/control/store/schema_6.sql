@@ -22,14 +22,24 @@ CREATE TABLE users (
     number              INTEGER PRIMARY KEY,
     -- `tenant/id`: a tenant is a range of keys.
     key                 TEXT NOT NULL UNIQUE,
-    -- Opens the user's entries; NULL where the user is deleted.
-    seal                BLOB CHECK (length(seal) = 32),
     -- 0: entries speak of the user, and nothing is known of it.
     revision            INTEGER NOT NULL,
     deleted             INTEGER NOT NULL,
     body                TEXT NOT NULL
 ) STRICT;
 CREATE INDEX users_deleted ON users (key) WHERE deleted = 1;
+
+-- What opens a user's entries. Rows are appended, all of one length, and overwritten
+-- where they lie: none is ever moved, so that nothing of a key is left behind in a
+-- page when a deletion writes zeros over it.
+CREATE TABLE seals (
+    number INTEGER PRIMARY KEY REFERENCES users (number),
+    seal   BLOB NOT NULL CHECK (length(seal) = 32)
+) STRICT;
+
+-- Deletions since the file was last written anew: names may stand in unused parts of
+-- its pages.
+INSERT INTO meta VALUES ('unscrubbed', 0);
 
 CREATE TABLE events (
     seq          INTEGER PRIMARY KEY,
@@ -62,6 +72,8 @@ CREATE TABLE api_keys (
     tenant TEXT NOT NULL,
     hash   BLOB NOT NULL CHECK (length(hash) = 32),
     user   INTEGER NOT NULL REFERENCES users (number),
+    -- Taken away: it goes on meaning the user until it means another.
+    former INTEGER NOT NULL,
     PRIMARY KEY (tenant, hash)
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX api_keys_by_user ON api_keys (user);

@@ -12,7 +12,7 @@ use super::append::{Refused, Written, encode};
 use super::columns::Number;
 use super::fault::Fault;
 use super::people::{self, Row};
-use super::vault::{Seal, Vault};
+use super::vault::Vault;
 
 pub(super) fn take_over(tx: &Connection) -> Result<(), Fault> {
     let vault = Vault::open(tx)?;
@@ -30,7 +30,7 @@ pub(super) fn take_over(tx: &Connection) -> Result<(), Fault> {
         let about = draft.tenant.as_ref().zip(draft.user.as_ref());
         let about = about.map(|(tenant, user)| UserKey::new(tenant, user));
         let about = match &about {
-            Some(key) => Some(&*number(tx, &mut rows, key)?),
+            Some(key) => Some(number(tx, &mut rows, key)?),
             None => None,
         };
         let written = encode(&draft).and_then(|text| Written::of(&draft, &text, about));
@@ -92,19 +92,14 @@ fn number<'a>(
 }
 
 fn insert(tx: &Connection, key: &str, user: &User) -> Result<Row, Fault> {
-    let seal = Seal::fresh()?;
     let body = serde_json::to_string(user)
         .map_err(|error| Fault::garbled(format!("user {key:?}"), error))?;
-    let sql = "INSERT INTO users (key, seal, revision, deleted, body) VALUES (?, ?, ?, ?, ?)";
+    let sql = "INSERT INTO users (key, revision, deleted, body) VALUES (?, ?, ?, ?)";
     tx.prepare_cached(sql)?.execute(params![
         key,
-        seal,
         Number(user.revision.0),
         user.deleted_at.is_some(),
         body
     ])?;
-    Ok(Row {
-        number: u64::try_from(tx.last_insert_rowid()).unwrap_or_default(),
-        seal: Some(seal),
-    })
+    Row::with_seal(tx)
 }

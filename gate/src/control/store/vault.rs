@@ -14,17 +14,19 @@ use rusqlite::types::{FromSql, FromSqlResult, ToSqlOutput, ValueRef};
 use rusqlite::{Connection, OptionalExtension, ToSql, params};
 
 use super::fault::Fault;
+use super::fresh::Newest;
 use crate::control::ledger::IdempotencyKey;
 use crate::live::forgotten::Pseudonyms;
 
 const SECRET: &str = "pseudonyms";
 
-/// What a store keeps beside its tables.
+/// What a store has beside its tables, shared by who writes and who reads.
 pub(super) struct Vault {
     pub(super) pseudonyms: Pseudonyms,
     secret: hmac::Key,
     farewells: Mutex<BTreeMap<Revision, Vec<UserKey>>>,
     scrub_due: AtomicBool,
+    pub(super) newest: Newest,
 }
 
 impl Vault {
@@ -49,6 +51,7 @@ impl Vault {
             secret: hmac::Key::new(hmac::HMAC_SHA256, &secret),
             farewells: Mutex::default(),
             scrub_due: AtomicBool::new(false),
+            newest: Newest::default(),
         })
     }
 
@@ -124,6 +127,11 @@ pub(super) struct Retry {
 pub(super) struct Seal([u8; 32]);
 
 impl Seal {
+    /// What a deletion leaves.
+    pub(super) fn is_forgotten(&self) -> bool {
+        self.0 == [0; 32]
+    }
+
     pub(super) fn fresh() -> Result<Self, Fault> {
         Ok(Self(random()?))
     }

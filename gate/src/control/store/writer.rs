@@ -217,11 +217,15 @@ impl Desk {
         match self.transact(group) {
             Ok(head) => {
                 // Readers of the head must find the entries: only after the commit.
+                self.vault.newest.commit(head);
                 self.head
                     .send_if_modified(|known| std::mem::replace(known, head) != head);
                 Ok(())
             }
-            Err(failed) => Err(self.undo(&failed)),
+            Err(failed) => {
+                self.vault.newest.roll_back();
+                Err(self.undo(&failed))
+            }
         }
     }
 

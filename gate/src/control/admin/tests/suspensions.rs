@@ -59,6 +59,7 @@ async fn a_user_has_exactly_the_documented_members() {
         "username",
         "employee_id",
         "locale",
+        "api_keys",
         "suspension_status",
         "suspension_information",
         "holds",
