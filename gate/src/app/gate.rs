@@ -60,13 +60,7 @@ impl Gate {
         let shelf = Arc::new(Shelf::new(&config.store_folder));
         let tenants = load_tenants(&config, &policies, &shelf)?;
 
-        // A runtime of its own: nothing that control does can stall a request.
-        let control = tokio::runtime::Builder::new_multi_thread()
-            .worker_threads(2)
-            .thread_name("control")
-            .enable_all()
-            .build()
-            .map_err(StartError::Runtime)?;
+        let control = control_runtime().map_err(StartError::Runtime)?;
         let seal_key = control.block_on(sessions::seal_key(&store))?;
         let (recorder, records) = record::channel();
         let keeper = Arc::new(sessions::KeptSessions(Arc::clone(&store)));
@@ -95,14 +89,10 @@ impl Gate {
         tokio::spawn(record::run(Arc::clone(&store) as _, records, wall_clock));
         let stop = Stops::default();
         let upkeep = look_after(&store, &reader, &tokens, &stop.upkeep.subscribe());
+        let ledger = Arc::clone(&store);
+        let host = Arc::clone(&policies);
         let state = AdminState {
-            policies: Policies::start(
-                Arc::clone(&policies),
-                shelf,
-                Arc::clone(&store) as _,
-                &reader,
-                wall_clock,
-            ),
+            policies: Policies::start(host, shelf, ledger, &reader, wall_clock),
             commander: Arc::clone(&commander),
             tokens: Arc::clone(&tokens),
             live: reader.clone(),
@@ -209,6 +199,15 @@ impl Gate {
         }
         self.control.shutdown_timeout(LAST_WORDS);
     }
+}
+
+/// A runtime of its own: nothing that control does can stall a request.
+fn control_runtime() -> std::io::Result<Runtime> {
+    tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .thread_name("control")
+        .enable_all()
+        .build()
 }
 
 /// What is written down now and then, and at the end.

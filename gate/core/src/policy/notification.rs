@@ -119,9 +119,8 @@ impl Message {
             Some((placeholder, secret)) if placeholder == name => Some(secret),
             _ => self.variables.get(name).map(String::as_str),
         };
-        let render = |template: &Template, markup| {
-            template.render(&value, markup, limits.rendered_bytes_max)
-        };
+        let render =
+            |template: &Template, markup| template.render(value, markup, limits.rendered_bytes_max);
         let Body {
             subject,
             text,
