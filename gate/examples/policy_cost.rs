@@ -13,8 +13,10 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use portcullis::policy::{HostLimits, PolicyHost};
-use portcullis_core::policy::{Occasion, RefusalInput, Surface, Suspension, SuspensionKind};
+use portcullis::policy::{HostLimits, PolicyHost, Question};
+use portcullis_core::policy::{
+    Context, Occasion, RefusalInput, Surface, Suspension, SuspensionKind,
+};
 
 const WARM_UP: usize = 2_000;
 const CALLS: usize = 20_000;
@@ -31,7 +33,8 @@ fn main() {
     let mut direct: Vec<Duration> = Vec::with_capacity(CALLS);
     for call in 0..WARM_UP + CALLS {
         let started = Instant::now();
-        host.refuse_here(&policy, &input()).unwrap();
+        host.answer_here(&policy, &Question::Refusal(input()))
+            .unwrap();
         if call >= WARM_UP {
             direct.push(started.elapsed());
         }
@@ -82,8 +85,14 @@ fn report(name: &str, mut times: Vec<Duration>) {
 
 fn input() -> RefusalInput {
     RefusalInput {
-        tenant: "acme".to_owned(),
-        user_id: "bob".to_owned(),
+        context: Context {
+            tenant: "acme".to_owned(),
+            user_id: "bob".to_owned(),
+            now: 1_795_309_200,
+            seed: 42,
+            locales: vec!["en-GB".to_owned(), "de".to_owned()],
+            attributes: Vec::new(),
+        },
         suspension: Suspension {
             kind: SuspensionKind::Temporary,
             reason_key: Some("suspiciousUserNoGood".to_owned()),
@@ -92,9 +101,7 @@ fn input() -> RefusalInput {
             until: None,
             source: "api".to_owned(),
         },
-        locales: vec!["en-GB".to_owned(), "de".to_owned()],
         surface: Surface::Page,
         occasion: Occasion::Request,
-        attributes: Vec::new(),
     }
 }

@@ -24,6 +24,7 @@ use portcullis_core::time::Timestamp;
 use crate::config::Config;
 use crate::control::command::CommandError;
 use crate::control::ledger::{AppendError, ReadError};
+use crate::control::policies::ShelfError;
 use crate::control::store::OpenError;
 use crate::control::tokens::TokenError;
 use crate::policy::LoadError;
@@ -51,6 +52,8 @@ pub enum StartError {
     Secret(#[from] AppendError),
     #[error("tenant {tenant}: policy: {error}")]
     Policy { tenant: TenantId, error: LoadError },
+    #[error("policies that were put in force before: {0}")]
+    Shelf(#[from] ShelfError),
     #[error("the policy engine did not start: {0}")]
     PolicyHost(LoadError),
     #[error("{0}")]

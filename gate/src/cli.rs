@@ -10,6 +10,7 @@ mod client;
 mod failure;
 mod gate;
 mod manual;
+mod policy;
 mod print;
 mod problem;
 mod terminal;
@@ -43,6 +44,9 @@ Examples:
   portcullis user restore bob --reason \"false alarm\"
   portcullis bulk suspend --from leavers.txt --ticket HR-7 --dry-run
   portcullis audit list --ticket SEC-42             who did what, when and why
+
+  portcullis policy new shop --lang rust            a policy of your own
+  portcullis policy test policies/acme              does it answer as its cases say?
 
 Every command tells its own options and examples by --help.
 
@@ -85,6 +89,9 @@ enum Command {
     /// What was done, by whom, when and why
     #[command(subcommand)]
     Audit(audit::AuditCommand),
+    /// Write, check, test and measure a tenant's policy
+    #[command(subcommand)]
+    Policy(policy::PolicyCommand),
     /// Print what makes a shell complete the commands
     #[command(
         after_help = "Examples:\n  portcullis completion bash > /etc/bash_completion.d/portcullis\n  portcullis completion zsh > ~/.zfunc/_portcullis\n  portcullis completion fish > ~/.config/fish/completions/portcullis.fish"
@@ -132,6 +139,7 @@ pub fn execute(cli: Cli, surroundings: &mut Surroundings<'_>) -> Result<(), Fail
         Command::User(command) => user::execute(command, surroundings),
         Command::Bulk(command) => bulk::execute(command, surroundings),
         Command::Audit(command) => audit::execute(command, surroundings),
+        Command::Policy(command) => policy::execute(command, surroundings),
         Command::Completion(completion) => completion.execute(surroundings),
         Command::Man(man) => man.execute(surroundings),
     }

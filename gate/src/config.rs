@@ -221,6 +221,9 @@ pub enum OnFailure {
     /// The gate's own refusal.
     #[default]
     BuiltinAnswer,
+    /// That of the policy before it; the gate's own where there is none, or it fails
+    /// too.
+    PreviousPolicy,
     /// 503 with `Retry-After`.
     Unavailable,
 }

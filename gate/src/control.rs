@@ -8,6 +8,7 @@ pub mod bulk;
 pub mod command;
 pub mod identities;
 pub mod ledger;
+pub mod policies;
 pub mod record;
 pub mod schedule;
 pub mod sessions;

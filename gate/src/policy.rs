@@ -9,16 +9,31 @@
 
 mod bindings;
 pub mod builtin;
+mod bundle;
 pub mod cases;
+pub mod contract;
 mod engine;
+mod generations;
 mod guest;
 mod host;
 mod limits;
 mod load;
+mod loaded;
 mod manifest;
+mod metrics;
+mod pack;
+mod question;
+mod smoke;
+mod templates;
 mod threads;
 
-pub use host::{Policy, PolicyHost};
-pub use limits::{HostLimits, PolicyLimits};
+pub use bundle::Bundle;
+pub use generations::{Generation, Generations, Step};
+pub use host::PolicyHost;
+pub use limits::{GENERATIONS_KEPT, HostLimits, PolicyLimits};
 pub use load::{LoadError, Problem};
-pub use manifest::{LimitsAsked, Manifest, ManifestError, Module};
+pub use loaded::Policy;
+pub use manifest::{LimitsAsked, Manifest, ManifestError, Module, read_settings};
+pub use metrics::{Calls, Series};
+pub use pack::pack;
+pub use question::{Answer, Question};

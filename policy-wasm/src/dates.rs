@@ -62,6 +62,21 @@ pub fn write(seconds: u64, tag: &str) -> String {
     text
 }
 
+/// How long a suspension lasts, as part of a sentence; in a language that is not
+/// built in, the date of its end alone.
+pub fn duration(until: Option<u64>, tag: &str) -> String {
+    let (before, for_good) = match crate::texts::primary(tag).as_str() {
+        "en" => ("until ", "until further notice"),
+        "de" => ("bis zum ", "bis auf Weiteres"),
+        "fr" => ("jusqu’au ", "jusqu’à nouvel ordre"),
+        _ => ("", ""),
+    };
+    match until {
+        Some(until) => [before, &write(until, tag)].concat(),
+        None => for_good.to_owned(),
+    }
+}
+
 fn iso(year: u64, month: usize, day: u64) -> String {
     let mut text = year.to_string();
     for part in [month as u64, day] {

@@ -5,6 +5,7 @@
 //! they are tested. There is no parser and no formatting machinery in it: a
 //! fresh instance is made for each decision, so size is time.
 
+pub mod about;
 pub mod bindings;
 pub mod dates;
 pub mod languages;
@@ -23,10 +24,14 @@ use settings::Settings;
 /// The component.
 pub struct StandardPolicy;
 
-impl exports::settings::Guest for StandardPolicy {
-    fn validate(
+impl exports::about::Guest for StandardPolicy {
+    fn describe() -> Result<exports::about::Description, PolicyError> {
+        Ok(about::describe())
+    }
+
+    fn validate_settings(
         settings: Vec<(String, String)>,
-    ) -> Result<Vec<exports::settings::Problem>, PolicyError> {
+    ) -> Result<Vec<exports::about::Problem>, PolicyError> {
         Ok(validation::validate(&Settings(&settings)))
     }
 }
@@ -50,7 +55,7 @@ impl exports::reactivation::Guest for StandardPolicy {
 impl exports::notification::Guest for StandardPolicy {
     fn compose(
         request: exports::notification::NotificationRequest,
-    ) -> Result<Vec<exports::notification::Message>, PolicyError> {
+    ) -> Result<exports::notification::NotificationDecision, PolicyError> {
         Ok(notification::compose(&request))
     }
 }

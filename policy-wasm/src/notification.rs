@@ -1,148 +1,200 @@
-//! What is sent when a user's state has changed.
+//! What is sent when something has happened to a user.
+//!
+//! The gate has the texts and fills them in. The policy chooses one, or gives the
+//! tenant's own, and says what its placeholders stand for.
 
 use crate::bindings::exports::portcullis::policy::notification::{
-    Audience, Event, Message, NotificationRequest, Reset,
+    Audience, Event, InlineTemplate, Message, NotificationDecision, NotificationRequest, Reset,
+    Template,
 };
 use crate::bindings::exports::portcullis::policy::types::Channel;
 use crate::languages;
 use crate::reactivation::{lifetime, redirect_to};
-use crate::refusal::{cut, is_resettable};
+use crate::refusal::is_resettable;
 use crate::settings::{
     EMAIL_FROM, NOTIFY_EVENTS, NOTIFY_EVENTS_DEFAULT, NOTIFY_QUIET, NOTIFY_QUIET_DEFAULT,
-    STAKEHOLDERS_EVENTS, STAKEHOLDERS_EVENTS_DEFAULT, STAKEHOLDERS_TO, Settings,
+    REVIEW_TO, STAKEHOLDERS_EVENTS, STAKEHOLDERS_EVENTS_DEFAULT, STAKEHOLDERS_TO, Settings,
 };
-use crate::templates::{Facts, fill};
+use crate::templates::Facts;
 use crate::texts::{
-    MAIL_DELETED, MAIL_RESET, MAIL_RESTORED, MAIL_SUSPENDED, Mail, NOTICE_DELETED, NOTICE_RESTORED,
-    NOTICE_SUSPENDED, SMS_DELETED, SMS_RESET, SMS_RESTORED, SMS_SUSPENDED, Text, find, pick,
+    DELETED, Letter, NOTICE_DELETED, NOTICE_RESTORED, NOTICE_REVIEW, NOTICE_SUSPENDED, RESET,
+    RESTORED, SUSPENDED, is_built_in, own,
 };
 
-/// The words of an event: its name in settings, and its texts for each reader.
-struct Words {
-    event: &'static str,
-    mail: Mail,
-    sms: Text,
-    notice: Mail,
+/// One message at most for the user: by mail, and by SMS only where there is no
+/// mail address. One for all stakeholders.
+pub fn compose(request: &NotificationRequest) -> NotificationDecision {
+    let settings = Settings(&request.context.settings);
+    let message = event(&request.event).and_then(|event| match request.audience {
+        Audience::User => for_user(request, settings, event),
+        Audience::Stakeholder => for_stakeholders(request, settings, event),
+    });
+    NotificationDecision {
+        messages: message.into_iter().collect(),
+        actions: Vec::new(),
+    }
 }
 
-/// One message at most for the user: by mail, and by SMS only where there is
-/// no mail address. One for all stakeholders.
-pub fn compose(request: &NotificationRequest) -> Vec<Message> {
-    let settings = Settings(&request.settings);
-    let Some(words) = words(request, settings) else {
-        return Vec::new();
-    };
-    let message = match request.audience {
-        Audience::User => for_user(request, settings, &words),
-        Audience::Stakeholder => for_stakeholders(request, settings, &words),
-    };
-    message.into_iter().collect()
-}
-
-/// The event's words; none for an event that this policy has never heard of.
-fn words(request: &NotificationRequest, settings: Settings<'_>) -> Option<Words> {
-    let words = |event, mail, sms, notice| {
-        Some(Words {
-            event,
-            mail,
-            sms,
-            notice,
-        })
-    };
-    match &request.event {
-        Event::Suspended if offers_reset(request, settings) => {
-            words("suspended", MAIL_RESET, SMS_RESET, NOTICE_SUSPENDED)
-        }
-        Event::Suspended => words("suspended", MAIL_SUSPENDED, SMS_SUSPENDED, NOTICE_SUSPENDED),
-        Event::Restored => words("restored", MAIL_RESTORED, SMS_RESTORED, NOTICE_RESTORED),
-        Event::Deleted => words("deleted", MAIL_DELETED, SMS_DELETED, NOTICE_DELETED),
-        Event::Reactivated => words("reactivated", MAIL_RESTORED, SMS_RESTORED, NOTICE_RESTORED),
+/// What settings call the event; none for one that this policy has never heard of.
+fn event(event: &Event) -> Option<&'static str> {
+    match event {
+        Event::Suspended => Some("suspended"),
+        Event::Restored => Some("restored"),
+        Event::Deleted => Some("deleted"),
+        Event::Reactivated => Some("reactivated"),
+        Event::ResetRequested => Some("reset-requested"),
+        Event::ReviewDue => Some("review-due"),
         Event::Other(_) => None,
     }
 }
 
-fn offers_reset(request: &NotificationRequest, settings: Settings<'_>) -> bool {
-    matches!(request.event, Event::Suspended)
-        && request
-            .suspension
-            .as_ref()
-            .is_some_and(|suspension| is_resettable(settings, suspension.kind))
-}
-
-fn for_user(
-    request: &NotificationRequest,
-    settings: Settings<'_>,
-    words: &Words,
-) -> Option<Message> {
+fn for_user(request: &NotificationRequest, settings: Settings<'_>, event: &str) -> Option<Message> {
     let mut quiet = settings.list(NOTIFY_QUIET, NOTIFY_QUIET_DEFAULT);
     let mut events = settings.list(NOTIFY_EVENTS, NOTIFY_EVENTS_DEFAULT);
-    if quiet.any(|source| source == request.source) || !events.any(|event| event == words.event) {
+    if quiet.any(|source| source == request.source) || !events.any(|wanted| wanted == event) {
         return None;
     }
-    let (channel, subject, text) = match (request.has_email, request.has_phone) {
-        (true, _) => (Channel::Email, Some(words.mail.0), words.mail.1),
-        (false, true) => (Channel::Sms, None, words.sms),
-        (false, false) => return None,
+    let resettable = request
+        .suspension
+        .as_ref()
+        .is_some_and(|suspension| is_resettable(settings, suspension.kind));
+    let letter = match &request.event {
+        Event::Suspended | Event::ResetRequested if resettable => RESET,
+        // Who asks for a reset and can't have one is told whom to turn to.
+        Event::Suspended | Event::ResetRequested => SUSPENDED,
+        Event::Restored | Event::Reactivated => RESTORED,
+        Event::Deleted => DELETED,
+        Event::ReviewDue | Event::Other(_) => return None,
     };
-    let language = languages::choose(settings, &request.locales, |tag| {
-        find(settings, tag, text).is_some()
+    let has = |wanted: fn(&Channel) -> bool| request.channels.iter().any(wanted);
+    let channel = if has(|channel| matches!(channel, Channel::Email)) {
+        Channel::Email
+    } else if has(|channel| matches!(channel, Channel::Sms)) {
+        Channel::Sms
+    } else {
+        return None;
+    };
+    let text = match &channel {
+        Channel::Email => letter.message,
+        Channel::Sms | Channel::Other(_) => letter.sms,
+    };
+    let language = languages::choose(settings, &request.context.locales, |tag| {
+        settings
+            .localized(crate::settings::TEXTS, tag, text)
+            .is_some()
+            || ["en", "de", "fr"]
+                .iter()
+                .any(|known| known.eq_ignore_ascii_case(tag))
     });
-    let facts = facts(request, settings, &language);
-    Some(Message {
-        channel,
-        to: Vec::new(),
-        from: settings
-            .text(EMAIL_FROM)
-            .filter(|_| request.has_email)
-            .map(str::to_owned),
-        subject: subject.map(|subject| cut(fill(pick(settings, &language, subject), &facts))),
-        text: fill(pick(settings, &language, text), &facts),
-        reset: offers_reset(request, settings).then(|| Reset {
-            lifetime_seconds: lifetime(settings, channel),
-            redirect_to: redirect_to(settings),
-        }),
-        language: language.clone(),
-    })
+    let reset = (letter == RESET).then(|| Reset {
+        lifetime_seconds: lifetime(settings, &channel),
+        redirect_to: redirect_to(settings),
+    });
+    let from = settings
+        .text(EMAIL_FROM)
+        .filter(|_| matches!(channel, Channel::Email));
+    let mut message = write(request, settings, letter, channel.clone(), language);
+    message.from = from.map(str::to_owned);
+    message.reset = reset;
+    Some(message)
 }
 
 /// In the tenant's language: the user's is not theirs.
 fn for_stakeholders(
     request: &NotificationRequest,
     settings: Settings<'_>,
-    words: &Words,
+    event: &str,
 ) -> Option<Message> {
-    let to: Vec<String> = settings
-        .list(STAKEHOLDERS_TO, "")
-        .map(str::to_owned)
-        .collect();
+    let letter = match &request.event {
+        Event::Suspended => NOTICE_SUSPENDED,
+        Event::Restored | Event::Reactivated => NOTICE_RESTORED,
+        Event::Deleted => NOTICE_DELETED,
+        Event::ReviewDue => NOTICE_REVIEW,
+        Event::ResetRequested | Event::Other(_) => return None,
+    };
+    let all = settings.text(STAKEHOLDERS_TO).unwrap_or_default();
+    let to: Vec<String> = match &request.event {
+        Event::ReviewDue => settings.list(REVIEW_TO, all).map(str::to_owned).collect(),
+        Event::Suspended
+        | Event::Restored
+        | Event::Reactivated
+        | Event::Deleted
+        | Event::ResetRequested
+        | Event::Other(_) => settings
+            .list(STAKEHOLDERS_TO, "")
+            .map(str::to_owned)
+            .collect(),
+    };
     let mut events = settings.list(STAKEHOLDERS_EVENTS, STAKEHOLDERS_EVENTS_DEFAULT);
-    if to.is_empty() || !events.any(|event| event == words.event) {
+    if to.is_empty() || !events.any(|wanted| wanted == event) {
         return None;
     }
     let language = languages::default(settings).to_owned();
-    let facts = facts(request, settings, &language);
-    let Mail(subject, text) = words.notice;
-    Some(Message {
-        channel: Channel::Email,
-        to,
-        from: settings.text(EMAIL_FROM).map(str::to_owned),
-        subject: Some(cut(fill(pick(settings, &language, subject), &facts))),
-        text: fill(pick(settings, &language, text), &facts),
-        reset: None,
-        language: language.clone(),
-    })
+    let mut message = write(request, settings, letter, Channel::Email, language);
+    message.from = settings.text(EMAIL_FROM).map(str::to_owned);
+    message.to = to;
+    Some(message)
 }
 
-fn facts<'a>(
-    request: &'a NotificationRequest,
-    settings: Settings<'a>,
-    language: &'a str,
-) -> Facts<'a> {
-    Facts {
+/// The tenant's own texts where it has them in this language, else the gate's;
+/// failing both, in the default language, and at last in English.
+fn write(
+    request: &NotificationRequest,
+    settings: Settings<'_>,
+    letter: Letter,
+    channel: Channel,
+    language: String,
+) -> Message {
+    let default = languages::default(settings);
+    let candidates = [language.as_str(), default, "en"];
+    let chosen = candidates
+        .iter()
+        .find_map(|tag| Some((*tag, find(settings, tag, letter, &channel)?)));
+    let (language, template) =
+        chosen.unwrap_or(("en", Template::Named(letter.template.to_owned())));
+    let facts = Facts {
         settings,
         language,
-        tenant: &request.tenant,
-        user_id: &request.user_id,
+        tenant: &request.context.tenant,
+        user_id: &request.context.user_id,
         suspension: request.suspension.as_ref(),
+        is_for_user: matches!(request.audience, Audience::User),
+    };
+    Message {
+        channel,
+        to: Vec::new(),
+        from: None,
+        template,
+        variables: facts.variables(),
+        language: language.to_owned(),
+        reset: None,
     }
+}
+
+fn find(
+    settings: Settings<'_>,
+    language: &str,
+    letter: Letter,
+    channel: &Channel,
+) -> Option<Template> {
+    let own = match channel {
+        Channel::Email => match (
+            own(settings, language, letter.subject),
+            own(settings, language, letter.message),
+        ) {
+            (Some(subject), Some(text)) => Some(InlineTemplate {
+                subject: Some(subject.to_owned()),
+                text: text.to_owned(),
+            }),
+            (None, _) | (_, None) => None,
+        },
+        Channel::Sms | Channel::Other(_) => {
+            own(settings, language, letter.sms).map(|text| InlineTemplate {
+                subject: None,
+                text: text.to_owned(),
+            })
+        }
+    };
+    own.map(Template::Inline)
+        .or_else(|| is_built_in(language).then(|| Template::Named(letter.template.to_owned())))
 }

@@ -1,17 +1,18 @@
 //! What a suspended user is told.
 
 use crate::bindings::exports::portcullis::policy::refusal::{
-    Link, RefusalDecision, RefusalRequest,
+    Link, LinkKind, RefusalDecision, RefusalRequest,
 };
 use crate::bindings::exports::portcullis::policy::types::SuspensionKind;
 use crate::languages;
 use crate::settings::{
-    CONTACT, RESET_ALLOWED, RESET_PAGE, STATUS, STATUS_DEFAULT, Settings, WORDS,
+    APPEAL, CONTACT, PAGE_TEMPLATE, RESET_ALLOWED, RESET_PAGE, SHOW_REASON, STATUS, STATUS_DEFAULT,
+    Settings, WORDS,
 };
 use crate::templates::{Facts, fill};
 use crate::texts::{
-    CONTACT_LABEL, PERMANENT_MESSAGE, PERMANENT_TITLE, READ_ONLY_MESSAGE, READ_ONLY_TITLE,
-    RESET_LABEL, TEMPORARY_MESSAGE, TEMPORARY_TITLE, find, find_near, pick,
+    APPEAL_LABEL, CONTACT_LABEL, PERMANENT_MESSAGE, PERMANENT_TITLE, READ_ONLY_MESSAGE,
+    READ_ONLY_TITLE, RESET_LABEL, TEMPORARY_MESSAGE, TEMPORARY_TITLE, find, find_near, pick,
 };
 
 /// The attribute by which the gate says whether it can run a reset.
@@ -23,7 +24,7 @@ const ACCESS: &str = "access";
 /// that has words for the reason; where no language has, the first that has
 /// texts.
 pub fn decide(request: &RefusalRequest) -> RefusalDecision {
-    let settings = Settings(&request.settings);
+    let settings = Settings(&request.context.settings);
     let resettable = is_resettable(settings, request.suspension.kind);
     let title = if resettable {
         TEMPORARY_TITLE
@@ -38,12 +39,13 @@ pub fn decide(request: &RefusalRequest) -> RefusalDecision {
     } else {
         PERMANENT_MESSAGE
     };
+    let shown = settings.flag(SHOW_REASON, true);
     let reason = request
         .suspension
         .reason_key
         .as_deref()
-        .filter(|key| has_words(settings, key));
-    let language = languages::choose(settings, &request.locales, |tag| match reason {
+        .filter(|key| shown && has_words(settings, key));
+    let language = languages::choose(settings, &request.context.locales, |tag| match reason {
         Some(key) => settings.localized(WORDS, tag, key).is_some(),
         None => find(settings, tag, message).is_some(),
     });
@@ -58,38 +60,57 @@ pub fn decide(request: &RefusalRequest) -> RefusalDecision {
     let facts = Facts {
         settings,
         language: &language,
-        tenant: &request.tenant,
-        user_id: &request.user_id,
+        tenant: &request.context.tenant,
+        user_id: &request.context.user_id,
         suspension: Some(&request.suspension),
+        is_for_user: true,
     };
-    let mut links = Vec::new();
-    if let Some(page) = settings.text(RESET_PAGE).filter(|_| resettable) {
-        let label = pick(settings, &language, RESET_LABEL).to_owned();
-        links.push(Link {
-            label,
-            href: page.to_owned(),
-        });
-    }
-    if let Some(contact) = settings.text(CONTACT) {
-        let label = pick(settings, &language, CONTACT_LABEL).to_owned();
-        links.push(Link {
-            label,
-            href: href(contact),
-        });
-    }
+    let links = links(settings, &language, resettable);
     RefusalDecision {
         status: u16::try_from(settings.number(STATUS, STATUS_DEFAULT)).unwrap_or(403),
+        key: (!shown).then(|| key(request.suspension.kind)),
         title: cut(fill(pick(settings, &language, title), &facts)),
         words: facts.words().map(str::to_owned),
         message: fill(pick(settings, &language, message), &facts),
+        surface: None,
+        template: settings.text(PAGE_TEMPLATE).map(str::to_owned),
         links,
         headers: Vec::new(),
+        actions: Vec::new(),
         language,
     }
 }
 
+/// What the reader can do, the likeliest to help first.
+fn links(settings: Settings<'_>, language: &str, resettable: bool) -> Vec<Link> {
+    let link = |kind, label, href: String| Link {
+        kind,
+        label: pick(settings, language, label).to_owned(),
+        href,
+    };
+    let reset = settings
+        .text(RESET_PAGE)
+        .filter(|_| resettable)
+        .map(|page| link(LinkKind::Reset, RESET_LABEL, page.to_owned()));
+    let contact = settings
+        .text(CONTACT)
+        .map(|contact| link(LinkKind::Contact, CONTACT_LABEL, href(contact)));
+    let appeal = settings
+        .text(APPEAL)
+        .map(|appeal| link(LinkKind::Appeal, APPEAL_LABEL, href(appeal)));
+    [reset, contact, appeal].into_iter().flatten().collect()
+}
+
+/// The gate's own key without the reason, for a tenant that keeps its reasons.
+fn key(kind: SuspensionKind) -> String {
+    match kind {
+        SuspensionKind::Temporary => "error.account.temporarilySuspended".to_owned(),
+        SuspensionKind::Permanent => "error.account.permanentlySuspended".to_owned(),
+    }
+}
+
 fn says(request: &RefusalRequest, attribute: &str, value: &str) -> bool {
-    let mut attributes = request.attributes.iter();
+    let mut attributes = request.context.attributes.iter();
     attributes.any(|(key, said)| key == attribute && said == value)
 }
 
@@ -126,7 +147,7 @@ fn has_words(settings: Settings<'_>, reason: &str) -> bool {
 
 /// A contact is an address or a URL.
 fn href(contact: &str) -> String {
-    if contact.contains("://") || contact.starts_with("tel:") {
+    if contact.contains("://") || contact.starts_with("tel:") || contact.starts_with('/') {
         contact.to_owned()
     } else {
         let mut mail = String::from("mailto:");

@@ -71,9 +71,13 @@ pub fn split_list(text: &str) -> impl Iterator<Item = &str> {
 pub const STATUS: &str = "status";
 pub const DEFAULT_LANGUAGE: &str = "default_language";
 pub const CONTACT: &str = "contact";
+pub const APPEAL: &str = "appeal";
+pub const PAGE_TEMPLATE: &str = "page_template";
+pub const SHOW_REASON: &str = "show_reason";
 pub const SHOW_REASON_TEXT: &str = "show_reason_text";
 pub const RESET_ALLOWED: &str = "reset.allowed";
 pub const RESET_PAGE: &str = "reset.page";
+pub const RESET_STEP_UP: &str = "reset.step_up";
 pub const EMAIL_FROM: &str = "email.from";
 pub const EMAIL_REDIRECT_TO: &str = "email.redirect_to";
 pub const EMAIL_LIFETIME: &str = "email.url_lifetime_seconds";
@@ -82,15 +86,17 @@ pub const NOTIFY_EVENTS: &str = "notify.events";
 pub const NOTIFY_QUIET: &str = "notify.quiet_sources";
 pub const STAKEHOLDERS_TO: &str = "stakeholders.to";
 pub const STAKEHOLDERS_EVENTS: &str = "stakeholders.events";
+pub const REVIEW_TO: &str = "review.to";
 
 pub const STATUS_DEFAULT: u32 = 403;
 pub const LANGUAGE_DEFAULT: &str = "en";
 pub const EMAIL_LIFETIME_DEFAULT: u32 = 24 * 3600;
 pub const SMS_LIFETIME_DEFAULT: u32 = 600;
-pub const NOTIFY_EVENTS_DEFAULT: &str = "suspended, restored";
+pub const NOTIFY_EVENTS_DEFAULT: &str = "suspended, restored, reset-requested";
 /// A suspension by hand in the console sends nothing by itself.
 pub const NOTIFY_QUIET_DEFAULT: &str = "console";
-pub const STAKEHOLDERS_EVENTS_DEFAULT: &str = "suspended, restored, deleted, reactivated";
+pub const STAKEHOLDERS_EVENTS_DEFAULT: &str =
+    "suspended, restored, deleted, reactivated, review-due";
 
 /// The family of a tenant's words for its reasons.
 pub const WORDS: &str = "words";

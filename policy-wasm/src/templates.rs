@@ -2,12 +2,12 @@
 
 use crate::bindings::exports::portcullis::policy::types::Suspension;
 use crate::dates;
-use crate::settings::{CONTACT, SHOW_REASON_TEXT, Settings, WORDS};
+use crate::settings::{CONTACT, SHOW_REASON, SHOW_REASON_TEXT, Settings, WORDS};
 
 /// What a text may hold between braces. `link` and `code` are the gate's to
 /// fill, which alone knows them, and stay as they are.
-pub const PLACEHOLDERS: [&str; 8] = [
-    "reason", "since", "until", "contact", "tenant", "user", "link", "code",
+pub const PLACEHOLDERS: [&str; 9] = [
+    "reason", "since", "until", "duration", "contact", "tenant", "user", "link", "code",
 ];
 
 /// What the placeholders stand for, in one language.
@@ -17,13 +17,26 @@ pub struct Facts<'a> {
     pub tenant: &'a str,
     pub user_id: &'a str,
     pub suspension: Option<&'a Suspension>,
+    /// A tenant may keep its reasons from users, and not from its own people.
+    pub is_for_user: bool,
 }
 
 impl<'a> Facts<'a> {
     /// The tenant's words for the reason, in the language of the text.
     pub fn words(&self) -> Option<&'a str> {
+        if self.is_for_user && !self.settings.flag(SHOW_REASON, true) {
+            return None;
+        }
         let key = self.suspension?.reason_key.as_deref()?;
         self.settings.localized(WORDS, self.language, key)
+    }
+
+    /// The variables of a message, by the names that texts know them by.
+    pub fn variables(&self) -> Vec<(String, String)> {
+        PLACEHOLDERS
+            .iter()
+            .filter_map(|name| Some(((*name).to_owned(), self.value(name)?)))
+            .collect()
     }
 
     /// What stands for `name`, or `None` for a name that is left as it is.
@@ -37,6 +50,10 @@ impl<'a> Facts<'a> {
             "reason" => self.reason(),
             "since" => date(self.suspension.map(|suspension| suspension.since)),
             "until" => date(self.suspension.and_then(|suspension| suspension.until)),
+            "duration" => dates::duration(
+                self.suspension.and_then(|suspension| suspension.until),
+                self.language,
+            ),
             "contact" => self.settings.text(CONTACT).unwrap_or_default().to_owned(),
             "tenant" => self.tenant.to_owned(),
             "user" => self.user_id.to_owned(),
@@ -48,6 +65,9 @@ impl<'a> Facts<'a> {
     /// The words for the reason, else what the administrator wrote where the
     /// tenant shows that, else nothing.
     fn reason(&self) -> String {
+        if self.is_for_user && !self.settings.flag(SHOW_REASON, true) {
+            return String::new();
+        }
         let shown = self.settings.flag(SHOW_REASON_TEXT, false);
         let written = self
             .suspension
@@ -137,6 +157,7 @@ mod tests {
             tenant: "acme",
             user_id: "bob",
             suspension: Some(&suspension),
+            is_for_user: true,
         };
         fill(template, &facts)
     }

@@ -20,33 +20,95 @@ pub const CONTACT_LABEL: Text = Text("contact_label");
 pub const RESET_LABEL: Text = Text("reset_label");
 pub const NO_RESET: Text = Text("no_reset");
 pub const RESET_EXPIRED: Text = Text("reset_expired");
-pub const MAIL_RESET: Mail = Mail(Text("mail.reset.subject"), Text("mail.reset.message"));
-pub const MAIL_SUSPENDED: Mail = Mail(
-    Text("mail.suspended.subject"),
-    Text("mail.suspended.message"),
+/// Where something is wanted besides the link or the code.
+pub const STEP_UP: Text = Text("step_up");
+pub const APPEAL_LABEL: Text = Text("appeal_label");
+
+/// A message: the gate's template, and the names that settings know its texts by.
+/// The gate has the texts themselves; a tenant that gives its own gives subject and
+/// message of a mail.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Letter {
+    pub template: &'static str,
+    pub subject: &'static str,
+    pub message: &'static str,
+    /// Empty for what is never sent by SMS.
+    pub sms: &'static str,
+}
+
+const fn letter(
+    template: &'static str,
+    subject: &'static str,
+    message: &'static str,
+    sms: &'static str,
+) -> Letter {
+    Letter {
+        template,
+        subject,
+        message,
+        sms,
+    }
+}
+
+pub const RESET: Letter = letter(
+    "reset",
+    "mail.reset.subject",
+    "mail.reset.message",
+    "sms.reset",
 );
-pub const MAIL_RESTORED: Mail = Mail(Text("mail.restored.subject"), Text("mail.restored.message"));
-pub const MAIL_DELETED: Mail = Mail(Text("mail.deleted.subject"), Text("mail.deleted.message"));
-pub const SMS_RESET: Text = Text("sms.reset");
-pub const SMS_SUSPENDED: Text = Text("sms.suspended");
-pub const SMS_RESTORED: Text = Text("sms.restored");
-pub const SMS_DELETED: Text = Text("sms.deleted");
-pub const NOTICE_SUSPENDED: Mail = Mail(
-    Text("stakeholder.suspended.subject"),
-    Text("stakeholder.suspended.message"),
+pub const SUSPENDED: Letter = letter(
+    "suspended",
+    "mail.suspended.subject",
+    "mail.suspended.message",
+    "sms.suspended",
 );
-pub const NOTICE_RESTORED: Mail = Mail(
-    Text("stakeholder.restored.subject"),
-    Text("stakeholder.restored.message"),
+pub const RESTORED: Letter = letter(
+    "restored",
+    "mail.restored.subject",
+    "mail.restored.message",
+    "sms.restored",
 );
-pub const NOTICE_DELETED: Mail = Mail(
-    Text("stakeholder.deleted.subject"),
-    Text("stakeholder.deleted.message"),
+pub const DELETED: Letter = letter(
+    "deleted",
+    "mail.deleted.subject",
+    "mail.deleted.message",
+    "sms.deleted",
+);
+pub const NOTICE_SUSPENDED: Letter = letter(
+    "notice-suspended",
+    "stakeholder.suspended.subject",
+    "stakeholder.suspended.message",
+    "",
+);
+pub const NOTICE_RESTORED: Letter = letter(
+    "notice-restored",
+    "stakeholder.restored.subject",
+    "stakeholder.restored.message",
+    "",
+);
+pub const NOTICE_DELETED: Letter = letter(
+    "notice-deleted",
+    "stakeholder.deleted.subject",
+    "stakeholder.deleted.message",
+    "",
+);
+pub const NOTICE_REVIEW: Letter = letter(
+    "notice-review",
+    "stakeholder.review.subject",
+    "stakeholder.review.message",
+    "",
 );
 
-/// Subject and message.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Mail(pub Text, pub Text);
+pub const LETTERS: [Letter; 8] = [
+    RESET,
+    SUSPENDED,
+    RESTORED,
+    DELETED,
+    NOTICE_SUSPENDED,
+    NOTICE_RESTORED,
+    NOTICE_DELETED,
+    NOTICE_REVIEW,
+];
 
 /// What a page is made of: a language that is not built in needs all of these.
 pub const PAGE: [Text; 5] = [
@@ -58,7 +120,7 @@ pub const PAGE: [Text; 5] = [
 ];
 
 /// Built-in texts: name, English, German, French.
-const BUILT_IN: [(Text, [&str; 3]); 28] = [
+const BUILT_IN: [(Text, [&str; 3]); 12] = [
     (
         TEMPORARY_TITLE,
         [
@@ -136,149 +198,14 @@ const BUILT_IN: [(Text, [&str; 3]); 28] = [
         ],
     ),
     (
-        MAIL_RESET.0,
+        STEP_UP,
         [
-            "Your account has been suspended",
-            "Ihr Konto wurde gesperrt",
-            "Votre compte a été suspendu",
+            "Something more is needed before this account can be restored. If you need help, contact {contact}.",
+            "Bevor dieses Konto entsperrt werden kann, wird noch etwas gebraucht. Hilfe erhalten Sie unter {contact}.",
+            "Il manque encore quelque chose avant que ce compte puisse être rétabli. Pour toute aide, contactez {contact}.",
         ],
     ),
-    (
-        MAIL_RESET.1,
-        [
-            "Your account was suspended on {since}. {reason}\n\nTo restore your access, choose a new password here:\n{link}\n\nFor questions, contact {contact}.",
-            "Ihr Konto wurde am {since} gesperrt. {reason}\n\nUm es wieder zu nutzen, wählen Sie hier ein neues Passwort:\n{link}\n\nBei Fragen wenden Sie sich an {contact}.",
-            "Votre compte a été suspendu le {since}. {reason}\n\nPour rétablir votre accès, choisissez un nouveau mot de passe ici :\n{link}\n\nPour toute question, contactez {contact}.",
-        ],
-    ),
-    (
-        MAIL_SUSPENDED.0,
-        [
-            "Your account has been suspended",
-            "Ihr Konto wurde gesperrt",
-            "Votre compte a été suspendu",
-        ],
-    ),
-    (
-        MAIL_SUSPENDED.1,
-        [
-            "Your account was suspended on {since}. {reason}\n\nFor questions, contact {contact}.",
-            "Ihr Konto wurde am {since} gesperrt. {reason}\n\nBei Fragen wenden Sie sich an {contact}.",
-            "Votre compte a été suspendu le {since}. {reason}\n\nPour toute question, contactez {contact}.",
-        ],
-    ),
-    (
-        MAIL_RESTORED.0,
-        [
-            "Your account has been restored",
-            "Ihr Konto ist wieder freigegeben",
-            "Votre compte a été rétabli",
-        ],
-    ),
-    (
-        MAIL_RESTORED.1,
-        [
-            "You can sign in to your account again.\n\nFor questions, contact {contact}.",
-            "Sie können sich wieder anmelden.\n\nBei Fragen wenden Sie sich an {contact}.",
-            "Vous pouvez de nouveau vous connecter.\n\nPour toute question, contactez {contact}.",
-        ],
-    ),
-    (
-        MAIL_DELETED.0,
-        [
-            "Your account has been deleted",
-            "Ihr Konto wurde gelöscht",
-            "Votre compte a été supprimé",
-        ],
-    ),
-    (
-        MAIL_DELETED.1,
-        [
-            "Your account has been deleted.\n\nFor questions, contact {contact}.",
-            "Ihr Konto wurde gelöscht.\n\nBei Fragen wenden Sie sich an {contact}.",
-            "Votre compte a été supprimé.\n\nPour toute question, contactez {contact}.",
-        ],
-    ),
-    (
-        SMS_RESET,
-        [
-            "Your account is suspended. Code to restore it: {code}",
-            "Ihr Konto ist gesperrt. Code zum Entsperren: {code}",
-            "Votre compte est suspendu. Code pour le rétablir : {code}",
-        ],
-    ),
-    (
-        SMS_SUSPENDED,
-        [
-            "Your account is suspended. Contact {contact}.",
-            "Ihr Konto ist gesperrt. Kontakt: {contact}",
-            "Votre compte est suspendu. Contactez {contact}.",
-        ],
-    ),
-    (
-        SMS_RESTORED,
-        [
-            "Your account is restored. You can sign in again.",
-            "Ihr Konto ist wieder freigegeben.",
-            "Votre compte est rétabli. Vous pouvez vous connecter.",
-        ],
-    ),
-    (
-        SMS_DELETED,
-        [
-            "Your account has been deleted. Contact {contact}.",
-            "Ihr Konto wurde gelöscht. Kontakt: {contact}",
-            "Votre compte a été supprimé. Contactez {contact}.",
-        ],
-    ),
-    (
-        NOTICE_SUSPENDED.0,
-        [
-            "Account suspended: {user}",
-            "Konto gesperrt: {user}",
-            "Compte suspendu : {user}",
-        ],
-    ),
-    (
-        NOTICE_SUSPENDED.1,
-        [
-            "The account {user} of {tenant} was suspended on {since}. {reason}",
-            "Das Konto {user} von {tenant} wurde am {since} gesperrt. {reason}",
-            "Le compte {user} de {tenant} a été suspendu le {since}. {reason}",
-        ],
-    ),
-    (
-        NOTICE_RESTORED.0,
-        [
-            "Account restored: {user}",
-            "Konto freigegeben: {user}",
-            "Compte rétabli : {user}",
-        ],
-    ),
-    (
-        NOTICE_RESTORED.1,
-        [
-            "The account {user} of {tenant} has been restored.",
-            "Das Konto {user} von {tenant} ist wieder freigegeben.",
-            "Le compte {user} de {tenant} a été rétabli.",
-        ],
-    ),
-    (
-        NOTICE_DELETED.0,
-        [
-            "Account deleted: {user}",
-            "Konto gelöscht: {user}",
-            "Compte supprimé : {user}",
-        ],
-    ),
-    (
-        NOTICE_DELETED.1,
-        [
-            "The account {user} of {tenant} has been deleted.",
-            "Das Konto {user} von {tenant} wurde gelöscht.",
-            "Le compte {user} de {tenant} a été supprimé.",
-        ],
-    ),
+    (APPEAL_LABEL, ["Dispute this", "Widersprechen", "Contester"]),
 ];
 
 /// The text in exactly this language: the tenant's own, else the built-in one.
@@ -310,6 +237,32 @@ pub fn pick<'a>(settings: Settings<'a>, language: &str, text: Text) -> &'a str {
 /// The names that settings may give under `texts.LANGUAGE.`.
 pub fn is_known(name: &str) -> bool {
     BUILT_IN.iter().any(|(text, _)| text.0 == name)
+        || LETTERS.iter().any(|letter| {
+            let Letter {
+                subject,
+                message,
+                sms,
+                ..
+            } = letter;
+            [subject, message, sms].contains(&&name) && !name.is_empty()
+        })
+}
+
+/// The tenant's own text in this language, or in a wider one.
+pub fn own<'a>(settings: Settings<'a>, language: &str, name: &str) -> Option<&'a str> {
+    let mut tag = language;
+    loop {
+        if let Some(found) = settings.localized(TEXTS, tag, name) {
+            return Some(found);
+        }
+        (tag, _) = tag.rsplit_once('-')?;
+    }
+}
+
+/// Whether the policy has built-in texts in this language or in a wider one, and
+/// the gate has templates.
+pub fn is_built_in(language: &str) -> bool {
+    ["en", "de", "fr"].contains(&primary(language).as_str())
 }
 
 /// The first subtag of a language tag, in lower case.

@@ -3,17 +3,26 @@
 //! It is as strict as the gate's own check of answers, so that what passes here
 //! does not fail on a user's request.
 
-use crate::bindings::exports::portcullis::policy::settings::Problem;
+use crate::bindings::exports::portcullis::policy::about::Problem;
 use crate::languages;
 use crate::settings::{
-    CONTACT, DEFAULT_LANGUAGE, EMAIL_FROM, EMAIL_LIFETIME, EMAIL_REDIRECT_TO, NOTIFY_EVENTS,
-    NOTIFY_QUIET, RESET_ALLOWED, RESET_PAGE, SHOW_REASON_TEXT, SMS_LIFETIME, STAKEHOLDERS_EVENTS,
-    STAKEHOLDERS_TO, STATUS, Settings, TEXTS, WORDS, split_list, split_localized,
+    APPEAL, CONTACT, DEFAULT_LANGUAGE, EMAIL_FROM, EMAIL_LIFETIME, EMAIL_REDIRECT_TO,
+    NOTIFY_EVENTS, NOTIFY_QUIET, PAGE_TEMPLATE, RESET_ALLOWED, RESET_PAGE, RESET_STEP_UP,
+    REVIEW_TO, SHOW_REASON, SHOW_REASON_TEXT, SMS_LIFETIME, STAKEHOLDERS_EVENTS, STAKEHOLDERS_TO,
+    STATUS, Settings, TEXTS, WORDS, split_list, split_localized,
 };
 use crate::templates::{PLACEHOLDERS, names};
-use crate::texts::{MAIL_RESET, PAGE, SMS_RESET, Text, find_near, is_known};
+use crate::texts::{LETTERS, PAGE, RESET, Text, find_near, is_known, own};
 
-const EVENTS: [&str; 4] = ["suspended", "restored", "deleted", "reactivated"];
+const EVENTS: [&str; 6] = [
+    "suspended",
+    "restored",
+    "deleted",
+    "reactivated",
+    "reset-requested",
+    "review-due",
+];
+const PROOFS: [&str; 3] = ["email-link", "sms-code", "approval"];
 
 /// Every problem there is, so that one look mends them all.
 pub fn validate(settings: &Settings<'_>) -> Vec<Problem> {
@@ -36,6 +45,7 @@ pub fn validate(settings: &Settings<'_>) -> Vec<Problem> {
         });
     }
     check_languages(*settings, &mut problems);
+    check_letters(*settings, &mut problems);
     problems
 }
 
@@ -51,7 +61,19 @@ fn check(key: &str, value: &str) -> Result<(), &'static str> {
             is_address(value) || is_web(value) || value.starts_with("tel:"),
             "is not a mail address, an https: URL or a tel: number",
         ),
-        SHOW_REASON_TEXT | RESET_ALLOWED => demand(
+        APPEAL => demand(
+            is_address(value) || is_web(value) || is_path(value),
+            "is not a mail address, an https: URL or a path that starts with one /",
+        ),
+        PAGE_TEMPLATE => demand(
+            is_name(value),
+            "is not the name of a template in templates/, without .toml",
+        ),
+        RESET_STEP_UP => demand(
+            split_list(value).all(|proof| PROOFS.contains(&proof)),
+            "names something else than email-link, sms-code and approval",
+        ),
+        SHOW_REASON | SHOW_REASON_TEXT | RESET_ALLOWED => demand(
             matches!(value, "true" | "false"),
             "is neither true nor false",
         ),
@@ -66,13 +88,14 @@ fn check(key: &str, value: &str) -> Result<(), &'static str> {
         ),
         NOTIFY_EVENTS | STAKEHOLDERS_EVENTS => demand(
             split_list(value).all(|event| EVENTS.contains(&event)),
-            "names something else than suspended, restored, deleted and reactivated",
+            "names something else than suspended, restored, deleted, reactivated, \
+             reset-requested and review-due",
         ),
         NOTIFY_QUIET => demand(
             split_list(value).all(|source| source.bytes().all(|b| b.is_ascii_lowercase())),
             "is not a list of sources such as console, api or scim",
         ),
-        STAKEHOLDERS_TO => demand(
+        STAKEHOLDERS_TO | REVIEW_TO => demand(
             split_list(value).all(is_address) && split_list(value).count() <= 16,
             "is not a list of at most 16 mail addresses",
         ),
@@ -107,17 +130,17 @@ fn check_localized(key: &str, value: &str) -> Result<(), &'static str> {
 fn check_text(name: &str, value: &str) -> Result<(), &'static str> {
     demand(
         names(value).all(|name| PLACEHOLDERS.contains(&name)),
-        "holds a placeholder that is not one of {reason}, {since}, {until}, {contact}, {tenant}, \
-         {user}, {link} and {code}",
+        "holds a placeholder that is not one of {reason}, {since}, {until}, {duration}, \
+         {contact}, {tenant}, {user}, {link} and {code}",
     )?;
     let holds = |wanted: &str| names(value).any(|name| name == wanted);
-    if name == MAIL_RESET.1.0 {
+    if name == RESET.message {
         demand(
             holds("link"),
             "does not hold {link}, without which nobody can reset",
         )?;
     }
-    if name == SMS_RESET.0 {
+    if name == RESET.sms {
         demand(
             holds("code"),
             "does not hold {code}, without which nobody can reset",
@@ -157,6 +180,29 @@ fn check_languages(settings: Settings<'_>, problems: &mut Vec<Problem>) {
     }
 }
 
+/// A mail has a subject and a message in one voice: who gives one gives both.
+fn check_letters(settings: Settings<'_>, problems: &mut Vec<Problem>) {
+    let given = settings.0.iter().filter_map(|(key, _)| {
+        let (family, language, name) = split_localized(key)?;
+        (family == TEXTS).then_some((language, name))
+    });
+    for (language, name) in given {
+        let other = LETTERS.iter().find_map(|letter| {
+            if letter.subject == name {
+                Some(letter.message)
+            } else {
+                (letter.message == name).then_some(letter.subject)
+            }
+        });
+        if let Some(other) = other.filter(|other| own(settings, language, other).is_none()) {
+            problems.push(Problem {
+                key: [TEXTS, ".", language, ".", other].concat(),
+                message: "is missing; a mail needs both its subject and its message".to_owned(),
+            });
+        }
+    }
+}
+
 fn demand(met: bool, message: &'static str) -> Result<(), &'static str> {
     if met { Ok(()) } else { Err(message) }
 }
@@ -179,6 +225,14 @@ fn is_tag(value: &str) -> bool {
         && value.split('-').all(|subtag| {
             (1..=8).contains(&subtag.len()) && subtag.bytes().all(|b| b.is_ascii_alphanumeric())
         })
+}
+
+/// The name of a file, and no way out of its folder.
+fn is_name(value: &str) -> bool {
+    (1..=64).contains(&value.len())
+        && value
+            .bytes()
+            .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-' || b == b'_')
 }
 
 /// `[a-z][A-Za-z0-9]{0,63}`, as reasons are everywhere.
@@ -280,7 +334,9 @@ mod tests {
             ("texts.en.temporary.titel", "x"),
             ("texts.en.temporary.title", "two\nlines"),
             ("texts.en.temporary.message", "since {when}"),
-            ("texts.en.mail.reset.message", "no link in it"),
+            ("appeal", "javascript:alert(1)"),
+            ("page_template", "../page"),
+            ("reset.step_up", "sms-code, wishes"),
             ("texts.en.sms.reset", "no code in it"),
         ];
         for (key, value) in table {
@@ -290,6 +346,18 @@ mod tests {
             }
             assert_eq!(problems(&pairs), [key], "{key} = {value:?}");
         }
+    }
+
+    #[test]
+    fn a_mail_of_the_tenants_own_has_a_subject_and_a_message() {
+        let contact = ("contact", "help@a.test");
+        let subject = ("texts.en.mail.reset.subject", "Hello");
+        let message = ("texts.en.mail.reset.message", "Go to {link}");
+        assert_eq!(problems(&[contact, subject, message]), Vec::<String>::new());
+        assert_eq!(problems(&[contact, subject]), [message.0]);
+        assert_eq!(problems(&[contact, message]), [subject.0]);
+        let unlinked = ("texts.en.mail.reset.message", "no link in it");
+        assert_eq!(problems(&[contact, subject, unlinked]), [message.0]);
     }
 
     #[test]

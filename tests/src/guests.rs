@@ -22,16 +22,85 @@ pub fn hostile() -> Vec<u8> {
 /// # Panics
 /// Where the lengths differ.
 pub fn patched(name: &str, other: &str) -> Vec<u8> {
+    patched_bytes(name.as_bytes(), other.as_bytes())
+}
+
+/// As [`patched`], with bytes that need be no text.
+///
+/// # Panics
+/// Where the lengths differ.
+pub fn patched_bytes(name: &[u8], other: &[u8]) -> Vec<u8> {
     assert_eq!(name.len(), other.len(), "lengths are written before names");
     let mut wasm = hostile();
     let mut position = 0;
     while let Some(rest) = wasm.get_mut(position..position + name.len()) {
-        if rest == name.as_bytes() {
-            rest.copy_from_slice(other.as_bytes());
+        if rest == name {
+            rest.copy_from_slice(other);
         }
         position += 1;
     }
     wasm
+}
+
+/// The hostile policy with a table of so many elements.
+///
+/// # Panics
+/// Where the component is not laid out as expected.
+pub fn with_table_of(elements: u32) -> Vec<u8> {
+    const CORE_MODULE: u8 = 1;
+    const TABLE: u8 = 4;
+    map_section(&hostile(), CORE_MODULE, &mut |module| {
+        map_section(module, TABLE, &mut |_| {
+            // One table of functions, with a least size and no most.
+            let mut section = vec![1, 0x70, 0];
+            write_leb(&mut section, elements);
+            section
+        })
+    })
+}
+
+/// A binary (component or module) with the content of its first section of that id
+/// replaced. Both begin with eight bytes that say what they are.
+fn map_section(wasm: &[u8], id: u8, change: &mut dyn FnMut(&[u8]) -> Vec<u8>) -> Vec<u8> {
+    let mut out = wasm[..8].to_vec();
+    let (mut at, mut changed) = (8, false);
+    while at < wasm.len() {
+        let (length, start) = read_leb(wasm, at + 1);
+        let content = &wasm[start..start + length];
+        let content = if wasm[at] == id && !changed {
+            changed = true;
+            change(content)
+        } else {
+            content.to_vec()
+        };
+        out.push(wasm[at]);
+        write_leb(&mut out, u32::try_from(content.len()).unwrap_or(u32::MAX));
+        out.extend(content);
+        at = start + length;
+    }
+    assert!(changed, "there is no section {id}");
+    out
+}
+
+/// An unsigned number in LEB128, and where what follows it begins.
+fn read_leb(bytes: &[u8], mut at: usize) -> (usize, usize) {
+    let (mut number, mut shift) = (0, 0);
+    loop {
+        let byte = usize::from(bytes[at]);
+        number |= (byte & 0x7f) << shift;
+        (at, shift) = (at + 1, shift + 7);
+        if byte & 0x80 == 0 {
+            return (number, at);
+        }
+    }
+}
+
+fn write_leb(out: &mut Vec<u8>, mut number: u32) {
+    while number > 0x7f {
+        out.push(u8::try_from(number & 0x7f).unwrap_or_default() | 0x80);
+        number >>= 7;
+    }
+    out.push(u8::try_from(number).unwrap_or_default());
 }
 
 /// A component that holds nothing.

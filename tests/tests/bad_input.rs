@@ -117,7 +117,7 @@ fn a_policy_that_is_none_is_refused_by_its_name_before_anything_starts() {
         (
             "empty",
             with_module(guests::empty()),
-            "portcullis:policy/policy",
+            "portcullis:policy@1.0.0",
         ),
         (
             "other world",

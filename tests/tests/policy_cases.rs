@@ -5,7 +5,7 @@
 
 use std::path::{Path, PathBuf};
 
-use portcullis::policy::{HostLimits, PolicyHost, cases};
+use portcullis::policy::{Bundle, HostLimits, PolicyHost, cases};
 
 fn policies() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -18,13 +18,20 @@ fn policies() -> PathBuf {
 async fn every_shipped_policy_answers_as_its_cases_say() {
     let host = PolicyHost::new(HostLimits::default()).unwrap();
     let mut failures = Vec::new();
-    for name in ["standard", "acme", "globex"] {
-        let folder = policies().join(name);
-        let policy = host.load_folder(&folder).unwrap();
+    let mut folders: Vec<PathBuf> = std::fs::read_dir(policies())
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .filter(|path| path.join("policy.toml").is_file())
+        .collect();
+    folders.sort();
+    assert!(folders.len() >= 7, "{folders:?}");
+    for folder in folders {
+        let bundle = Bundle::read(&folder).unwrap();
+        let policy = host.load(&bundle).unwrap();
         let cases = cases::read(&folder).unwrap();
-        assert!(!cases.is_empty(), "{name} has no case");
+        assert!(!cases.is_empty(), "{} has no case", folder.display());
         for case in cases {
-            if let Err(error) = case.check(&host, &policy).await {
+            if let Err(error) = case.check(&host, &bundle, &policy).await {
                 failures.push(error.to_string());
             }
         }
@@ -59,9 +66,14 @@ async fn a_case_that_does_not_hold_says_what_differs() {
         "refusal.suspension = { kind = \"permanent\", since = 0 }\nexpect.status = 404\n",
     );
     let host = PolicyHost::new(HostLimits::default()).unwrap();
-    let policy = host.load_folder(folder.path()).unwrap();
+    let bundle = Bundle::read(folder.path()).unwrap();
+    let policy = host.load(&bundle).unwrap();
     let case = cases::read(folder.path()).unwrap().remove(0);
-    let error = case.check(&host, &policy).await.unwrap_err().to_string();
+    let error = case
+        .check(&host, &bundle, &policy)
+        .await
+        .unwrap_err()
+        .to_string();
     assert!(
         error.contains("expect.status is 404, the policy answers 403"),
         "{error}"

@@ -6,12 +6,20 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use portcullis::policy::{HostLimits, LoadError, Policy, PolicyHost, PolicyLimits};
+use portcullis::policy::{Bundle, HostLimits, LimitsAsked, LoadError, Policy, PolicyHost};
 use portcullis_core::policy::{
-    Audience, Channel, Fault, NotificationInput, Occasion, ReactivationInput, RefusalInput,
-    ResetStep, Settings, Surface, Suspension, SuspensionKind, UserEvent,
+    Audience, Channel, Context, Fault, NotificationInput, Occasion, ReactivationInput,
+    RefusalInput, ResetStep, Settings, Surface, Suspension, SuspensionKind, UserEvent,
 };
 use portcullis_tests::guests;
+
+fn context() -> Context {
+    Context {
+        tenant: "acme".to_owned(),
+        user_id: "bob".to_owned(),
+        ..Context::default()
+    }
+}
 
 fn suspension() -> Suspension {
     Suspension {
@@ -26,48 +34,37 @@ fn suspension() -> Suspension {
 
 fn refusal() -> RefusalInput {
     RefusalInput {
-        tenant: "acme".to_owned(),
-        user_id: "bob".to_owned(),
+        context: context(),
         suspension: suspension(),
-        locales: Vec::new(),
         surface: Surface::Page,
         occasion: Occasion::Request,
-        attributes: Vec::new(),
     }
 }
 
 fn reactivation() -> ReactivationInput {
     ReactivationInput {
-        tenant: "acme".to_owned(),
-        user_id: "bob".to_owned(),
+        context: context(),
         suspension: suspension(),
         step: ResetStep::Issue,
         channel: Channel::Email,
-        now: 0,
         issued_at: None,
-        locales: Vec::new(),
-        attributes: Vec::new(),
+        proofs: Vec::new(),
     }
 }
 
 fn notification(audience: Audience) -> NotificationInput {
     NotificationInput {
-        tenant: "acme".to_owned(),
-        user_id: "bob".to_owned(),
+        context: context(),
         event: UserEvent::Suspended,
         audience,
         suspension: Some(suspension()),
         source: "api".to_owned(),
-        has_email: true,
-        has_phone: false,
-        now: 0,
-        locales: Vec::new(),
-        attributes: Vec::new(),
+        channels: vec![Channel::Email],
     }
 }
 
 fn hostile(host: &PolicyHost, behaviour: &str) -> Arc<Policy> {
-    host.load(
+    host.load_module(
         &guests::hostile(),
         Settings::from_iter([("behave", behaviour)]),
     )
@@ -215,7 +212,7 @@ async fn a_policy_whose_check_of_settings_misbehaves_is_not_put_in_force() {
     let (host, bystander) = host();
     let load = |behaviour: &str| {
         let settings = Settings::from_iter([("behave", behaviour), ("when", "validate")]);
-        host.load(&guests::hostile(), settings).unwrap_err()
+        host.load_module(&guests::hostile(), settings).unwrap_err()
     };
     assert!(matches!(
         load("loop"),
@@ -355,24 +352,174 @@ async fn a_call_that_nobody_waits_for_any_more_is_never_started() {
 #[tokio::test]
 async fn a_policy_may_be_given_more_but_not_more_than_there_is() {
     let host = PolicyHost::new(HostLimits::default()).unwrap();
-    let settings = || Settings::from_iter([("behave", "loop")]);
-    let limits = PolicyLimits {
-        deadline_ms: 5,
-        ..HostLimits::default().policy()
+    let bundle = |deadline_ms| Bundle {
+        limits: LimitsAsked {
+            deadline_ms: Some(deadline_ms),
+            ..LimitsAsked::default()
+        },
+        ..Bundle::new(
+            &guests::hostile(),
+            Settings::from_iter([("behave", "loop")]),
+        )
     };
-    let policy = host
-        .load_with(&guests::hostile(), settings(), limits)
-        .unwrap();
+    let policy = host.load(&bundle(5)).unwrap();
     let fault = host.refusal(&policy, refusal()).await.unwrap_err();
     assert_eq!(fault, Fault::Deadline { limit_ms: 5 });
 
-    let limits = PolicyLimits {
-        deadline_ms: 60_000,
-        ..HostLimits::default().policy()
-    };
-    let error = host
-        .load_with(&guests::hostile(), settings(), limits)
-        .unwrap_err();
+    let error = host.load(&bundle(60_000)).unwrap_err();
     let expected = "limits: deadline_ms is 60000; give a number from 1 to 1000";
     assert_eq!(error.to_string(), expected);
+}
+
+#[tokio::test]
+async fn an_answer_that_is_not_utf8_is_not_read() {
+    let (host, _) = host();
+    let wasm = guests::patched_bytes(b"text-that-a-test-garbles", &[0xff; 24]);
+    let settings = Settings::from_iter([("behave", "not-utf8")]);
+    let policy = host.load_module(&wasm, settings).unwrap();
+    let fault = host.refusal(&policy, refusal()).await.unwrap_err();
+    assert!(
+        matches!(&fault, Fault::BadOutput { what } if what.contains("utf-8")),
+        "{fault}"
+    );
+}
+
+/// Whatever a policy says of one user, it has forgotten when it is asked of the next.
+#[tokio::test]
+async fn a_policy_cannot_answer_one_user_with_what_it_was_told_of_another() {
+    let (host, _) = host();
+    let policy = hostile(&host, "remember");
+    for user in ["alice", "bob", "carol"] {
+        let mut input = refusal();
+        input.context.user_id = user.to_owned();
+        let decision = host.refusal(&policy, input).await.unwrap();
+        assert_eq!(decision.message, "", "it remembers somebody");
+    }
+}
+
+#[test]
+fn a_table_beyond_the_bound_is_refused_when_the_policy_is_loaded() {
+    let host = PolicyHost::new(HostLimits::default()).unwrap();
+    host.load_module(&guests::with_table_of(1000), Settings::default())
+        .unwrap();
+    let error = host
+        .load_module(&guests::with_table_of(10_000_000), Settings::default())
+        .unwrap_err();
+    assert!(
+        matches!(&error, LoadError::Compile(cause) if cause.contains("10000000")),
+        "{error}"
+    );
+}
+
+/// Calls that stay under their deadline and never end to come cost their tenant its
+/// time, and then are turned away without being run.
+#[tokio::test]
+async fn a_tenant_that_burns_its_time_is_refused_at_once_and_alone() {
+    let limits = HostLimits {
+        guest_ms_saved_max: 50,
+        guest_ms_per_second: 0,
+        ..patient()
+    };
+    let host = PolicyHost::new(limits).unwrap();
+    let bystander = host.load_builtin("acme").unwrap();
+    let settings = [("behave", "slow"), ("spins", "2000000")];
+    let slow = host
+        .load_module(&guests::hostile(), Settings::from_iter(settings))
+        .unwrap();
+    let mut decided = 0;
+    loop {
+        match host.refusal(&slow, refusal()).await {
+            Ok(_) => decided += 1,
+            Err(Fault::OverBudget) => break,
+            Err(other) => panic!("{other}"),
+        }
+        assert!(decided < 1000, "it is never turned away");
+    }
+    assert!(decided > 0);
+    let started = Instant::now();
+    for _ in 0..100 {
+        assert_eq!(host.refusal(&slow, refusal()).await, Err(Fault::OverBudget));
+    }
+    assert!(
+        started.elapsed() < Duration::from_millis(100),
+        "it is not quick"
+    );
+    host.refusal(&bystander, refusal()).await.unwrap();
+    let counted: Vec<_> = host.outcomes();
+    let over = counted
+        .iter()
+        .find(|(series, _)| series.outcome == "over_budget");
+    assert_eq!(over.map(|(_, calls)| calls.count), Some(101));
+}
+
+/// While three tenants do nothing but loop, a fourth waits for none of them: their
+/// calls leave one thread free.
+#[test]
+fn a_neighbour_of_looping_tenants_hardly_notices() {
+    let limits = HostLimits {
+        deadline_ms: 1000,
+        guest_ms_per_second: 1000,
+        guest_ms_saved_max: 600_000,
+        ..HostLimits::default()
+    };
+    let host = Arc::new(PolicyHost::new(limits).unwrap());
+    let neighbour = host.load_builtin("acme").unwrap();
+    let loops_ended = || {
+        let outcomes = host.outcomes();
+        let ended = outcomes
+            .iter()
+            .filter(|(series, _)| series.outcome == "deadline");
+        ended.map(|(_, calls)| calls.count).sum::<u64>()
+    };
+    let runtime = || {
+        tokio::runtime::Builder::new_current_thread()
+            .build()
+            .unwrap()
+    };
+    let quiet = runtime();
+    let measure = || {
+        let mut times = Vec::new();
+        for _ in 0..500 {
+            let started = Instant::now();
+            quiet.block_on(host.refusal(&neighbour, refusal())).unwrap();
+            times.push(started.elapsed());
+        }
+        times.sort_unstable();
+        (times[250], times[495])
+    };
+    measure();
+    let calm = measure();
+    let stop = std::sync::atomic::AtomicBool::new(false);
+    let attacked = std::thread::scope(|scope| {
+        for _ in 0..3 {
+            let looping = hostile(&host, "loop");
+            let (host, stop) = (&host, &stop);
+            scope.spawn(move || {
+                let runtime = runtime();
+                while !stop.load(std::sync::atomic::Ordering::Relaxed) {
+                    let calls = (0..2).map(|_| host.refusal(&looping, refusal()));
+                    let answers = runtime.block_on(futures_util::future::join_all(calls));
+                    // Who was turned away comes again at the pace of a network.
+                    if answers
+                        .iter()
+                        .all(|answer| answer == &Err(Fault::OverBudget))
+                    {
+                        std::thread::park_timeout(Duration::from_millis(1));
+                    }
+                }
+            });
+        }
+        // Until all three have shown what they are.
+        while loops_ended() < 3 {
+            std::thread::yield_now();
+        }
+        let before = loops_ended();
+        let attacked = measure();
+        let waited_for = loops_ended() - before;
+        stop.store(true, std::sync::atomic::Ordering::Relaxed);
+        // Had it waited for them, there would be one for every call or two.
+        assert!(waited_for < 100, "{waited_for} loops ended meanwhile");
+        attacked
+    });
+    println!("median and p99: {calm:?} calm, {attacked:?} in the attack");
 }

@@ -13,7 +13,7 @@ use wasmtime::{Config, Engine};
 
 fn refuse(wasm: &[u8]) -> LoadError {
     let host = PolicyHost::new(HostLimits::default()).unwrap();
-    host.load(wasm, Settings::default()).unwrap_err()
+    host.load_module(wasm, Settings::default()).unwrap_err()
 }
 
 /// The table of what the standard policy may import is empty.
@@ -33,7 +33,7 @@ fn the_standard_policy_imports_nothing() {
         .map(|(name, _)| name)
         .collect();
     assert!(
-        exports.contains(&"portcullis:policy/refusal@0.1.0"),
+        exports.contains(&"portcullis:policy/refusal@1.0.0"),
         "{exports:?}"
     );
 }
@@ -78,7 +78,7 @@ fn a_module_of_unreasonable_size_is_not_even_looked_at() {
     };
     let host = PolicyHost::new(limits).unwrap();
     let error = host
-        .load(&guests::hostile(), Settings::default())
+        .load_module(&guests::hostile(), Settings::default())
         .unwrap_err();
     assert!(
         matches!(error, LoadError::TooLarge { max: 1000, .. }),
@@ -101,24 +101,59 @@ fn an_import_is_refused_by_its_name() {
 }
 
 #[test]
-fn another_world_or_version_is_refused_with_what_is_missing() {
-    let error = refuse(&guests::empty());
-    assert!(matches!(&error, LoadError::World(_)), "{error}");
-    let error = refuse(&guests::patched("policy/refusal", "policy/denials"));
-    assert!(
-        matches!(&error, LoadError::World(cause) if cause.contains("refusal")),
-        "{error}"
-    );
-    let error = refuse(&guests::patched("@0.1.0", "@0.2.0"));
-    assert!(
-        matches!(&error, LoadError::Version { found } if found == "0.2.0"),
-        "{error}"
-    );
-    let error = refuse(&guests::patched("reason-text", "reason-note"));
-    assert!(
-        matches!(&error, LoadError::World(cause) if cause.contains("suspension")),
-        "{error}"
-    );
+fn another_world_is_refused_with_what_differs_and_the_range() {
+    let table = [
+        (guests::empty(), "interface about is missing"),
+        (
+            guests::patched("policy/refusal", "policy/denials"),
+            "interface refusal is missing",
+        ),
+        (
+            guests::patched("reason-text", "reason-note"),
+            "types: record suspension lacks reason-text, has reason-note",
+        ),
+        (
+            guests::patched("contact", "concern"),
+            "refusal: enum link-kind lacks contact, has concern",
+        ),
+        (
+            guests::patched("step-up", "step-on"),
+            "reactivation: variant verdict lacks step-up, has step-on",
+        ),
+        (
+            guests::patched("compose", "concoct"),
+            "notification: function compose is missing",
+        ),
+    ];
+    for (wasm, expected) in table {
+        let error = refuse(&wasm);
+        assert!(matches!(&error, LoadError::World(_)), "{error}");
+        let text = error.to_string();
+        assert!(text.contains(expected), "{text}");
+        assert!(text.contains("portcullis:policy@1.0.0 to 1.0"), "{text}");
+    }
+}
+
+#[test]
+fn a_version_is_taken_by_its_major_and_minor_number() {
+    let host = PolicyHost::new(HostLimits::default()).unwrap();
+    for fits in ["@1.0.0", "@1.0.7"] {
+        let wasm = guests::patched("@1.0.0", fits);
+        host.load_module(&wasm, Settings::default()).unwrap();
+    }
+    for (other, version) in [
+        ("@2.0.0", "2.0.0"),
+        ("@0.1.0", "0.1.0"),
+        ("@1.1.0", "1.1.0"),
+    ] {
+        let error = refuse(&guests::patched("@1.0.0", other));
+        assert!(
+            matches!(&error, LoadError::Version { found, .. } if found == version),
+            "{error}"
+        );
+        let range = "this gate speaks portcullis:policy@1.0.0 to 1.0";
+        assert!(error.to_string().contains(range), "{error}");
+    }
 }
 
 #[test]
@@ -126,7 +161,7 @@ fn every_wrong_setting_is_named_at_once() {
     let host = PolicyHost::new(HostLimits::default()).unwrap();
     let settings = Settings::from_iter([("status", "200"), ("colour", "red")]);
     let error = host
-        .load(builtin::module("standard").unwrap(), settings)
+        .load_module(builtin::module("standard").unwrap(), settings)
         .unwrap_err();
     let LoadError::Settings(problems) = &error else {
         panic!("{error}")
@@ -229,6 +264,8 @@ fn a_module_in_the_folder_is_found_and_a_failed_load_leaves_the_old_policy() {
     fs::write(folder.path().join("own.wasm"), b"broken").unwrap();
     host.load_folder(folder.path()).unwrap_err();
     assert_eq!(Arc::strong_count(&policy), 1);
-    let again = host.load(&guests::hostile(), Settings::default()).unwrap();
+    let again = host
+        .load_module(&guests::hostile(), Settings::default())
+        .unwrap();
     assert_eq!(policy.digest(), again.digest());
 }

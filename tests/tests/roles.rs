@@ -42,6 +42,9 @@ const TABLE: &[Row] = &[
     ("POST /api/v1/bulk/{id}/undo",                 "{}",                     "GTS",  404),
     // Allowed, and not from a place that there is not yet: a stream would not end.
     ("GET /api/v1/events",                          "",                       "GTSA", 400),
+    ("GET /api/v1/tenants/{id}/policy",             "",                       "GTSA", 200),
+    ("PUT /api/v1/tenants/{id}/policy",             r#"{"module":"builtin:standard","settings":{"contact":"a@b.test"}}"#, "GT", 200),
+    ("POST /api/v1/tenants/{id}/policy/rollback",   "{}",                     "GT",   200),
     ("GET /api/v1/tokens",                          "",                       "GT",   200),
     ("POST /api/v1/tokens",                         r#"{"role":"auditor","tenant":"TENANT"}"#, "GT", 201),
     ("DELETE /api/v1/tokens/{id}",                  "",                       "GT",   200),
@@ -110,6 +113,8 @@ impl Stage {
         let (method, path) = row.0.split_once(' ').unwrap();
         let id = if path.starts_with("/api/v1/tokens/") {
             self.token("auditor", tenant, &json!({})).await.1
+        } else if path.starts_with("/api/v1/tenants/") {
+            tenant.to_owned()
         } else if method == "GET" {
             "seen".to_owned()
         } else {

@@ -131,6 +131,15 @@ pub enum Event {
     },
     /// Everything that is held about the user was handed out.
     Exported,
+    /// Another policy is in force.
+    PolicyChanged {
+        step: PolicyStep,
+        /// Counts the policies of the tenant; 0 is the configuration's.
+        generation: u64,
+        /// SHA-256 of the module, and of the one before.
+        policy: String,
+        was: String,
+    },
     /// The gate refused a suspended user; kept for the audit, changes nothing.
     Refused {
         error_id: String,
@@ -139,8 +148,18 @@ pub enum Event {
     },
 }
 
+/// How another policy came into force.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum PolicyStep {
+    Put,
+    RolledBack,
+    /// It failed its first users, and the gate took it back.
+    Failed,
+}
+
 /// Everything that [`Event::action`] says.
-pub const ACTIONS: [&str; 14] = [
+pub const ACTIONS: [&str; 15] = [
     "hold_placed",
     "hold_started",
     "holds_lifted",
@@ -154,6 +173,7 @@ pub const ACTIONS: [&str; 14] = [
     "token_revoked",
     "token_rotated",
     "exported",
+    "policy_changed",
     "refused",
 ];
 
@@ -178,6 +198,7 @@ impl Event {
             Self::TokenRevoked { .. } => "token_revoked",
             Self::TokenRotated { .. } => "token_rotated",
             Self::Exported => "exported",
+            Self::PolicyChanged { .. } => "policy_changed",
             Self::Refused { .. } => "refused",
         }
     }
@@ -199,6 +220,7 @@ impl Event {
             | Self::TokenRevoked { .. }
             | Self::TokenRotated { .. }
             | Self::Exported
+            | Self::PolicyChanged { .. }
             | Self::Refused { .. } => &[],
         }
     }
@@ -221,7 +243,8 @@ impl Event {
             | Self::Forgotten { .. }
             | Self::TokenCreated { .. }
             | Self::TokenRevoked { .. }
-            | Self::TokenRotated { .. } => false,
+            | Self::TokenRotated { .. }
+            | Self::PolicyChanged { .. } => false,
         }
     }
 
@@ -242,6 +265,7 @@ impl Event {
             | Self::TokenRevoked { .. }
             | Self::TokenRotated { .. }
             | Self::Exported
+            | Self::PolicyChanged { .. }
             | Self::Refused { .. } => false,
         }
     }
@@ -341,6 +365,7 @@ pub fn apply(user: &User, entry: &Entry) -> User {
         // The session itself is marked where sessions are kept.
         Event::SessionRevoked { .. }
         | Event::Forgotten { .. }
+        | Event::PolicyChanged { .. }
         | Event::TokenCreated { .. }
         | Event::TokenRevoked { .. }
         | Event::TokenRotated { .. }

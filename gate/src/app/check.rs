@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::StartError;
 use crate::config::{Config, PolicySource, TenantConfig};
-use crate::policy::{HostLimits, LoadError, Policy, PolicyHost};
+use crate::policy::{Bundle, HostLimits, LoadError, Policy, PolicyHost};
 
 /// What was checked: a line for each doubt, then one a tenant.
 #[derive(Debug)]
@@ -37,10 +37,11 @@ pub(super) fn load_policy(
     host: &PolicyHost,
     tenant: &TenantConfig,
 ) -> Result<Arc<Policy>, StartError> {
-    let loaded: Result<_, LoadError> = match &tenant.policy.source {
-        PolicySource::Folder(folder) => host.load_folder(folder),
-        PolicySource::Builtin(builtin) => host.load_builtin(builtin.as_str()),
+    let bundle: Result<_, LoadError> = match &tenant.policy.source {
+        PolicySource::Folder(folder) => Bundle::read(folder),
+        PolicySource::Builtin(builtin) => Bundle::built_in(builtin.as_str()),
     };
+    let loaded = bundle.and_then(|bundle| host.load_for(tenant.id.as_str(), 0, &bundle));
     loaded.map_err(|error| StartError::Policy {
         tenant: tenant.id.clone(),
         error,

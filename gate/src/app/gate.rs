@@ -16,6 +16,7 @@ use crate::config::Config;
 use crate::control::admin::{self, AdminState};
 use crate::control::apply::Applier;
 use crate::control::command::{Caller, Commander, Terms};
+use crate::control::policies::{self, Policies, Shelf};
 use crate::control::store::SqliteStore;
 use crate::control::tokens::{TokenAsk, Tokens};
 use crate::control::{identities, record, schedule, sessions, tokens};
@@ -56,15 +57,10 @@ impl Gate {
         let store = Arc::new(SqliteStore::open(&config.store_folder)?);
         let policies =
             Arc::new(PolicyHost::new(HostLimits::default()).map_err(StartError::PolicyHost)?);
-        let tenants = load_tenants(&config, &policies)?;
+        let shelf = Arc::new(Shelf::new(&config.store_folder));
+        let tenants = load_tenants(&config, &policies, &shelf)?;
 
-        // A runtime of its own: nothing that control does can stall a request.
-        let control = tokio::runtime::Builder::new_multi_thread()
-            .worker_threads(2)
-            .thread_name("control")
-            .enable_all()
-            .build()
-            .map_err(StartError::Runtime)?;
+        let control = control_runtime().map_err(StartError::Runtime)?;
         let seal_key = control.block_on(sessions::seal_key(&store))?;
         let (recorder, records) = record::channel();
         let keeper = Arc::new(sessions::KeptSessions(Arc::clone(&store)));
@@ -93,7 +89,10 @@ impl Gate {
         tokio::spawn(record::run(Arc::clone(&store) as _, records, wall_clock));
         let stop = Stops::default();
         let upkeep = look_after(&store, &reader, &tokens, &stop.upkeep.subscribe());
+        let ledger = Arc::clone(&store);
+        let host = Arc::clone(&policies);
         let state = AdminState {
+            policies: Policies::start(host, shelf, ledger, &reader, wall_clock),
             commander: Arc::clone(&commander),
             tokens: Arc::clone(&tokens),
             live: reader.clone(),
@@ -202,6 +201,15 @@ impl Gate {
     }
 }
 
+/// A runtime of its own: nothing that control does can stall a request.
+fn control_runtime() -> std::io::Result<Runtime> {
+    tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .thread_name("control")
+        .enable_all()
+        .build()
+}
+
 /// What is written down now and then, and at the end.
 fn look_after(
     store: &Arc<SqliteStore>,
@@ -227,10 +235,11 @@ fn local(listener: &TcpListener) -> Result<SocketAddr, StartError> {
     listener.local_addr().map_err(StartError::Runtime)
 }
 
-fn load_tenants(config: &Config, policies: &PolicyHost) -> Result<Tenants, StartError> {
+fn load_tenants(config: &Config, host: &PolicyHost, shelf: &Shelf) -> Result<Tenants, StartError> {
     let tenants = config.tenants.iter().map(|tenant| {
-        let policy = load_policy(policies, tenant)?;
-        Ok(Tenant::new(tenant.clone(), policy))
+        let configured = load_policy(host, tenant)?;
+        let generations = policies::take_up(host, shelf, &tenant.id, configured)?;
+        Ok(Tenant::new(tenant.clone(), generations))
     });
     Ok(Tenants::new(tenants.collect::<Result<_, StartError>>()?))
 }

@@ -7,6 +7,7 @@ mod bulk;
 mod examples;
 mod holds;
 mod lives;
+mod policy;
 mod tokens;
 mod users;
 

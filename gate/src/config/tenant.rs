@@ -241,8 +241,9 @@ fn read_policy(tenant: &Section<'_>) -> Result<PolicyConfig, Noted> {
         ("acme", BuiltinPolicy::Acme),
         ("globex", BuiltinPolicy::Globex),
     ];
-    const ON_FAILURE: [(&str, OnFailure); 2] = [
+    const ON_FAILURE: [(&str, OnFailure); 3] = [
         ("builtin", OnFailure::BuiltinAnswer),
+        ("previous", OnFailure::PreviousPolicy),
         ("unavailable", OnFailure::Unavailable),
     ];
     let section = tenant.section("policy")?;

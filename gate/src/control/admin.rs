@@ -18,6 +18,7 @@ mod health;
 mod offer;
 mod openapi;
 mod parameter;
+mod policies;
 mod problem;
 mod query;
 mod quotes;
@@ -51,6 +52,7 @@ use self::offer::{Offer, Offers};
 use self::parameter::{LIMIT, Parameter, TENANT};
 use self::problem::Problem;
 use super::command::Commander;
+use super::policies::Policies;
 use super::tokens::Tokens;
 use crate::live::Reader;
 
@@ -62,6 +64,7 @@ pub struct AdminState {
     pub commander: Arc<Commander>,
     pub tokens: Arc<Tokens>,
     pub live: Reader,
+    pub policies: Arc<Policies>,
     /// Whether the Circularo calls take `?token=`.
     pub query_token: bool,
     /// Turns true when the gate stops; what would go on without end ends then.
@@ -218,6 +221,7 @@ fn others_of(offers: &mut Offers) {
         audit::list,
     );
     many_of(offers);
+    policies_of(offers);
     const TOKENS: &str = "/api/v1/tokens";
     offers.add(
         Offer::get(TOKENS, Call::ListTokens, "Admin tokens").takes(tokens::PARAMETERS),
@@ -246,6 +250,27 @@ fn others_of(offers: &mut Offers) {
         )
         .takes(JUST_TENANT),
         tokens::rotate,
+    );
+}
+
+/// A tenant's policy.
+fn policies_of(offers: &mut Offers) {
+    const POLICY: &str = "/api/v1/tenants/{id}/policy";
+    offers.add(
+        Offer::get(POLICY, Call::ShowPolicy, "The policy in force"),
+        policies::show,
+    );
+    offers.add_long::<policies::PolicyFields, policies::PolicyView, _, _>(
+        Offer::put(POLICY, Call::PutPolicy, "Put another policy in force"),
+        policies::put,
+    );
+    offers.add_with_body(
+        Offer::post(
+            "/api/v1/tenants/{id}/policy/rollback",
+            Call::PutPolicy,
+            "Put the policy before it in force again",
+        ),
+        policies::roll_back,
     );
 }
 

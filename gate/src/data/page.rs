@@ -3,6 +3,9 @@
 
 use std::fmt::Write;
 
+use portcullis_core::policy::template::{Markup, escape_into};
+use portcullis_core::policy::{AnswerLimits, LinkKind, Template};
+
 use crate::live::refusals::Prepared;
 
 const STYLE: &str = "body{font:17px/1.55 system-ui,sans-serif;color:#1c2430;background:#f4f5f7;\
@@ -13,8 +16,40 @@ h1{font-size:1.45rem;margin:0 0 .8rem}p{margin:.6rem 0;white-space:pre-line}a{co
 margin-top:1.6rem}@media(prefers-color-scheme:dark){body{background:#12161c;color:#e6e9ee}\
 main{background:#1c222b}a{color:#7db3ff}.id{color:#9aa}}";
 
-/// What a suspended user's browser shows.
+/// What a suspended user's browser shows: the tenant's own page, where the policy
+/// chose one.
 pub(super) fn refusal(prepared: &Prepared) -> String {
+    let own = prepared.page.as_ref();
+    own.and_then(|page| fill(page, prepared))
+        .unwrap_or_else(|| plain(prepared))
+}
+
+/// The names are those of [`portcullis_core::policy::template::PAGE_NAMES`], which
+/// the template was held to when the policy was loaded; what comes out too long is
+/// answered with the gate's own layout.
+fn fill(page: &Template, prepared: &Prepared) -> Option<String> {
+    let link = |kind: LinkKind| prepared.links.iter().find(|link| link.kind == kind);
+    let url = |kind| Some(link(kind).map_or("", |link| link.href.as_str()));
+    let label = |kind| Some(link(kind).map_or("", |link| link.label.as_str()));
+    let value = |name: &str| match name {
+        "language" => Some(prepared.language.as_str()),
+        "title" => Some(prepared.title.as_str()),
+        "message" => Some(prepared.message.as_str()),
+        "words" => Some(prepared.words.as_deref().unwrap_or_default()),
+        "error_id" => Some(prepared.error_id.as_str()),
+        "contact_url" => url(LinkKind::Contact),
+        "contact_label" => label(LinkKind::Contact),
+        "appeal_url" => url(LinkKind::Appeal),
+        "appeal_label" => label(LinkKind::Appeal),
+        "reset_url" => url(LinkKind::Reset),
+        "reset_label" => label(LinkKind::Reset),
+        _ => None,
+    };
+    let bytes_max = AnswerLimits::STANDARD.rendered_bytes_max;
+    page.render(value, Markup::Html, bytes_max).ok()
+}
+
+fn plain(prepared: &Prepared) -> String {
     let mut main = format!("<h1>{}</h1>", escape(&prepared.title));
     // Most policies say the words within their message; twice would be shouting.
     let apart = prepared
@@ -61,16 +96,7 @@ fn document(language: &str, title: &str, main: &str, error_id: &str) -> String {
 
 fn escape(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());
-    for c in text.chars() {
-        match c {
-            '&' => escaped.push_str("&amp;"),
-            '<' => escaped.push_str("&lt;"),
-            '>' => escaped.push_str("&gt;"),
-            '"' => escaped.push_str("&quot;"),
-            '\'' => escaped.push_str("&#39;"),
-            other => escaped.push(other),
-        }
-    }
+    escape_into(&mut escaped, text);
     escaped
 }
 

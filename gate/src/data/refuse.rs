@@ -3,8 +3,9 @@
 
 use std::sync::Arc;
 
+use aws_lc_rs::rand::SecureRandom;
 use http::{Response, StatusCode};
-use portcullis_core::policy::{self, RefusalDecision, RefusalInput, Surface};
+use portcullis_core::policy::{self, Fault, RefusalDecision, RefusalInput, Surface};
 use portcullis_core::refusal::{Refusal, SuspendedUser};
 use portcullis_core::standing::Suspension;
 use portcullis_core::user::Access;
@@ -16,6 +17,7 @@ use super::{WorkerRef, page};
 use crate::config::OnFailure;
 use crate::live::refusals::{Key, Prepared};
 use crate::live::tenants::Tenant;
+use crate::policy::{Generation, Policy};
 
 /// What was answered.
 pub(super) struct Told {
@@ -59,6 +61,8 @@ async fn prepare(
     tenant: &Tenant,
     user: &SuspendedUser,
 ) -> (Option<Arc<Prepared>>, bool) {
+    let generation = tenant.policies.current();
+    let policy = &generation.policy;
     let key = Key {
         user: user.user.clone(),
         revision: user.revision,
@@ -67,8 +71,8 @@ async fn prepare(
             .as_ref()
             .map(|suspension| (suspension.since, suspension.until)),
         access: user.access,
-        policy: tenant.policy.digest().into(),
-        generation: tenant.generation,
+        policy: policy.digest().into(),
+        generation: generation.number(),
         occasion: user.occasion,
         surface: asked.surface(),
         locales: asked.locales(),
@@ -81,16 +85,22 @@ async fn prepare(
         // Nobody is left to speak to: the policy is not asked about the deleted.
         None => (Some(builtin(user, error_id)), false),
         Some(suspension) => {
-            let input = input(asked, tenant, user, suspension);
-            match worker.policies.refusal(&tenant.policy, input).await {
-                Ok(decision) => (Some(decided(user, tenant, decision, error_id)), false),
-                Err(fault) => {
-                    tracing::error!(
-                        tenant = %tenant.id(), policy = tenant.policy.digest(), %fault,
-                        "the policy gave no answer to a refusal"
-                    );
+            let input = input(worker, asked, tenant, user, suspension);
+            match ask(worker, tenant, &generation, input).await {
+                Ok((policy, decision)) => {
+                    for action in &decision.actions {
+                        tracing::info!(
+                            tenant = %tenant.id(), policy = policy.digest(),
+                            action = action.name, "the policy asks for an action unknown here"
+                        );
+                    }
+                    (Some(decided(user, &policy, decision, error_id)), false)
+                }
+                Err(_) => {
                     let fallback = match tenant.config.policy.on_failure {
-                        OnFailure::BuiltinAnswer => Some(builtin(user, error_id)),
+                        OnFailure::BuiltinAnswer | OnFailure::PreviousPolicy => {
+                            Some(builtin(user, error_id))
+                        }
                         OnFailure::Unavailable => None,
                     };
                     (fallback, true)
@@ -106,7 +116,43 @@ async fn prepare(
     (prepared, new)
 }
 
+/// Asks the policy in force, and where that fails and the tenant wants it, the one
+/// before.
+async fn ask(
+    worker: &WorkerRef,
+    tenant: &Tenant,
+    generation: &Generation,
+    input: RefusalInput,
+) -> Result<(Arc<Policy>, RefusalDecision), Fault> {
+    let policy = &generation.policy;
+    let answer = worker.policies.refusal(policy, input.clone()).await;
+    // What the threads have no time for says nothing of the policy.
+    if !matches!(answer, Err(Fault::Busy | Fault::OverBudget)) {
+        tenant.policies.report(generation, answer.is_ok());
+    }
+    let fault = match answer {
+        Ok(decision) => return Ok((Arc::clone(policy), decision)),
+        Err(fault) => fault,
+    };
+    tracing::error!(
+        tenant = %tenant.id(), policy = policy.digest(), %fault,
+        "the policy gave no answer to a refusal"
+    );
+    let other = tenant.policies.in_place_of(generation);
+    match (tenant.config.policy.on_failure, other) {
+        (OnFailure::PreviousPolicy, Some(previous)) => {
+            let decision = worker.policies.refusal(&previous, input).await?;
+            Ok((previous, decision))
+        }
+        (
+            OnFailure::PreviousPolicy | OnFailure::BuiltinAnswer | OnFailure::Unavailable,
+            Some(_) | None,
+        ) => Err(fault),
+    }
+}
+
 fn input(
+    worker: &WorkerRef,
     asked: &Asked,
     tenant: &Tenant,
     user: &SuspendedUser,
@@ -119,8 +165,14 @@ fn input(
         Access::ReadOnly => attributes.push(("access".into(), user.access.as_str().into())),
     }
     RefusalInput {
-        tenant: tenant.id().to_string(),
-        user_id: user.user.user().to_owned(),
+        context: policy::Context {
+            tenant: tenant.id().to_string(),
+            user_id: user.user.user().to_owned(),
+            now: (worker.clock)().seconds(),
+            seed: seed(),
+            locales: asked.locales(),
+            attributes,
+        },
         suspension: policy::Suspension {
             kind: suspension.kind,
             reason_key: suspension.reason.as_ref().map(ToString::to_string),
@@ -131,23 +183,31 @@ fn input(
                 .map(portcullis_core::time::Timestamp::seconds),
             source: suspension.source.as_str().to_owned(),
         },
-        locales: asked.locales(),
         surface: asked.surface(),
         occasion: user.occasion,
-        attributes,
     }
+}
+
+/// All the randomness that a policy has. Not secret: should the system have none,
+/// its answers are merely alike.
+fn seed() -> u64 {
+    let mut bytes = [0; 8];
+    let _ = aws_lc_rs::rand::SystemRandom::new().fill(&mut bytes);
+    u64::from_le_bytes(bytes)
 }
 
 fn decided(
     user: &SuspendedUser,
-    tenant: &Tenant,
+    policy: &Policy,
     decision: RefusalDecision,
     error_id: String,
 ) -> Prepared {
     Prepared {
         error_id,
-        key: user.message_key(),
+        key: decision.key.unwrap_or_else(|| user.message_key()),
         access: user.access,
+        surface: decision.surface,
+        page: decision.page,
         status: decision.status,
         language: decision.language,
         title: decision.title,
@@ -155,7 +215,7 @@ fn decided(
         message: decision.message,
         links: decision.links,
         headers: decision.headers,
-        decided_by: tenant.policy.digest().to_owned(),
+        decided_by: policy.digest().to_owned(),
     }
 }
 
@@ -174,6 +234,8 @@ fn builtin(user: &SuspendedUser, error_id: String) -> Prepared {
         error_id,
         key: user.message_key(),
         access: user.access,
+        surface: None,
+        page: None,
         status: StatusCode::FORBIDDEN,
         language: "en".into(),
         title: "Access refused".into(),
@@ -186,7 +248,7 @@ fn builtin(user: &SuspendedUser, error_id: String) -> Prepared {
 }
 
 fn render(asked: &Asked, prepared: &Prepared) -> Response<Answer> {
-    let mut response = match asked.surface() {
+    let mut response = match prepared.surface.unwrap_or_else(|| asked.surface()) {
         Surface::Page => respond::body(asked, "text/html; charset=utf-8", page::refusal(prepared)),
         Surface::Api => {
             let mut object = json!({

@@ -9,7 +9,7 @@ use moka::Expiry;
 use moka::sync::Cache;
 use portcullis_core::ids::{Revision, UserKey};
 use portcullis_core::limits;
-use portcullis_core::policy::{Link, Surface};
+use portcullis_core::policy::{Link, Surface, Template};
 use portcullis_core::refusal::Occasion;
 use portcullis_core::time::Timestamp;
 use portcullis_core::user::Access;
@@ -39,6 +39,10 @@ pub struct Prepared {
     pub key: String,
     /// What the user may still do.
     pub access: Access,
+    /// In place of what the reader asked for.
+    pub surface: Option<Surface>,
+    /// In place of the gate's own layout.
+    pub page: Option<Arc<Template>>,
     pub status: StatusCode,
     pub language: String,
     pub title: String,

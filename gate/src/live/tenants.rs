@@ -14,7 +14,7 @@ use portcullis_core::path::CheckedPath;
 use super::judges::Judges;
 use super::sessions::TOKEN_PLACE;
 use crate::config::{TenantConfig, UpstreamProtocol};
-use crate::policy::Policy;
+use crate::policy::Generations;
 
 /// Where an app is, and what it speaks.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -26,9 +26,7 @@ pub struct App {
 
 pub struct Tenant {
     pub config: TenantConfig,
-    pub policy: Arc<Policy>,
-    /// Counts the policies that the tenant has had in this run of the gate.
-    pub generation: u64,
+    pub policies: Generations,
     /// `judges[i]` judge what stands at `config.sources.tokens[i]`.
     pub judges: Vec<Judges>,
     pub upstream: App,
@@ -37,7 +35,7 @@ pub struct Tenant {
 }
 
 impl Tenant {
-    pub fn new(config: TenantConfig, policy: Arc<Policy>) -> Self {
+    pub fn new(config: TenantConfig, policies: Generations) -> Self {
         let judges = Judges::of(&config);
         let login_page = CheckedPath::parse(config.login_page.path()).ok();
         let upstream = App {
@@ -50,8 +48,7 @@ impl Tenant {
         });
         Self {
             config,
-            policy,
-            generation: 0,
+            policies,
             judges,
             upstream,
             login_page,

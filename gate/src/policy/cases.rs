@@ -1,7 +1,9 @@
 //! The cases of a policy: what it is asked, and what it must answer.
 //!
 //! A folder's `cases/*.toml` are the tenant's own tests. A case names what it
-//! cares about under `[expect]`; what it does not name is not compared.
+//! cares about under `[expect]`; what it does not name is not compared. It may
+//! change settings, and may expect a failure: of the call (`fault`), or of the
+//! settings (`problems`).
 
 mod text;
 
@@ -9,22 +11,26 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use portcullis_core::policy::{
-    Channel, Fault, Message, NotificationInput, ReactivationDecision, ReactivationInput,
-    RefusalDecision, RefusalInput,
-};
+use portcullis_core::policy::{Fault, Settings};
 use thiserror::Error;
 use toml::{Table, Value};
 
-use super::host::{Policy, PolicyHost};
-use super::manifest::syntax_error;
+use super::bundle::Bundle;
+use super::host::PolicyHost;
+use super::load::LoadError;
+use super::loaded::Policy;
+use super::manifest::{flatten, syntax_error};
+use super::question::Question;
 use text::CaseText;
 
 /// One case: a file.
 #[derive(Debug, Clone)]
 pub struct Case {
     pub path: PathBuf,
-    question: Question,
+    /// None: the case is about settings alone.
+    pub question: Option<Question>,
+    /// In place of the policy's own, or besides.
+    settings: Settings,
     expect: Table,
 }
 
@@ -38,8 +44,22 @@ pub enum CaseError {
     },
     #[error("{0}")]
     Syntax(#[from] super::manifest::ManifestError),
-    #[error("{path}: has not exactly one of [refusal], [reactivation] and [notification]")]
+    #[error(
+        "{path}: has not exactly one of [refusal], [reactivation] and [notification]; only a case \
+         with expect.problems has none"
+    )]
     Question { path: PathBuf },
+    #[error("{path}: settings.{key}: {message}")]
+    Setting {
+        path: PathBuf,
+        key: String,
+        message: &'static str,
+    },
+    #[error("{path}: with its settings, the policy cannot be loaded: {error}")]
+    Load {
+        path: PathBuf,
+        error: Box<LoadError>,
+    },
     #[error("{path}: the policy gave no answer: {fault}")]
     Fault { path: PathBuf, fault: Fault },
     #[error("{path}: expect.{key} is {expected}, the policy answers {actual}")]
@@ -49,13 +69,6 @@ pub enum CaseError {
         expected: String,
         actual: String,
     },
-}
-
-#[derive(Debug, Clone)]
-enum Question {
-    Refusal(RefusalInput),
-    Reactivation(ReactivationInput),
-    Notification(NotificationInput),
 }
 
 /// Reads the cases of a policy's folder, in the order of their names.
@@ -90,52 +103,102 @@ pub fn read(folder: &Path) -> Result<Vec<Case>, CaseError> {
 }
 
 impl Case {
-    fn parse(path: PathBuf, text: &str) -> Result<Self, CaseError> {
+    /// Reads the text of a case, which stands in `path`.
+    ///
+    /// # Errors
+    /// What is wrong with it, and where.
+    pub fn parse(path: PathBuf, text: &str) -> Result<Self, CaseError> {
         let CaseText {
             refusal,
             reactivation,
             notification,
+            settings,
             expect,
         } = toml::from_str(text).map_err(|error| syntax_error(&path, text, &error))?;
         let question = match (refusal, reactivation, notification) {
-            (Some(text), None, None) => Question::Refusal(text.into()),
-            (None, Some(text), None) => Question::Reactivation(text.into()),
-            (None, None, Some(text)) => Question::Notification(text.into()),
+            (Some(text), None, None) => Some(Question::Refusal(text.into())),
+            (None, Some(text), None) => Some(Question::Reactivation(text.into())),
+            (None, None, Some(text)) => Some(Question::Notification(text.into())),
+            (None, None, None) if expect.contains_key("problems") => None,
             (..) => return Err(CaseError::Question { path }),
         };
+        let settings = flatten(&settings).map_err(|(key, message)| CaseError::Setting {
+            path: path.clone(),
+            key,
+            message,
+        })?;
         Ok(Self {
             path,
             question,
+            settings,
             expect,
         })
     }
 
-    /// Asks the policy, as the gate would, and compares.
+    /// Asks the policy, as the gate would, and compares. `bundle` is what the
+    /// policy was loaded from, for a case with settings of its own.
     ///
     /// # Errors
     /// The first thing that differs, or why there was no answer.
-    pub async fn check(&self, host: &PolicyHost, policy: &Arc<Policy>) -> Result<(), CaseError> {
-        let answer = match &self.question {
-            Question::Refusal(input) => host
-                .refusal(policy, input.clone())
-                .await
-                .map(|d| refusal_table(&d)),
-            Question::Reactivation(input) => host
-                .reactivation(policy, input.clone())
-                .await
-                .map(|d| reactivation_table(&d)),
-            Question::Notification(input) => host
-                .notification(policy, input.clone())
-                .await
-                .map(|m| messages_table(&m)),
+    pub async fn check(
+        &self,
+        host: &PolicyHost,
+        bundle: &Bundle,
+        policy: &Arc<Policy>,
+    ) -> Result<(), CaseError> {
+        let changed = match self.change(host, bundle) {
+            Ok(changed) => changed,
+            Err(LoadError::Settings(problems)) if self.expect.contains_key("problems") => {
+                let keys = problems
+                    .iter()
+                    .map(|problem| Value::from(problem.key.clone()));
+                let table = Table::from_iter([(
+                    "problems".to_owned(),
+                    Value::Array(keys.collect::<Vec<_>>()),
+                )]);
+                return self.compare_all(&table);
+            }
+            Err(error) => {
+                return Err(CaseError::Load {
+                    path: self.path.clone(),
+                    error: Box::new(error),
+                });
+            }
+        };
+        let Some(question) = &self.question else {
+            return self.compare_all(&Table::from_iter([(
+                "problems".to_owned(),
+                Value::Array(Vec::new()),
+            )]));
+        };
+        let policy = changed.as_ref().unwrap_or(policy);
+        match host.answer(policy, question).await {
+            Ok(answer) => self.compare_all(&answer.table()),
+            Err(fault) if self.expect.contains_key("fault") => {
+                let name = Value::from(fault.name());
+                self.compare_all(&Table::from_iter([("fault".to_owned(), name)]))
+            }
+            Err(fault) => Err(CaseError::Fault {
+                path: self.path.clone(),
+                fault,
+            }),
         }
-        .map_err(|fault| CaseError::Fault {
-            path: self.path.clone(),
-            fault,
-        })?;
+    }
+
+    /// The policy with the settings of the case, where it has some.
+    fn change(&self, host: &PolicyHost, bundle: &Bundle) -> Result<Option<Arc<Policy>>, LoadError> {
+        if self.settings.0.is_empty() {
+            return Ok(None);
+        }
+        let mut bundle = bundle.clone();
+        bundle.settings.0.extend(self.settings.0.clone());
+        host.load(&bundle).map(Some)
+    }
+
+    fn compare_all(&self, answer: &Table) -> Result<(), CaseError> {
         self.expect
             .iter()
-            .try_for_each(|(key, expected)| self.compare(&answer, key, expected))
+            .try_for_each(|(key, expected)| self.compare(answer, key, expected))
     }
 
     fn compare(&self, answer: &Table, key: &str, expected: &Value) -> Result<(), CaseError> {
@@ -151,78 +214,5 @@ impl Case {
             expected: expected.to_string(),
             actual: actual.map_or_else(|| "nothing".to_owned(), Value::to_string),
         })
-    }
-}
-
-fn refusal_table(decision: &RefusalDecision) -> Table {
-    let links = decision
-        .links
-        .iter()
-        .map(|link| Value::from(format!("{} -> {}", link.label, link.href)));
-    let headers = decision.headers.iter().map(|(name, value)| {
-        Value::from(format!(
-            "{name}: {}",
-            String::from_utf8_lossy(value.as_bytes())
-        ))
-    });
-    let mut table = Table::new();
-    table.insert(
-        "status".to_owned(),
-        i64::from(decision.status.as_u16()).into(),
-    );
-    table.insert("language".to_owned(), decision.language.clone().into());
-    table.insert("title".to_owned(), decision.title.clone().into());
-    table.insert("message".to_owned(), decision.message.clone().into());
-    table.insert("links".to_owned(), Value::Array(links.collect()));
-    table.insert("headers".to_owned(), Value::Array(headers.collect()));
-    insert(&mut table, "words", decision.words.as_deref());
-    table
-}
-
-fn reactivation_table(decision: &ReactivationDecision) -> Table {
-    let mut table = Table::new();
-    table.insert("allowed".to_owned(), decision.allowed.into());
-    table.insert(
-        "lifetime_seconds".to_owned(),
-        i64::from(decision.lifetime_seconds).into(),
-    );
-    table.insert("language".to_owned(), decision.language.clone().into());
-    insert(&mut table, "redirect_to", decision.redirect_to.as_deref());
-    insert(&mut table, "why_not", decision.why_not.as_deref());
-    table
-}
-
-fn messages_table(messages: &[Message]) -> Table {
-    let messages = messages
-        .iter()
-        .map(|message| Value::Table(message_table(message)));
-    Table::from_iter([("messages".to_owned(), Value::Array(messages.collect()))])
-}
-
-fn message_table(message: &Message) -> Table {
-    let mut table = Table::new();
-    let channel = match message.channel {
-        Channel::Email => "email",
-        Channel::Sms => "sms",
-    };
-    insert(&mut table, "channel", Some(channel));
-    if !message.to.is_empty() {
-        table.insert("to".to_owned(), message.to.clone().into());
-    }
-    insert(&mut table, "from", message.from.as_deref());
-    insert(&mut table, "subject", message.subject.as_deref());
-    insert(&mut table, "text", Some(&message.text));
-    insert(&mut table, "language", Some(&message.language));
-    if let Some(reset) = &message.reset {
-        let seconds = i64::from(reset.lifetime_seconds);
-        table.insert("lifetime_seconds".to_owned(), seconds.into());
-        insert(&mut table, "redirect_to", reset.redirect_to.as_deref());
-    }
-    table
-}
-
-fn insert(table: &mut Table, key: &str, text: Option<&str>) {
-    if let Some(text) = text {
-        table.insert(key.to_owned(), text.into());
     }
 }

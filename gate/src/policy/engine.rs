@@ -1,7 +1,7 @@
 //! The one WebAssembly engine and its clock.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::thread::{self, Thread};
 use std::time::Duration;
 
@@ -17,7 +17,10 @@ use super::load::LoadError;
 
 /// Makes the engine: instances come from a pool, which is as large as the
 /// threads that can use it and no larger.
-pub(super) fn build(limits: &HostLimits) -> Result<Engine, LoadError> {
+///
+/// `metered`: it counts what a guest does, which costs a third more, in place of
+/// watching the clock.
+pub(super) fn build(limits: &HostLimits, metered: bool) -> Result<Engine, LoadError> {
     let slots = u32::try_from(limits.guest_threads)
         .ok()
         // One more for the trial at load.
@@ -39,7 +42,8 @@ pub(super) fn build(limits: &HostLimits) -> Result<Engine, LoadError> {
     let mut config = Config::new();
     config
         .allocation_strategy(InstanceAllocationStrategy::Pooling(pool))
-        .epoch_interruption(true)
+        .epoch_interruption(!metered)
+        .consume_fuel(metered)
         .max_wasm_stack(GUEST_STACK_BYTES)
         // What no policy needs is not offered. Canonical NaNs: the same
         // decision on every machine.
@@ -58,6 +62,8 @@ pub(super) fn build(limits: &HostLimits) -> Result<Engine, LoadError> {
 pub(super) struct Clock {
     state: Arc<ClockState>,
     thread: Thread,
+    /// What the last call used, where the engine is metered.
+    pub(super) meter: Option<AtomicU64>,
 }
 
 #[derive(Debug, Default)]
@@ -69,7 +75,7 @@ struct ClockState {
 }
 
 impl Clock {
-    pub(super) fn start(engine: &Engine) -> Result<Self, LoadError> {
+    pub(super) fn start(engine: &Engine, metered: bool) -> Result<Self, LoadError> {
         let state = Arc::new(ClockState::default());
         let shared = Arc::clone(&state);
         // The weak handle lets the engine go when its host does.
@@ -80,7 +86,11 @@ impl Clock {
             .map_err(LoadError::Thread)?
             .thread()
             .clone();
-        Ok(Self { state, thread })
+        Ok(Self {
+            state,
+            thread,
+            meter: metered.then(AtomicU64::default),
+        })
     }
 
     /// The clock ticks at least until the guard is dropped.
@@ -162,8 +172,8 @@ mod tests {
     /// A clock that rests and is not woken would let a guest loop for ever.
     #[test]
     fn a_clock_at_rest_is_woken_by_a_call() {
-        let engine = build(&HostLimits::default()).unwrap();
-        let clock = Clock::start(&engine).unwrap();
+        let engine = build(&HostLimits::default(), false).unwrap();
+        let clock = Clock::start(&engine, false).unwrap();
         for _ in 0..3 {
             wait_until(|| clock.state.resting.load(Ordering::SeqCst));
             let _running = clock.run();
@@ -173,9 +183,9 @@ mod tests {
 
     #[test]
     fn a_clock_stops_with_its_host_at_rest_or_not() {
-        let engine = build(&HostLimits::default()).unwrap();
+        let engine = build(&HostLimits::default(), false).unwrap();
         for at_rest in [false, true] {
-            let clock = Clock::start(&engine).unwrap();
+            let clock = Clock::start(&engine, false).unwrap();
             let state = Arc::downgrade(&clock.state);
             wait_until(|| !at_rest || clock.state.resting.load(Ordering::SeqCst));
             drop(clock);

@@ -1,5 +1,7 @@
 //! One call of one guest: a fresh instance, used once and thrown away.
 
+use std::sync::atomic::Ordering;
+
 use portcullis_core::policy::Fault;
 use wasmtime::{Error, PoolConcurrencyLimitError, ResourceLimiter, Store, Trap, WasmBacktrace};
 
@@ -8,6 +10,9 @@ use super::engine::Clock;
 use super::limits::{
     CORE_INSTANCES_MAX, MEMORIES_MAX, PolicyLimits, TABLE_ELEMENTS_MAX, TABLES_MAX, TICK_MS,
 };
+
+/// Enough for any call: a metered one is measured, not stopped.
+const FUEL: u64 = u64::MAX / 2;
 
 /// What the store of a call knows: the limits, and whether memory was refused.
 #[derive(Debug)]
@@ -33,6 +38,10 @@ pub(super) fn call<T>(
     let mut store = Store::new(pre.engine(), guest);
     store.limiter(|guest| guest);
     store.set_hostcall_fuel(limits.result_bytes_max);
+    if clock.meter.is_some() {
+        // Fails where the engine does not meter, which it does where there is one.
+        let _ = store.set_fuel(FUEL);
+    }
     let _running = clock.run();
     // Before instantiation, which may run the guest's own code too. One tick
     // more than the budget, since the first may come at once.
@@ -43,7 +52,11 @@ pub(super) fn call<T>(
             return Err(fault(&error, store.data(), limits, Fault::Invalid));
         }
     };
-    match export(&instance, &mut store) {
+    let exported = export(&instance, &mut store);
+    if let (Some(meter), Ok(left)) = (&clock.meter, store.get_fuel()) {
+        meter.store(FUEL - left, Ordering::Relaxed);
+    }
+    match exported {
         Ok(Ok(answer)) => Ok(answer),
         Ok(Err(PolicyError { code, message })) => Err(Fault::Declined {
             code: shorten(&code, 64),

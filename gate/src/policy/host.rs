@@ -5,21 +5,23 @@ use std::fmt;
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::time::Instant;
 
 use portcullis_core::policy::{
-    AnswerLimits, Fault, Message, NotificationInput, ReactivationDecision, ReactivationInput,
-    RefusalDecision, RefusalInput, Settings, check_messages, check_reactivation, check_refusal,
+    Description, Fault, NotificationDecision, NotificationInput, ReactivationDecision,
+    ReactivationInput, RefusalDecision, RefusalInput, Settings, Templates,
 };
 use wasmtime::Engine;
 
-use super::bindings::{self, Lists, Pairs, PolicyPre};
-use super::builtin;
+use super::bundle::Bundle;
 use super::engine::{self, Clock};
-use super::guest::{self, Guest};
 use super::limits::{HostLimits, PolicyLimits};
-use super::load::{self, LoadError, Problem};
-use super::manifest::{Manifest, Module};
-use super::threads::{GuestThreads, Owner};
+use super::load::{self, LoadError};
+use super::loaded::{Compiled, Policy};
+use super::metrics::{Calls, Outcomes, Series};
+use super::question::{Answer, Question};
+use super::threads::GuestThreads;
+use super::{smoke, templates};
 
 /// The one place where guests run. Dropping it stops its threads.
 pub struct PolicyHost {
@@ -29,23 +31,13 @@ pub struct PolicyHost {
     threads: GuestThreads,
     /// Compiled modules by digest. Weak: a module goes with its last policy.
     compiled: Mutex<HashMap<String, Weak<Compiled>>>,
+    /// The gate's own.
+    templates: Templates,
     /// Held while a policy loads: compiling takes all cores anyway, and the
     /// pool has one place for trials.
     loading: Mutex<()>,
     policies_made: AtomicU64,
-}
-
-struct Compiled {
-    digest: String,
-    pre: PolicyPre<Guest>,
-}
-
-/// A policy that passed every check: a module, its settings and its limits.
-pub struct Policy {
-    owner: Owner,
-    compiled: Arc<Compiled>,
-    settings: Settings,
-    limits: PolicyLimits,
+    outcomes: Outcomes,
 }
 
 impl PolicyHost {
@@ -54,73 +46,131 @@ impl PolicyHost {
     /// # Errors
     /// [`LoadError::Limits`], [`LoadError::Engine`] or [`LoadError::Thread`].
     pub fn new(limits: HostLimits) -> Result<PolicyHost, LoadError> {
-        let engine = engine::build(&limits)?;
-        let clock = Arc::new(Clock::start(&engine)?);
+        Self::start(limits, false)
+    }
+
+    /// One that counts what a guest does ([`cost`](Self::cost)) and knows no
+    /// deadline: for measurements.
+    ///
+    /// # Errors
+    /// As [`new`](Self::new).
+    pub fn metered() -> Result<PolicyHost, LoadError> {
+        Self::start(HostLimits::default(), true)
+    }
+
+    fn start(limits: HostLimits, metered: bool) -> Result<PolicyHost, LoadError> {
+        let engine = engine::build(&limits, metered)?;
+        let clock = Arc::new(Clock::start(&engine, metered)?);
         let threads = GuestThreads::start(&limits)?;
+        let templates = templates::built_in()?;
         Ok(Self {
             limits,
             engine,
             clock,
             threads,
             compiled: Mutex::default(),
+            templates,
             loading: Mutex::default(),
             policies_made: AtomicU64::new(0),
+            outcomes: Outcomes::default(),
         })
     }
 
-    /// Checks and compiles a component, and has it check its settings. It
-    /// blocks, from tens of milliseconds to seconds: not for a thread that
-    /// serves requests. A module that is loaded already is not compiled again.
+    /// Checks and compiles a policy, and has it check its settings. It blocks,
+    /// from tens of milliseconds to seconds: not for a thread that serves
+    /// requests. A module that is loaded already is not compiled again.
     ///
     /// # Errors
-    /// What is wrong with the module or the settings.
-    pub fn load(&self, wasm: &[u8], settings: Settings) -> Result<Arc<Policy>, LoadError> {
-        self.load_with(wasm, settings, self.limits.policy())
+    /// What is wrong with the module, the settings, the templates or the limits.
+    pub fn load(&self, bundle: &Bundle) -> Result<Arc<Policy>, LoadError> {
+        let number = self.policies_made.fetch_add(1, Ordering::Relaxed);
+        self.load_for(&format!("policy {number}"), 0, bundle)
     }
 
-    /// As [`load`](Self::load), with the policy's own limits.
+    /// As [`load`](Self::load), for a tenant: its policies share its share of the
+    /// threads, whichever of them runs.
     ///
     /// # Errors
-    /// Also [`LoadError::Limits`], for one above the host's ceiling.
-    pub fn load_with(
+    /// As [`load`](Self::load).
+    pub fn load_for(
         &self,
-        wasm: &[u8],
-        settings: Settings,
-        limits: PolicyLimits,
+        tenant: &str,
+        generation: u64,
+        bundle: &Bundle,
     ) -> Result<Arc<Policy>, LoadError> {
-        self.check_limits(&limits)?;
-        let _loading = lock(&self.loading);
-        let compiled = self.compile(wasm)?;
-        let policy = Policy {
-            owner: self.policies_made.fetch_add(1, Ordering::Relaxed),
-            compiled,
-            settings,
-            limits,
-        };
-        self.try_out(&policy)?;
+        self.make(tenant, generation, bundle)
+            .map(|(policy, _)| Arc::new(policy))
+    }
+
+    /// As [`load_for`](Self::load_for), and asks it the questions that any policy can
+    /// answer: for one that is to take the place of another.
+    ///
+    /// # Errors
+    /// Also [`LoadError::Question`].
+    pub fn load_tried(
+        &self,
+        tenant: &str,
+        generation: u64,
+        bundle: &Bundle,
+    ) -> Result<Arc<Policy>, LoadError> {
+        let (mut policy, trial) = self.make(tenant, generation, bundle)?;
+        // Nobody's request waits for this.
+        let own = std::mem::replace(&mut policy.limits, trial);
+        for question in smoke::questions() {
+            self.answer_here(&policy, &question)
+                .map_err(|fault| LoadError::Question {
+                    kind: question.kind(),
+                    fault,
+                })?;
+        }
+        policy.limits = own;
         Ok(Arc::new(policy))
     }
 
-    /// Loads `policy.toml` of a folder and the module that it names.
+    /// A policy that passed, and the limits that it was tried under.
+    fn make(
+        &self,
+        tenant: &str,
+        generation: u64,
+        bundle: &Bundle,
+    ) -> Result<(Policy, PolicyLimits), LoadError> {
+        let limits = bundle.limits.over(&self.limits.policy());
+        self.check_limits(&limits)?;
+        let own = templates::parse_all(&bundle.place, &bundle.templates)?;
+        let _loading = lock(&self.loading);
+        let compiled = self.compile(&bundle.module)?;
+        let mut policy = Policy {
+            owner: tenant.into(),
+            generation,
+            module: Arc::clone(&bundle.module),
+            compiled,
+            settings: bundle.settings.clone(),
+            templates: self.templates.clone().with(own),
+            limits,
+            description: Description::default(),
+        };
+        let trial = PolicyLimits {
+            deadline_ms: self.limits.load_deadline_ms.max(policy.limits.deadline_ms),
+            ..policy.limits.clone()
+        };
+        policy.try_out(&self.clock, &trial)?;
+        Ok((policy, trial))
+    }
+
+    /// Loads a module with its settings alone.
+    ///
+    /// # Errors
+    /// As [`load`](Self::load).
+    pub fn load_module(&self, wasm: &[u8], settings: Settings) -> Result<Arc<Policy>, LoadError> {
+        self.load(&Bundle::new(wasm, settings))
+    }
+
+    /// Loads a policy's folder.
     ///
     /// # Errors
     /// Also what cannot be read, and where.
     pub fn load_folder(&self, folder: &Path) -> Result<Arc<Policy>, LoadError> {
-        let manifest = Manifest::read(&folder.join("policy.toml"))?;
-        let limits = manifest.limits.over(&self.limits.policy());
-        match &manifest.module {
-            Module::Builtin(name) => {
-                self.load_with(builtin::module(name)?, manifest.settings, limits)
-            }
-            Module::File(file) => {
-                let path = folder.join(file);
-                let wasm = std::fs::read(&path).map_err(|source| LoadError::Read {
-                    path: path.clone(),
-                    source,
-                })?;
-                self.load_with(&wasm, manifest.settings, limits)
-            }
-        }
+        self.load(&Bundle::read(folder)?)
     }
 
     /// Loads one of the policies that the gate brings: `standard`, `acme` or
@@ -129,9 +179,7 @@ impl PolicyHost {
     /// # Errors
     /// [`LoadError::UnknownBuiltin`], or as [`load`](Self::load).
     pub fn load_builtin(&self, name: &str) -> Result<Arc<Policy>, LoadError> {
-        let manifest = builtin::manifest(name)?;
-        let limits = manifest.limits.over(&self.limits.policy());
-        self.load_with(builtin::module("standard")?, manifest.settings, limits)
+        self.load(&Bundle::built_in(name)?)
     }
 
     /// Asks what a suspended user is told.
@@ -144,25 +192,42 @@ impl PolicyHost {
         policy: &Arc<Policy>,
         input: RefusalInput,
     ) -> Result<RefusalDecision, Fault> {
-        let answer = self
-            .ask(policy, move |policy, clock| policy.refuse(clock, &input))
-            .await?;
-        check_refusal(answer, &AnswerLimits::STANDARD)
+        self.ask(policy, move |policy, clock| policy.refuse(clock, &input))
+            .await
     }
 
-    /// As [`refusal`](Self::refusal), but on this thread, which it blocks for up
-    /// to the deadline: for measurements, and for a command line that has nobody
-    /// else to serve.
+    /// As [`answer`](Self::answer), but on this thread, which it blocks for up to the
+    /// deadline: for measurements, and for a command line that has nobody else to
+    /// serve.
     ///
     /// # Errors
-    /// As [`refusal`](Self::refusal), but never [`Fault::Busy`] for the queue.
-    pub fn refuse_here(
+    /// Why there is no answer that can be used; never for the queue.
+    pub fn answer_here(&self, policy: &Policy, question: &Question) -> Result<Answer, Fault> {
+        match question {
+            Question::Refusal(input) => policy.refuse(&self.clock, input).map(Answer::Refusal),
+            Question::Reactivation(input) => policy
+                .reactivate(&self.clock, input)
+                .map(Answer::Reactivation),
+            Question::Notification(input) => {
+                policy.compose(&self.clock, input).map(Answer::Notification)
+            }
+        }
+    }
+
+    /// As [`answer_here`](Self::answer_here), with what the call used: the same for
+    /// the same module and question on every machine. `None` unless the host is
+    /// [`metered`](Self::metered).
+    ///
+    /// # Errors
+    /// As [`answer_here`](Self::answer_here).
+    pub fn cost(
         &self,
         policy: &Policy,
-        input: &RefusalInput,
-    ) -> Result<RefusalDecision, Fault> {
-        let answer = policy.refuse(&self.clock, input)?;
-        check_refusal(answer, &AnswerLimits::STANDARD)
+        question: &Question,
+    ) -> Result<(Answer, Option<u64>), Fault> {
+        let answer = self.answer_here(policy, question)?;
+        let used = self.clock.meter.as_ref();
+        Ok((answer, used.map(|used| used.load(Ordering::Relaxed))))
     }
 
     /// Asks whether a step of a reset may be taken.
@@ -174,12 +239,10 @@ impl PolicyHost {
         policy: &Arc<Policy>,
         input: ReactivationInput,
     ) -> Result<ReactivationDecision, Fault> {
-        let decision = self
-            .ask(policy, move |policy, clock| {
-                policy.reactivate(clock, &input)
-            })
-            .await?;
-        check_reactivation(decision, &AnswerLimits::STANDARD)
+        self.ask(policy, move |policy, clock| {
+            policy.reactivate(clock, &input)
+        })
+        .await
     }
 
     /// Asks what is to be sent.
@@ -190,12 +253,14 @@ impl PolicyHost {
         &self,
         policy: &Arc<Policy>,
         input: NotificationInput,
-    ) -> Result<Vec<Message>, Fault> {
-        let audience = input.audience;
-        let messages = self
-            .ask(policy, move |policy, clock| policy.compose(clock, &input))
-            .await?;
-        check_messages(messages, audience, &AnswerLimits::STANDARD)
+    ) -> Result<NotificationDecision, Fault> {
+        self.ask(policy, move |policy, clock| policy.compose(clock, &input))
+            .await
+    }
+
+    /// What became of the calls so far.
+    pub fn outcomes(&self) -> Vec<(Series, Calls)> {
+        self.outcomes.all()
     }
 
     async fn ask<T: Send + 'static>(
@@ -203,9 +268,20 @@ impl PolicyHost {
         policy: &Arc<Policy>,
         call: impl FnOnce(&Policy, &Clock) -> Result<T, Fault> + Send + 'static,
     ) -> Result<T, Fault> {
-        let owner = policy.owner;
-        let (policy, clock) = (Arc::clone(policy), Arc::clone(&self.clock));
-        self.threads.run(owner, move || call(&policy, &clock)).await
+        let started = Instant::now();
+        let (asked, clock) = (Arc::clone(policy), Arc::clone(&self.clock));
+        let answer = self
+            .threads
+            .run(&policy.owner, move || call(&asked, &clock))
+            .await;
+        let series = Series {
+            tenant: Arc::clone(&policy.owner),
+            policy: policy.description.name.clone(),
+            generation: policy.generation,
+            outcome: answer.as_ref().err().map_or("decided", Fault::name),
+        };
+        self.outcomes.count(series, started.elapsed());
+        answer
     }
 
     fn check_limits(&self, limits: &PolicyLimits) -> Result<(), LoadError> {
@@ -249,125 +325,11 @@ impl PolicyHost {
         modules.insert(digest, Arc::downgrade(&compiled));
         Ok(compiled)
     }
-
-    /// Makes a first instance, which is where the last mismatches would show,
-    /// and has it check its settings.
-    fn try_out(&self, policy: &Policy) -> Result<(), LoadError> {
-        let limits = PolicyLimits {
-            deadline_ms: self.limits.load_deadline_ms.max(policy.limits.deadline_ms),
-            ..policy.limits.clone()
-        };
-        let pre = &policy.compiled.pre;
-        // An instance alone first: what fails here is the module's fault, what
-        // fails below may be the settings'.
-        guest::call(pre, &self.clock, &limits, |_, _| Ok(Ok(()))).map_err(LoadError::Trial)?;
-        let settings = policy.pairs();
-        let problems = guest::call(pre, &self.clock, &limits, |instance, store| {
-            instance
-                .portcullis_policy_settings()
-                .call_validate(store, &settings)
-        })
-        .map_err(LoadError::Unchecked)?;
-        if problems.is_empty() {
-            return Ok(());
-        }
-        Err(LoadError::Settings(
-            problems
-                .into_iter()
-                .map(|bindings::Problem { key, message }| Problem { key, message })
-                .collect(),
-        ))
-    }
-}
-
-impl Policy {
-    /// The SHA-256 of the module, in hexadecimal.
-    pub fn digest(&self) -> &str {
-        &self.compiled.digest
-    }
-
-    pub fn settings(&self) -> &Settings {
-        &self.settings
-    }
-
-    pub fn limits(&self) -> &PolicyLimits {
-        &self.limits
-    }
-
-    fn pairs(&self) -> Pairs<'_> {
-        self.settings.pairs().collect()
-    }
-
-    fn refuse(
-        &self,
-        clock: &Clock,
-        input: &RefusalInput,
-    ) -> Result<portcullis_core::policy::RefusalAnswer, Fault> {
-        let lists = Lists::new(&input.locales, &input.attributes, self.pairs());
-        let request = bindings::refusal_request(input, &lists);
-        guest::call(
-            &self.compiled.pre,
-            clock,
-            &self.limits,
-            |instance, store| {
-                instance
-                    .portcullis_policy_refusal()
-                    .call_decide(store, request)
-            },
-        )
-        .map(bindings::refusal_answer)
-    }
-
-    fn reactivate(
-        &self,
-        clock: &Clock,
-        input: &ReactivationInput,
-    ) -> Result<ReactivationDecision, Fault> {
-        let lists = Lists::new(&input.locales, &input.attributes, self.pairs());
-        let request = bindings::reactivation_request(input, &lists);
-        guest::call(
-            &self.compiled.pre,
-            clock,
-            &self.limits,
-            |instance, store| {
-                instance
-                    .portcullis_policy_reactivation()
-                    .call_decide(store, request)
-            },
-        )
-        .map(bindings::reactivation_decision)
-    }
-
-    fn compose(&self, clock: &Clock, input: &NotificationInput) -> Result<Vec<Message>, Fault> {
-        let lists = Lists::new(&input.locales, &input.attributes, self.pairs());
-        let request = bindings::notification_request(input, &lists);
-        let messages = guest::call(
-            &self.compiled.pre,
-            clock,
-            &self.limits,
-            |instance, store| {
-                instance
-                    .portcullis_policy_notification()
-                    .call_compose(store, request)
-            },
-        )?;
-        Ok(messages.into_iter().map(bindings::message).collect())
-    }
 }
 
 impl fmt::Debug for PolicyHost {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("PolicyHost")
-            .field("limits", &self.limits)
-            .finish_non_exhaustive()
-    }
-}
-
-impl fmt::Debug for Policy {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Policy")
-            .field("digest", &self.compiled.digest)
-            .field("settings", &self.settings)
             .field("limits", &self.limits)
             .finish_non_exhaustive()
     }

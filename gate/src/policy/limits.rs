@@ -32,6 +32,14 @@ pub struct HostLimits {
     pub queue_max: usize,
     /// Calls of one policy that wait, so that it cannot fill the queue alone.
     pub queue_per_policy_max: usize,
+    /// Time that the calls of one tenant may take of each second of the threads; one
+    /// that has none left is refused at once, and holds up nobody.
+    pub guest_ms_per_second: u64,
+    /// How much of it a tenant that was quiet may have saved up.
+    pub guest_ms_saved_max: u64,
+    /// A tenant with a call that took this long has its calls kept off one of the
+    /// threads, until it has been quiet: the others then wait for no slow call.
+    pub slow_ms: u64,
     /// Trial instantiation and `settings.validate` at load, which nobody's
     /// request waits for.
     pub load_deadline_ms: u64,
@@ -65,6 +73,9 @@ impl Default for HostLimits {
             concurrent_calls_max: 1,
             queue_max: 256,
             queue_per_policy_max: 64,
+            guest_ms_per_second: 250,
+            guest_ms_saved_max: 2000,
+            slow_ms: 10,
             load_deadline_ms: 1000,
             module_bytes_max: 32 * MIB,
         }
@@ -100,3 +111,18 @@ pub(super) const MEMORIES_MAX: u32 = 1;
 /// Memory of a slot that stays resident when its guest is gone. Only the pages
 /// that were written count, since the kernel is asked which they are.
 pub(super) const RESIDENT_BYTES: usize = MIB;
+
+/// Policies of a tenant that may come back, the one in force among them.
+pub const GENERATIONS_KEPT: usize = 4;
+
+/// A new policy that fails so many users in a row is taken back, until it has
+/// answered so many: one that works does not lose its place to a bad day.
+pub(super) const GENERATION_FAILURES_MAX: u32 = 3;
+pub(super) const GENERATION_PROVEN_AFTER: u32 = 1000;
+
+/// A policy's own templates, and one of them as a file.
+pub(super) const TEMPLATES_MAX: usize = 64;
+pub(super) const TEMPLATE_BYTES_MAX: usize = 64 * KIB;
+
+/// Series of outcomes that are counted; with one more, an old generation's goes.
+pub(super) const OUTCOMES_MAX: usize = 4096;

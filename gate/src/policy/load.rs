@@ -14,12 +14,12 @@ use wit_parser::decoding::{self, DecodedWasm};
 use wit_parser::{Resolve, WorldId};
 
 use super::bindings::{COMPONENT_TYPE, PolicyPre};
+use super::contract::{self, SUPPORTED, Supported, World};
 use super::guest::Guest;
 use super::manifest::ManifestError;
 
-/// The package in `wit/`, and its version.
+/// The package in `wit/`.
 const CONTRACT: (&str, &str) = ("portcullis", "policy");
-const OFFERED: &str = "0.1.0";
 
 /// One thing that the policy finds wrong with its settings.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -47,7 +47,7 @@ pub enum LoadError {
     NotWasm,
     #[error(
         "module: this is a core WebAssembly module, not a component; \
-         turn it into one, for example with `wasm-tools component new`"
+         turn it into one with `portcullis policy pack`"
     )]
     CoreModule,
     #[error(
@@ -58,21 +58,30 @@ pub enum LoadError {
     #[error("module: this component is damaged: {0}")]
     Damaged(String),
     #[error(
-        "module: the policy imports {}; a policy imports nothing at all: build it for the \
-         world of the contract, without WASI", .0.join(", ")
+        "module: the policy imports {}; a policy of {SUPPORTED} imports nothing at all: build it \
+         for the world of the contract, without WASI", .0.join(", ")
     )]
     Imports(Vec<String>),
     #[error(
         "module: the policy was built against portcullis:policy@{found}, this gate speaks \
-         {OFFERED}; build it against that"
+         {supported}; build it against one of those"
     )]
-    Version { found: String },
-    #[error("module: the component does not offer the world portcullis:policy/policy@0.1.0: {0}")]
-    World(String),
+    Version { found: String, supported: Supported },
+    #[error(
+        "module: the component is no policy of {SUPPORTED}: {}; build it against the contract \
+         that `portcullis policy new` writes down", .0.join("; ")
+    )]
+    World(Vec<String>),
+    #[error("module: this core module cannot be made a component: {0}")]
+    Pack(String),
     #[error("module: the component cannot be compiled: {0}")]
     Compile(String),
     #[error("module: the policy failed its trial: {0}")]
     Trial(Fault),
+    #[error("module: what the policy says of itself cannot be used: {0}")]
+    Undescribed(Fault),
+    #[error("module: the policy has no answer to a {kind} that can be used: {fault}")]
+    Question { kind: &'static str, fault: Fault },
     #[error("settings: the policy could not check them: {0}")]
     Unchecked(Fault),
     #[error("settings: {}", list_problems(.0))]
@@ -116,17 +125,28 @@ pub(super) fn compile(
             max: bytes_max,
         });
     }
-    check_preamble(wasm)?;
-    let (resolve, world) = decode(wasm)?;
-    check_imports(&resolve, world)?;
-    check_version(&resolve)?;
-    check_world(wasm)?;
+    check(wasm)?;
     let component = Component::new(engine, wasm).map_err(|error| compile_error(&error))?;
-    // The empty linker is the whole of what a guest may call.
+    link(engine, &component)
+}
+
+/// Everything that can be told of a component without compiling it.
+fn check(wasm: &[u8]) -> Result<(), LoadError> {
+    check_preamble(wasm)?;
+    let (resolve, id) = decode(wasm)?;
+    check_imports(&resolve, id)?;
+    check_version(&resolve)?;
+    let resolve = &resolve;
+    check_world(World { resolve, id })
+}
+
+/// The empty linker is the whole of what a guest may call.
+fn link(engine: &Engine, component: &Component) -> Result<PolicyPre<Guest>, LoadError> {
+    let unfit = |error: wasmtime::Error| LoadError::World(vec![format!("{error:#}")]);
     let linked = Linker::<Guest>::new(engine)
-        .instantiate_pre(&component)
-        .map_err(|error| LoadError::World(format!("{error:#}")))?;
-    PolicyPre::new(linked).map_err(|error| LoadError::World(format!("{error:#}")))
+        .instantiate_pre(component)
+        .map_err(unfit)?;
+    PolicyPre::new(linked).map_err(unfit)
 }
 
 /// Tells apart what the first eight bytes tell: `\0asm`, a version, a layer.
@@ -167,7 +187,7 @@ fn check_imports(resolve: &Resolve, world: WorldId) -> Result<(), LoadError> {
     }
 }
 
-/// The version stands in the names of what is exported, so one that differs
+/// The version stands in the names of what is exported, so one that does not fit
 /// would come out as everything missing.
 fn check_version(resolve: &Resolve) -> Result<(), LoadError> {
     let found = resolve
@@ -175,22 +195,28 @@ fn check_version(resolve: &Resolve) -> Result<(), LoadError> {
         .iter()
         .filter(|(_, package)| (&*package.name.namespace, &*package.name.name) == CONTRACT)
         .filter_map(|(_, package)| package.name.version.as_ref())
-        .map(ToString::to_string)
-        .find(|version| version != OFFERED);
+        .find(|version| !SUPPORTED.covers(version.major, version.minor));
     match found {
-        Some(found) => Err(LoadError::Version { found }),
+        Some(found) => Err(LoadError::Version {
+            found: found.to_string(),
+            supported: SUPPORTED,
+        }),
         None => Ok(()),
     }
 }
 
 /// Compares every type and function with the contract that this gate was built
-/// with. The engine by itself would find a changed record only when it makes an
-/// instance, and would not name it.
-fn check_world(wasm: &[u8]) -> Result<(), LoadError> {
-    let (resolve, world) = decoding::decode_world(COMPONENT_TYPE)
-        .map_err(|error| LoadError::World(format!("{error:#}")))?;
-    wit_component::targets(&resolve, world, wasm)
-        .map_err(|error| LoadError::World(format!("{error:#}")))
+/// with.
+fn check_world(found: World<'_>) -> Result<(), LoadError> {
+    let (resolve, id) = decoding::decode_world(COMPONENT_TYPE)
+        .map_err(|error| LoadError::World(vec![format!("{error:#}")]))?;
+    let resolve = &resolve;
+    let differences = contract::differences(World { resolve, id }, found);
+    if differences.is_empty() {
+        Ok(())
+    } else {
+        Err(LoadError::World(differences))
+    }
 }
 
 fn compile_error(error: &wasmtime::Error) -> LoadError {

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
 use portcullis_core::policy::Settings;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use thiserror::Error;
 use toml::{Table, Value};
 
@@ -29,7 +29,7 @@ pub enum Module {
 }
 
 /// Limits of this policy alone; the host's defaults stand where none is given.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct LimitsAsked {
     pub deadline_ms: Option<u64>,
@@ -121,6 +121,15 @@ impl Manifest {
             limits,
         })
     }
+}
+
+/// Settings as a `policy.toml` has them: nested tables become dotted keys, and scalars
+/// text.
+///
+/// # Errors
+/// The key of a value that has no such form, and why.
+pub fn read_settings(table: &Table) -> Result<Settings, (String, &'static str)> {
+    flatten(table)
 }
 
 /// Turns nested tables into dotted keys, and scalars into text.

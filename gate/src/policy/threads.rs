@@ -6,24 +6,23 @@
 //! places and fill only a part of the queue, so that one that loops leaves room
 //! for the others.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::HashMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
+use std::time::{Duration, Instant};
 
 use portcullis_core::policy::Fault;
+use portcullis_core::turns::Turns;
 use tokio::sync::oneshot;
 
 use super::limits::{HostLimits, THREAD_STACK_BYTES};
 use super::load::LoadError;
 
-/// The policy that a call belongs to.
-pub(super) type Owner = u64;
+/// Whose call it is: a tenant, whichever of its policies runs.
+pub(super) type Owner = Arc<str>;
 
-struct Job {
-    owner: Owner,
-    call: Box<dyn Call>,
-}
+type Job = Box<dyn Call>;
 
 /// A call together with where its answer goes.
 trait Call: Send {
@@ -55,10 +54,55 @@ where
 
 #[derive(Default)]
 struct Queue {
-    waiting: VecDeque<Job>,
-    /// Calls that run now, by policy; no entry for none.
-    running: HashMap<Owner, usize>,
+    /// By owner, each in turn: who has much waiting waits behind itself alone.
+    waiting: Turns<Owner, Job>,
+    shares: HashMap<Owner, Share>,
+    /// Calls that run now of owners whose calls are long.
+    slow_running: usize,
     stopped: bool,
+}
+
+/// What an owner uses of the threads.
+struct Share {
+    running: usize,
+    /// Seconds that its calls may still take. Below nought where the last one took
+    /// more than there was: that is earned first.
+    left: f64,
+    counted_at: Instant,
+    /// A call of its was long: until it has been quiet for a while, one thread is
+    /// kept free of it.
+    slow: bool,
+}
+
+impl Share {
+    fn whole(allowance: &Allowance, now: Instant) -> Self {
+        Self {
+            running: 0,
+            left: allowance.saved_max,
+            counted_at: now,
+            slow: false,
+        }
+    }
+
+    /// Gives back what has come in since the last time, up to what may be saved.
+    fn refill(&mut self, allowance: &Allowance, now: Instant) {
+        let passed = now.saturating_duration_since(self.counted_at);
+        let earned = passed.as_secs_f64() * allowance.share;
+        self.left = (self.left + earned).min(allowance.saved_max);
+        self.counted_at = now;
+    }
+
+    fn is_whole(&self, allowance: &Allowance) -> bool {
+        self.running == 0 && self.left >= allowance.saved_max
+    }
+}
+
+/// How much guest time an owner may have.
+struct Allowance {
+    /// Of each second.
+    share: f64,
+    /// Seconds.
+    saved_max: f64,
 }
 
 struct Shared {
@@ -67,6 +111,10 @@ struct Shared {
     concurrent_calls_max: usize,
     queue_max: usize,
     queue_per_policy_max: usize,
+    allowance: Allowance,
+    /// Longer than this a call does not take that means well.
+    slow: Duration,
+    slow_calls_max: usize,
 }
 
 /// The threads. Dropping it lets each finish its call and ends it.
@@ -80,6 +128,12 @@ impl GuestThreads {
             concurrent_calls_max: limits.concurrent_calls_max.max(1),
             queue_max: limits.queue_max,
             queue_per_policy_max: limits.queue_per_policy_max,
+            allowance: Allowance {
+                share: limits.guest_ms_per_second as f64 / 1000.0,
+                saved_max: limits.guest_ms_saved_max as f64 / 1000.0,
+            },
+            slow: Duration::from_millis(limits.slow_ms),
+            slow_calls_max: limits.guest_threads.saturating_sub(1).max(1),
         }));
         for number in 0..limits.guest_threads {
             let shared = Arc::clone(&threads.0);
@@ -95,39 +149,41 @@ impl GuestThreads {
     /// Runs `call` on one of the threads.
     ///
     /// # Errors
-    /// [`Fault::Busy`], at once, when too many calls wait already.
+    /// At once, [`Fault::Busy`] when too many calls wait already, and
+    /// [`Fault::OverBudget`] when the owner's have taken all their time.
     pub(super) async fn run<T: Send + 'static>(
         &self,
-        owner: Owner,
+        owner: &Owner,
         guest: impl FnOnce() -> Result<T, Fault> + Send + 'static,
     ) -> Result<T, Fault> {
         let (answer, answered) = oneshot::channel();
-        self.enqueue(Job {
-            owner,
-            call: Box::new(Pending { guest, answer }),
-        })?;
+        self.enqueue(owner, Box::new(Pending { guest, answer }))?;
         // Without an answer the thread panicked, or the host is being dropped.
         answered
             .await
             .unwrap_or_else(|_| Err(Fault::Trap("the call was broken off".to_owned())))
     }
 
-    fn enqueue(&self, job: Job) -> Result<(), Fault> {
-        let mut queue = lock(&self.0.queue);
-        if queue.waiting.len() >= self.0.queue_max {
-            queue.waiting.retain(|job| !job.call.abandoned());
+    fn enqueue(&self, owner: &Owner, job: Job) -> Result<(), Fault> {
+        let shared = &self.0;
+        let mut queue = lock(&shared.queue);
+        if let Some(share) = queue.shares.get_mut(owner) {
+            share.refill(&shared.allowance, Instant::now());
+            if share.left <= 0.0 {
+                return Err(Fault::OverBudget);
+            }
         }
-        let own = queue
-            .waiting
-            .iter()
-            .filter(|waiting| waiting.owner == job.owner)
-            .count();
-        if queue.waiting.len() >= self.0.queue_max || own >= self.0.queue_per_policy_max {
+        if queue.waiting.waiting() >= shared.queue_max {
+            queue.waiting.retain(|job| !job.abandoned());
+        }
+        if queue.waiting.waiting() >= shared.queue_max
+            || queue.waiting.held(owner) >= shared.queue_per_policy_max
+        {
             return Err(Fault::Busy);
         }
-        queue.waiting.push_back(job);
+        queue.waiting.put(Arc::clone(owner), job);
         drop(queue);
-        self.0.arrived.notify_one();
+        shared.arrived.notify_one();
         Ok(())
     }
 }
@@ -136,14 +192,15 @@ impl Drop for GuestThreads {
     fn drop(&mut self) {
         let mut queue = lock(&self.0.queue);
         queue.stopped = true;
-        queue.waiting.clear();
+        queue.waiting = Turns::default();
         drop(queue);
         self.0.arrived.notify_all();
     }
 }
 
 fn serve(shared: &Shared) {
-    while let Some(Job { owner, call }) = next(shared) {
+    while let Some((owner, call, slow)) = next(shared) {
+        let started = Instant::now();
         if !call.abandoned() {
             // A panic here is the gate's own mistake; it must not cost a thread
             // for good. The caller learns of it, since its answer never comes.
@@ -151,26 +208,37 @@ fn serve(shared: &Shared) {
                 tracing::error!("a policy call panicked; this is a fault of the gate");
             }
         }
-        finish(shared, owner);
+        finish(shared, &owner, slow, started.elapsed());
     }
 }
 
-/// Waits for a call whose policy has a place free.
-fn next(shared: &Shared) -> Option<Job> {
+/// Waits for a call whose owner has a place free. `true`: it counts as a slow one.
+fn next(shared: &Shared) -> Option<(Owner, Job, bool)> {
     let mut queue = lock(&shared.queue);
     loop {
         if queue.stopped {
             return None;
         }
-        let ready = queue.waiting.iter().position(|job| {
-            queue
-                .running
-                .get(&job.owner)
-                .is_none_or(|count| *count < shared.concurrent_calls_max)
+        let Queue {
+            waiting,
+            shares,
+            slow_running,
+            ..
+        } = &mut *queue;
+        let ready = waiting.next(|owner| {
+            shares.get(owner).is_none_or(|share| {
+                share.running < shared.concurrent_calls_max
+                    && (!share.slow || *slow_running < shared.slow_calls_max)
+            })
         });
-        if let Some(job) = ready.and_then(|position| queue.waiting.remove(position)) {
-            *queue.running.entry(job.owner).or_insert(0) += 1;
-            return Some(job);
+        if let Some((owner, job)) = ready {
+            let share = shares
+                .entry(Arc::clone(&owner))
+                .or_insert_with(|| Share::whole(&shared.allowance, Instant::now()));
+            share.running += 1;
+            let slow = share.slow;
+            *slow_running += usize::from(slow);
+            return Some((owner, job, slow));
         }
         queue = shared
             .arrived
@@ -179,16 +247,26 @@ fn next(shared: &Shared) -> Option<Job> {
     }
 }
 
-fn finish(shared: &Shared, owner: Owner) {
+fn finish(shared: &Shared, owner: &Owner, slow: bool, taken: Duration) {
     let mut queue = lock(&shared.queue);
-    if let Some(count) = queue.running.get_mut(&owner) {
-        *count -= 1;
-        if *count == 0 {
-            queue.running.remove(&owner);
+    queue.slow_running -= usize::from(slow);
+    if let Some(share) = queue.shares.get_mut(owner) {
+        share.refill(&shared.allowance, Instant::now());
+        share.running -= 1;
+        // Before its time is taken off: one that saved up all of it was quiet.
+        share.slow = taken >= shared.slow || (share.slow && !share.is_whole(&shared.allowance));
+        share.left -= taken.as_secs_f64();
+        if share.is_whole(&shared.allowance) {
+            queue.shares.remove(owner);
         }
     }
-    // No need to wake another thread: this one looks at the queue next, and
-    // whoever put a call there woke one for it.
+    let waits = queue.waiting.waiting() > 0;
+    drop(queue);
+    // This thread looks at the queue next, but a call that waited for a slow one to
+    // end may be for another.
+    if waits {
+        shared.arrived.notify_one();
+    }
 }
 
 /// No code that can panic runs under these locks, so a poisoned one is sound.
@@ -209,13 +287,18 @@ mod tests {
         GuestThreads::start(&HostLimits::default()).unwrap()
     }
 
+    fn owner() -> Owner {
+        Owner::from("acme")
+    }
+
     #[test]
     fn the_threads_end_with_their_host_once_their_calls_are_done() {
         let threads = threads();
         let shared = Arc::downgrade(&threads.0);
         let (release, held) = mpsc::channel::<()>();
         let (start, started) = mpsc::channel();
-        let call = threads.run(0, move || {
+        let owner = owner();
+        let call = threads.run(&owner, move || {
             start.send(()).unwrap();
             Ok(held.recv().is_err())
         });
@@ -237,13 +320,14 @@ mod tests {
 
     #[tokio::test]
     async fn a_call_that_panics_costs_no_thread() {
-        let threads = threads();
+        let (threads, owner) = (threads(), owner());
         for _ in 0..5 {
             #[allow(clippy::panic)]
-            let panicked =
-                threads.run(0, || -> Result<(), Fault> { panic!("a fault of the gate") });
+            let panicked = threads.run(&owner, || -> Result<(), Fault> {
+                panic!("a fault of the gate")
+            });
             assert!(matches!(panicked.await, Err(Fault::Trap(_))));
         }
-        assert_eq!(threads.run(0, || Ok(1)).await, Ok(1));
+        assert_eq!(threads.run(&owner, || Ok(1)).await, Ok(1));
     }
 }

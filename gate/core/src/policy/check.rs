@@ -3,12 +3,17 @@
 //! Nothing is mended or cut to size: an answer that breaks a rule is thrown
 //! away whole, so that what was tested is what is sent.
 
+mod message;
+
 use http::{HeaderName, HeaderValue, StatusCode, header};
 
+use super::template::{breaks_line, is_name};
 use super::{
-    AnswerLimits, Audience, Channel, Fault, Link, Message, ReactivationDecision, RefusalAnswer,
-    RefusalDecision, ResetOffer,
+    Action, AnswerLimits, Description, Fault, Link, ReactivationDecision, RefusalAnswer,
+    RefusalDecision, ResetTerms, Templates, Verdict,
 };
+
+pub use message::check_messages;
 
 /// Statuses that a refusal may not take, because each makes a client do
 /// something else than show the refusal: 401 (ask for credentials; it needs a
@@ -20,16 +25,20 @@ const STATUSES_REFUSED: [u16; 6] = [401, 407, 408, 421, 426, 431];
 const HEADERS_ALLOWED: [HeaderName; 3] =
     [header::CONTENT_LANGUAGE, header::LINK, header::RETRY_AFTER];
 
-/// Checks a refusal.
+/// Checks a refusal, and finds the page that it chose.
 ///
 /// # Errors
 /// [`Fault::BadOutput`], naming the field and the rule.
 pub fn check_refusal(
     answer: RefusalAnswer,
+    templates: &Templates,
     limits: &AnswerLimits,
 ) -> Result<RefusalDecision, Fault> {
     let status = check_status(answer.status)?;
     check_language("language", &answer.language, limits)?;
+    if let Some(key) = &answer.key {
+        check_key(key, limits)?;
+    }
     check_line("title", &answer.title, limits)?;
     if answer.title.trim().is_empty() {
         return Err(bad("title is empty".to_owned()));
@@ -48,14 +57,27 @@ pub fn check_refusal(
         .iter()
         .map(|(name, value)| check_header(name, value, limits))
         .collect::<Result<Vec<_>, Fault>>()?;
+    check_actions(&answer.actions, limits)?;
+    let page = match &answer.template {
+        None => None,
+        Some(name) => {
+            let page = templates.find(name, &answer.language)?.page.clone();
+            let none = || bad(format!("template {} has no page", quote(name)));
+            Some(page.ok_or_else(none)?)
+        }
+    };
     Ok(RefusalDecision {
         status,
         language: answer.language,
+        key: answer.key,
         title: answer.title,
         words: answer.words,
         message: answer.message,
+        surface: answer.surface,
+        page,
         links: answer.links,
         headers,
+        actions: answer.actions,
     })
 }
 
@@ -68,96 +90,123 @@ pub fn check_reactivation(
     limits: &AnswerLimits,
 ) -> Result<ReactivationDecision, Fault> {
     check_language("language", &decision.language, limits)?;
-    if decision.allowed {
-        check_lifetime(decision.lifetime_seconds, limits)?;
+    match &decision.verdict {
+        Verdict::Allowed(terms) => check_terms(terms, limits)?,
+        Verdict::Refused => {}
+        Verdict::StepUp(proofs) if proofs.is_empty() => {
+            return Err(bad("verdict wants a step up and names no proof".to_owned()));
+        }
+        Verdict::StepUp(proofs) => {
+            check_count("proofs", proofs.len(), limits.proofs_max)?;
+            for proof in proofs {
+                check_name("proofs", proof.as_str(), limits)?;
+            }
+        }
     }
-    if let Some(target) = &decision.redirect_to {
-        check_redirect(target, limits)?;
+    if let Some(words) = &decision.words {
+        check_text("words", words, limits)?;
     }
-    if let Some(words) = &decision.why_not {
-        check_text("why_not", words, limits)?;
-    }
+    check_actions(&decision.actions, limits)?;
     Ok(decision)
 }
 
-/// Checks what is to be sent to `audience`.
+/// Checks what a policy says of itself, and that there is every template that it
+/// may choose.
 ///
 /// # Errors
 /// [`Fault::BadOutput`], naming the field and the rule.
-pub fn check_messages(
-    messages: Vec<Message>,
-    audience: Audience,
+pub fn check_description(
+    description: Description,
+    templates: &Templates,
     limits: &AnswerLimits,
-) -> Result<Vec<Message>, Fault> {
-    check_count("messages", messages.len(), limits.messages_max)?;
-    for message in &messages {
-        check_message(message, audience, limits)?;
+) -> Result<Description, Fault> {
+    check_name("name", &description.name, limits)?;
+    check_line("version", &description.version, limits)?;
+    check_line("summary", &description.summary, limits)?;
+    let lists = [
+        ("languages", description.languages.len()),
+        ("settings", description.settings.len()),
+        ("templates", description.templates.len()),
+        ("attributes", description.attributes.len()),
+    ];
+    for (field, count) in lists {
+        check_count(field, count, limits.described_max)?;
     }
-    Ok(messages)
-}
-
-fn check_message(
-    message: &Message,
-    audience: Audience,
-    limits: &AnswerLimits,
-) -> Result<(), Fault> {
-    check_language("language", &message.language, limits)?;
-    check_text("text", &message.text, limits)?;
-    if message.text.trim().is_empty() {
-        return Err(bad("text is empty".to_owned()));
+    for language in &description.languages {
+        check_language("languages", language, limits)?;
     }
-    // `from`, `to` and `subject` become mail headers: one line, no injection.
-    for (field, value) in [("from", &message.from), ("subject", &message.subject)] {
-        if let Some(value) = value {
-            check_line(field, value, limits)?;
-        }
+    for setting in &description.settings {
+        check_line("settings.key", &setting.key, limits)?;
+        check_line("settings.summary", &setting.summary, limits)?;
+        check_line(
+            "settings.default",
+            setting.default.as_deref().unwrap_or_default(),
+            limits,
+        )?;
     }
-    match (message.channel, &message.subject) {
-        (Channel::Email, None) => return Err(bad("subject is missing for an email".to_owned())),
-        (Channel::Sms, Some(_)) => return Err(bad("subject is set for an sms".to_owned())),
-        (Channel::Email, Some(_)) | (Channel::Sms, None) => {}
+    for (name, value) in &description.attributes {
+        check_name("attributes", name, limits)?;
+        check_line("attributes", value, limits)?;
     }
-    check_recipients(message, audience, limits)?;
-    match (&message.reset, audience) {
-        (None, Audience::User | Audience::Stakeholder) => Ok(()),
-        (Some(reset), Audience::User) => check_reset(reset, limits),
-        (Some(_), Audience::Stakeholder) => {
-            Err(bad("reset is offered to a stakeholder".to_owned()))
-        }
-    }
-}
-
-fn check_recipients(
-    message: &Message,
-    audience: Audience,
-    limits: &AnswerLimits,
-) -> Result<(), Fault> {
-    check_count("to", message.to.len(), limits.recipients_max)?;
-    match (audience, message.to.is_empty()) {
-        // Else a policy could send one user's reset link to somebody else.
-        (Audience::User, false) => return Err(bad("to is set for the user".to_owned())),
-        (Audience::Stakeholder, true) => {
-            return Err(bad("to is empty for a stakeholder".to_owned()));
-        }
-        (Audience::User, true) | (Audience::Stakeholder, false) => {}
-    }
-    message.to.iter().try_for_each(|address| {
-        check_line("to", address, limits)?;
-        if address.trim().is_empty() || address.contains([',', ';', '<', '>']) {
+    for name in &description.templates {
+        if !templates.0.contains_key(name) {
             return Err(bad(format!(
-                "to {} is not one bare address",
-                quote(address)
+                "template {} is named and there is none; add templates/{name}.toml",
+                quote(name)
             )));
         }
-        Ok(())
-    })
+    }
+    Ok(description)
 }
 
-fn check_reset(reset: &ResetOffer, limits: &AnswerLimits) -> Result<(), Fault> {
-    check_lifetime(reset.lifetime_seconds, limits)?;
-    match &reset.redirect_to {
+fn check_terms(terms: &ResetTerms, limits: &AnswerLimits) -> Result<(), Fault> {
+    check_lifetime(terms.lifetime_seconds, limits)?;
+    match &terms.redirect_to {
         Some(target) => check_redirect(target, limits),
         None => Ok(()),
+    }
+}
+
+fn check_actions(actions: &[Action], limits: &AnswerLimits) -> Result<(), Fault> {
+    check_count("actions", actions.len(), limits.actions_max)?;
+    for action in actions {
+        check_name("actions", &action.name, limits)?;
+        check_count("arguments", action.arguments.len(), limits.arguments_max)?;
+        for (name, value) in &action.arguments {
+            check_name("arguments", name, limits)?;
+            check_text("arguments", value, limits)?;
+        }
+    }
+    Ok(())
+}
+
+/// Programs and logs read keys: nothing that needs quoting anywhere.
+fn check_key(key: &str, limits: &AnswerLimits) -> Result<(), Fault> {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-');
+    if (1..=limits.key_bytes_max).contains(&key.len()) && key.bytes().all(plain) {
+        Ok(())
+    } else {
+        Err(bad(format!(
+            "key {} is not of 1 to {} letters, digits, `.`, `_` and `-`",
+            quote(key),
+            limits.key_bytes_max
+        )))
+    }
+}
+
+/// The name of an action, a proof, an attribute: lower case, joined by hyphens or
+/// underscores.
+fn check_name(field: &str, name: &str, limits: &AnswerLimits) -> Result<(), Fault> {
+    let plain = |byte: u8| {
+        byte.is_ascii_lowercase() || byte.is_ascii_digit() || matches!(byte, b'_' | b'-')
+    };
+    if (1..=limits.name_bytes_max).contains(&name.len()) && name.bytes().all(plain) {
+        Ok(())
+    } else {
+        Err(bad(format!(
+            "{field} {} is not a name in lower case",
+            quote(name)
+        )))
     }
 }
 
@@ -291,7 +340,7 @@ fn check_line(field: &str, text: &str, limits: &AnswerLimits) -> Result<(), Faul
             limits.line_bytes_max
         )));
     }
-    if text.chars().any(|c| c.is_control() || is_line_separator(c)) {
+    if text.chars().any(breaks_line) {
         return Err(bad(format!("{field} holds a control character")));
     }
     Ok(())
@@ -319,11 +368,6 @@ fn check_count(field: &str, count: usize, max: usize) -> Result<(), Fault> {
     Ok(())
 }
 
-/// U+2028 and U+2029 are not control characters, yet break lines.
-fn is_line_separator(c: char) -> bool {
-    matches!(c, '\u{2028}' | '\u{2029}')
-}
-
 /// Quotes what a guest wrote for an operator's log: escaped and cut short.
 fn quote(text: &str) -> String {
     let short: String = text.chars().take(60).collect();
@@ -335,5 +379,4 @@ fn bad(what: String) -> Fault {
 }
 
 #[cfg(test)]
-#[path = "check_tests.rs"]
 mod tests;

@@ -21,6 +21,9 @@ pub(super) enum Call {
     /// Suspends or restores many, and takes such a batch back.
     Bulk,
     Events,
+    ShowPolicy,
+    /// Puts a tenant's policy in force, and takes it back.
+    PutPolicy,
     CreateToken,
     ListTokens,
     RevokeToken,
@@ -31,7 +34,7 @@ const NO: bool = false;
 const YES: bool = true;
 
 /// A row a call; the columns are as [`column`] numbers them.
-pub(super) const TABLE: [(Call, [bool; 4]); 17] = [
+pub(super) const TABLE: [(Call, [bool; 4]); 19] = [
     //                      global-admin, tenant-admin, support, auditor
     (Call::ShowUser, /*  */ [YES, YES, YES, YES]),
     (Call::ListUsers, /* */ [YES, YES, YES, YES]),
@@ -46,6 +49,8 @@ pub(super) const TABLE: [(Call, [bool; 4]); 17] = [
     (Call::ExportUser, /**/ [YES, YES, NO, YES]),
     (Call::Bulk, /*      */ [YES, YES, YES, NO]),
     (Call::Events, /*    */ [YES, YES, YES, YES]),
+    (Call::ShowPolicy, /**/ [YES, YES, YES, YES]),
+    (Call::PutPolicy, /* */ [YES, YES, NO, NO]),
     // A tenant-admin's reach ends at its own tenant: see `tokens`.
     (Call::CreateToken, [YES, YES, NO, NO]),
     (Call::ListTokens, /**/ [YES, YES, NO, NO]),

@@ -11,6 +11,7 @@ use axum::response::{Html, IntoResponse, Response};
 use super::ask::Api;
 use super::problem::Problem;
 use crate::control::ledger::Ledger;
+use crate::policy::{Calls, Series};
 
 pub(super) async fn healthz() -> &'static str {
     "ok\n"
@@ -61,8 +62,48 @@ pub(super) async fn metrics(State(api): State<Arc<Api>>) -> Response {
             "# HELP portcullis_{name} {help}.\n# TYPE portcullis_{name} gauge\nportcullis_{name} {value}"
         );
     }
+    write_outcomes(&mut text, &api.state.policies.host().outcomes());
     let kind = "text/plain; version=0.0.4; charset=utf-8";
     (StatusCode::OK, [(header::CONTENT_TYPE, kind)], text).into_response()
+}
+
+/// Names of policies are one word, and tenants' are, too: nothing needs escaping.
+fn write_outcomes(text: &mut String, outcomes: &[(Series, Calls)]) {
+    let count = |calls: &Calls| calls.count.to_string();
+    let taken = |calls: &Calls| format!("{:.6}", calls.taken.as_secs_f64());
+    type Value<'a> = &'a dyn Fn(&Calls) -> String;
+    let families: [(&str, &str, Value<'_>); 2] = [
+        (
+            "policy_calls_total",
+            "Calls of policies, by what became of them",
+            &count,
+        ),
+        (
+            "policy_seconds_total",
+            "Time that they took, the wait for a thread included",
+            &taken,
+        ),
+    ];
+    for (name, help, value) in families {
+        let _ = writeln!(
+            text,
+            "# HELP portcullis_{name} {help}.\n# TYPE portcullis_{name} counter"
+        );
+        for (series, calls) in outcomes {
+            let Series {
+                tenant,
+                policy,
+                generation,
+                outcome,
+            } = series;
+            let _ = writeln!(
+                text,
+                "portcullis_{name}{{tenant=\"{tenant}\",policy=\"{policy}\",\
+                 generation=\"{generation}\",outcome=\"{outcome}\"}} {}",
+                value(calls)
+            );
+        }
+    }
 }
 
 const PAGE: &str = "<!doctype html>

@@ -127,7 +127,7 @@ impl Ask {
 }
 
 /// One that is not there and one that is another's look alike.
-fn no_tenant(id: &str) -> Problem {
+pub(super) fn no_tenant(id: &str) -> Problem {
     let what = format!("there is no tenant {id:?} that this token acts on");
     Problem::not_found(what).of("tenant")
 }

@@ -32,13 +32,14 @@ use super::{AdminState, router, serve};
 use crate::config::Config;
 use crate::control::apply::Applier;
 use crate::control::command::{Caller, Commander};
+use crate::control::policies::{Policies, Shelf};
 use crate::control::sessions::KeptSessions;
 use crate::control::store::SqliteStore;
 use crate::control::tokens::{TokenAsk, Tokens};
 use crate::live::sessions::{Bounds, Learnt, Place};
 use crate::live::tenants::{Tenant, Tenants};
 use crate::live::{self, Reader};
-use crate::policy::{HostLimits, PolicyHost, builtin};
+use crate::policy::{Generations, HostLimits, PolicyHost, builtin};
 
 /// A gate without its data wing.
 struct Gate {
@@ -96,12 +97,12 @@ fn tenants(ids: &[&str]) -> Tenants {
     let host = PolicyHost::new(HostLimits::default()).unwrap();
     let settings = builtin::manifest("standard").unwrap().settings;
     let policy = host
-        .load(builtin::module("standard").unwrap(), settings)
+        .load_module(builtin::module("standard").unwrap(), settings)
         .unwrap();
     let tenants = config.tenants.into_iter();
     Tenants::new(
         tenants
-            .map(|config| Tenant::new(config, Arc::clone(&policy)))
+            .map(|config| Tenant::new(config, Generations::new(Arc::clone(&policy))))
             .collect(),
     )
 }
@@ -128,7 +129,15 @@ impl Gate {
         let tokens = Tokens::load(Arc::clone(&store)).unwrap();
         let tokens = Arc::new(tokens.judged_by(live.clone()));
         let (stop_streams, stopping) = watch::channel(false);
+        let policies = Policies::start(
+            Arc::new(PolicyHost::new(HostLimits::default()).unwrap()),
+            Arc::new(Shelf::new(folder.path())),
+            Arc::clone(&store) as _,
+            &live,
+            now,
+        );
         let state = AdminState {
+            policies,
             commander: Arc::new(Commander::new(
                 store,
                 effects,

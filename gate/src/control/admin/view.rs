@@ -356,6 +356,12 @@ fn detail(event: &Event) -> Value {
             "old_works_until": old_until.map(times::text),
         }),
         Event::TokenRevoked { token_id } => json!({ "token_id": token_id }),
+        Event::PolicyChanged {
+            step,
+            generation,
+            policy,
+            was,
+        } => json!({ "step": step, "generation": generation, "policy": policy, "was": was }),
         Event::Refused {
             error_id,
             code,

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use portcullis_core::policy::{
-    Audience, Channel, NotificationInput, Occasion, ReactivationInput, RefusalInput, ResetStep,
-    Surface, Suspension, SuspensionKind, UserEvent,
+    Audience, Channel, Context, NotificationInput, Occasion, Proof, ReactivationInput,
+    RefusalInput, ResetStep, Surface, Suspension, SuspensionKind, UserEvent,
 };
 use serde::Deserialize;
 use toml::Table;
@@ -16,6 +16,9 @@ pub(super) struct CaseText {
     pub(super) refusal: Option<RefusalText>,
     pub(super) reactivation: Option<ReactivationText>,
     pub(super) notification: Option<NotificationText>,
+    /// In place of the policy's own, or besides.
+    #[serde(default)]
+    pub(super) settings: Table,
     pub(super) expect: Table,
 }
 
@@ -26,11 +29,15 @@ pub(super) struct RefusalText {
     tenant: String,
     #[serde(default = "user")]
     user: String,
-    suspension: SuspensionText,
+    #[serde(default)]
+    now: u64,
+    #[serde(default)]
+    seed: u64,
     #[serde(default)]
     locales: Vec<String>,
     #[serde(default)]
     attributes: BTreeMap<String, String>,
+    suspension: SuspensionText,
     #[serde(default)]
     surface: SurfaceText,
     #[serde(default)]
@@ -44,13 +51,19 @@ pub(super) struct ReactivationText {
     tenant: String,
     #[serde(default = "user")]
     user: String,
+    now: u64,
+    #[serde(default)]
+    seed: u64,
+    #[serde(default)]
+    locales: Vec<String>,
+    #[serde(default)]
+    attributes: BTreeMap<String, String>,
     suspension: SuspensionText,
     step: StepText,
     channel: ChannelText,
-    now: u64,
     issued_at: Option<u64>,
     #[serde(default)]
-    locales: Vec<String>,
+    proofs: Vec<String>,
 }
 
 #[derive(Debug, Clone, Deserialize)]
@@ -60,19 +73,21 @@ pub(super) struct NotificationText {
     tenant: String,
     #[serde(default = "user")]
     user: String,
+    #[serde(default)]
+    now: u64,
+    #[serde(default)]
+    seed: u64,
+    #[serde(default)]
+    locales: Vec<String>,
+    #[serde(default)]
+    attributes: BTreeMap<String, String>,
     event: String,
     audience: AudienceText,
     suspension: Option<SuspensionText>,
     #[serde(default = "source")]
     source: String,
     #[serde(default)]
-    has_email: bool,
-    #[serde(default)]
-    has_phone: bool,
-    #[serde(default)]
-    now: u64,
-    #[serde(default)]
-    locales: Vec<String>,
+    channels: Vec<ChannelText>,
 }
 
 #[derive(Debug, Clone, Deserialize)]
@@ -147,10 +162,15 @@ fn source() -> String {
 impl From<RefusalText> for RefusalInput {
     fn from(text: RefusalText) -> Self {
         Self {
-            tenant: text.tenant,
-            user_id: text.user,
+            context: Context {
+                tenant: text.tenant,
+                user_id: text.user,
+                now: text.now,
+                seed: text.seed,
+                locales: text.locales,
+                attributes: text.attributes.into_iter().collect(),
+            },
             suspension: text.suspension.into(),
-            locales: text.locales,
             surface: match text.surface {
                 SurfaceText::Page => Surface::Page,
                 SurfaceText::Api => Surface::Api,
@@ -159,7 +179,6 @@ impl From<RefusalText> for RefusalInput {
                 OccasionText::Request => Occasion::Request,
                 OccasionText::Login => Occasion::Login,
             },
-            attributes: text.attributes.into_iter().collect(),
         }
     }
 }
@@ -167,22 +186,23 @@ impl From<RefusalText> for RefusalInput {
 impl From<ReactivationText> for ReactivationInput {
     fn from(text: ReactivationText) -> Self {
         Self {
-            tenant: text.tenant,
-            user_id: text.user,
+            context: Context {
+                tenant: text.tenant,
+                user_id: text.user,
+                now: text.now,
+                seed: text.seed,
+                locales: text.locales,
+                attributes: text.attributes.into_iter().collect(),
+            },
             suspension: text.suspension.into(),
             step: match text.step {
                 StepText::Issue => ResetStep::Issue,
                 StepText::Open => ResetStep::Open,
                 StepText::Complete => ResetStep::Complete,
             },
-            channel: match text.channel {
-                ChannelText::Email => Channel::Email,
-                ChannelText::Sms => Channel::Sms,
-            },
-            now: text.now,
+            channel: text.channel.into(),
             issued_at: text.issued_at,
-            locales: text.locales,
-            attributes: Vec::new(),
+            proofs: text.proofs.into_iter().map(proof).collect(),
         }
     }
 }
@@ -190,13 +210,21 @@ impl From<ReactivationText> for ReactivationInput {
 impl From<NotificationText> for NotificationInput {
     fn from(text: NotificationText) -> Self {
         Self {
-            tenant: text.tenant,
-            user_id: text.user,
+            context: Context {
+                tenant: text.tenant,
+                user_id: text.user,
+                now: text.now,
+                seed: text.seed,
+                locales: text.locales,
+                attributes: text.attributes.into_iter().collect(),
+            },
             event: match text.event.as_str() {
                 "suspended" => UserEvent::Suspended,
                 "restored" => UserEvent::Restored,
                 "deleted" => UserEvent::Deleted,
                 "reactivated" => UserEvent::Reactivated,
+                "reset-requested" => UserEvent::ResetRequested,
+                "review-due" => UserEvent::ReviewDue,
                 other => UserEvent::Other(other.to_owned()),
             },
             audience: match text.audience {
@@ -205,12 +233,26 @@ impl From<NotificationText> for NotificationInput {
             },
             suspension: text.suspension.map(Into::into),
             source: text.source,
-            has_email: text.has_email,
-            has_phone: text.has_phone,
-            now: text.now,
-            locales: text.locales,
-            attributes: Vec::new(),
+            channels: text.channels.into_iter().map(Into::into).collect(),
         }
+    }
+}
+
+impl From<ChannelText> for Channel {
+    fn from(text: ChannelText) -> Self {
+        match text {
+            ChannelText::Email => Self::Email,
+            ChannelText::Sms => Self::Sms,
+        }
+    }
+}
+
+fn proof(name: String) -> Proof {
+    match name.as_str() {
+        "email-link" => Proof::EmailLink,
+        "sms-code" => Proof::SmsCode,
+        "approval" => Proof::Approval,
+        _ => Proof::Other(name),
     }
 }
 

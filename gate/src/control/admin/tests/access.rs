@@ -24,6 +24,11 @@ fn request(call: Call) -> (&'static str, &'static str) {
             "{\"action\":\"restore\",\"users\":[\"bob\"]}",
         ),
         Call::Events => ("GET /api/v1/events", ""),
+        Call::ShowPolicy => ("GET /api/v1/tenants/acme/policy", ""),
+        Call::PutPolicy => (
+            "PUT /api/v1/tenants/acme/policy",
+            "{\"settings\":{\"contact\":\"a@b.test\"}}",
+        ),
         Call::CreateToken => (
             "POST /api/v1/tokens",
             "{\"role\":\"auditor\",\"tenant\":\"acme\"}",
@@ -77,6 +82,7 @@ async fn the_table_is_the_one_of_the_documentation() {
         Call::ListSessions,
         Call::Audit,
         Call::Events,
+        Call::ShowPolicy,
     ];
     let support = [
         Call::Suspend,

@@ -1,0 +1,261 @@
+//! Puts tenants' policies in force while the gate runs, and takes them back.
+//!
+//! A candidate is loaded, asked the usual questions and the questions of its cases,
+//! all beside the data path. Then it is written down, put on record, and put in
+//! force by one pointer store; whatever fails before that leaves the old one alone.
+
+mod shelf;
+
+use std::path::Path;
+use std::sync::Arc;
+
+use portcullis_core::ids::TenantId;
+use portcullis_core::ledger::{Draft, Event, PolicyStep};
+use portcullis_core::time::Timestamp;
+use thiserror::Error;
+use tokio::sync::{Mutex, mpsc};
+
+use super::command::Caller;
+use super::ledger::{AppendError, Expect, Ledger};
+use crate::live::Reader;
+use crate::live::tenants::Tenant;
+use crate::policy::cases::{Case, CaseError};
+use crate::policy::{Bundle, Generations, LoadError, Policy, PolicyHost, Step};
+
+pub use shelf::{Shelf, ShelfError};
+
+/// Why a policy was not put in force. The one before it stays.
+#[derive(Debug, Error)]
+pub enum PolicyError {
+    #[error("{0}")]
+    Load(#[from] LoadError),
+    #[error("cases: {0}")]
+    Case(#[from] CaseError),
+    #[error("there is no policy before the one in force")]
+    NoneBefore,
+    #[error("{0}")]
+    Shelf(#[from] ShelfError),
+    #[error("the change could not be put on record: {0}")]
+    Ledger(#[from] AppendError),
+    #[error("the work was broken off")]
+    BrokenOff,
+}
+
+pub struct Policies {
+    host: Arc<PolicyHost>,
+    shelf: Arc<Shelf>,
+    ledger: Arc<dyn Ledger>,
+    clock: fn() -> Timestamp,
+    /// One change at a time: compiling takes all cores anyway.
+    changing: Mutex<()>,
+}
+
+/// A policy that was taken back by itself.
+type TakenBack = (TenantId, Step);
+
+impl Policies {
+    /// Also follows what is taken back by itself, until the gate is gone.
+    pub fn start(
+        host: Arc<PolicyHost>,
+        shelf: Arc<Shelf>,
+        ledger: Arc<dyn Ledger>,
+        live: &Reader,
+        clock: fn() -> Timestamp,
+    ) -> Arc<Self> {
+        let policies = Arc::new(Self {
+            host,
+            shelf,
+            ledger,
+            clock,
+            changing: Mutex::new(()),
+        });
+        let (sender, taken_back) = mpsc::unbounded_channel();
+        for tenant in live.tenants().all() {
+            let (sender, id) = (sender.clone(), tenant.id().clone());
+            tenant.policies.watch(Box::new(move |step| {
+                // Fails where the gate is stopping; the log has it then.
+                drop(sender.send((id.clone(), step)));
+            }));
+        }
+        tokio::spawn(Arc::clone(&policies).follow(taken_back, live.clone()));
+        policies
+    }
+
+    /// What became of the calls so far.
+    pub fn host(&self) -> &PolicyHost {
+        &self.host
+    }
+
+    /// Puts a policy in force, if it passes everything.
+    ///
+    /// # Errors
+    /// What it did not pass, or what could not be written down.
+    pub async fn put(
+        &self,
+        tenant: &Tenant,
+        bundle: Bundle,
+        cases: Vec<Case>,
+        by: &Caller,
+    ) -> Result<Step, PolicyError> {
+        let _one_at_a_time = self.changing.lock().await;
+        let (host, shelf) = (Arc::clone(&self.host), Arc::clone(&self.shelf));
+        let id = tenant.id().clone();
+        let kept = numbers(&tenant.policies);
+        let made = tokio::task::spawn_blocking(move || {
+            let number = shelf.next_number(&id, &kept)?;
+            let policy = host.load_tried(id.as_str(), number, &bundle)?;
+            let runtime = tokio::runtime::Handle::current();
+            for case in cases {
+                runtime.block_on(case.check(&host, &bundle, &policy))?;
+            }
+            shelf.write(&id, number, &bundle)?;
+            Ok::<_, PolicyError>(policy)
+        });
+        let policy = made.await.map_err(|_| PolicyError::BrokenOff)??;
+        let from = Arc::clone(&tenant.policies.current().policy);
+        self.record(tenant.id(), &from, &policy, PolicyStep::Put, by)
+            .await?;
+        let mut kept = numbers(&tenant.policies);
+        kept.push(policy.generation());
+        self.keep(tenant.id(), kept).await?;
+        let step = tenant.policies.put(policy);
+        told(tenant.id(), &step, "a policy was put in force");
+        Ok(step)
+    }
+
+    /// Takes back the policy in force.
+    ///
+    /// # Errors
+    /// [`PolicyError::NoneBefore`], or what could not be written down.
+    pub async fn roll_back(&self, tenant: &Tenant, by: &Caller) -> Result<Step, PolicyError> {
+        let _one_at_a_time = self.changing.lock().await;
+        let to = tenant.policies.previous().ok_or(PolicyError::NoneBefore)?;
+        let from = Arc::clone(&tenant.policies.current().policy);
+        self.record(tenant.id(), &from, &to, PolicyStep::RolledBack, by)
+            .await?;
+        let mut kept = numbers(&tenant.policies);
+        kept.pop();
+        self.keep(tenant.id(), kept).await?;
+        let step = tenant.policies.roll_back().ok_or(PolicyError::NoneBefore)?;
+        told(tenant.id(), &step, "a policy was taken back");
+        Ok(step)
+    }
+
+    /// Writes down what the data wing did by itself.
+    async fn follow(self: Arc<Self>, mut taken: mpsc::UnboundedReceiver<TakenBack>, live: Reader) {
+        while let Some((id, step)) = taken.recv().await {
+            let _one_at_a_time = self.changing.lock().await;
+            told(
+                &id,
+                &step,
+                "a policy failed its first users and was taken back",
+            );
+            let by = Caller::gate();
+            let recorded = self
+                .record(&id, &step.from, &step.to, PolicyStep::Failed, &by)
+                .await;
+            let kept = live
+                .tenants()
+                .of_id(id.as_str())
+                .map(|tenant| numbers(&tenant.policies))
+                .unwrap_or_default();
+            let kept = self.keep(&id, kept).await;
+            if let Err(error) = recorded.and(kept) {
+                tracing::error!(tenant = %id, %error, "that a policy was taken back was not written down");
+            }
+        }
+    }
+
+    async fn record(
+        &self,
+        tenant: &TenantId,
+        from: &Policy,
+        to: &Policy,
+        step: PolicyStep,
+        by: &Caller,
+    ) -> Result<(), PolicyError> {
+        let draft = Draft {
+            at: (self.clock)(),
+            tenant: Some(tenant.clone()),
+            user: None,
+            actor: by.actor.clone(),
+            source: by.source,
+            approver: None,
+            ticket: None,
+            comment: None,
+            batch: None,
+            event: Event::PolicyChanged {
+                step,
+                generation: to.generation(),
+                policy: to.digest().to_owned(),
+                was: from.digest().to_owned(),
+            },
+        };
+        self.ledger.append(draft, Expect::Any, None).await?;
+        Ok(())
+    }
+
+    async fn keep(&self, tenant: &TenantId, kept: Vec<u64>) -> Result<(), PolicyError> {
+        let (shelf, tenant) = (Arc::clone(&self.shelf), tenant.clone());
+        let kept = tokio::task::spawn_blocking(move || shelf.keep(&tenant, &kept));
+        Ok(kept.await.map_err(|_| PolicyError::BrokenOff)??)
+    }
+}
+
+/// The policies of a tenant as a gate finds them at its start: those on the shelf
+/// over the one of the configuration. One on the shelf that does not load any more
+/// is left out, which the log says.
+///
+/// # Errors
+/// What cannot be read of the shelf.
+pub fn take_up(
+    host: &PolicyHost,
+    shelf: &Shelf,
+    tenant: &TenantId,
+    configured: Arc<Policy>,
+) -> Result<Generations, ShelfError> {
+    let mut policies = Vec::new();
+    for number in shelf.kept(tenant)? {
+        if number == 0 {
+            policies.push(Arc::clone(&configured));
+            continue;
+        }
+        let bundle = shelf.read(tenant, number)?;
+        match host.load_for(tenant.as_str(), number, &bundle) {
+            Ok(policy) => policies.push(policy),
+            Err(error) => tracing::error!(
+                %tenant, generation = number, %error,
+                "a policy that was put in force before does not load any more; the one before it is taken"
+            ),
+        }
+    }
+    let current = policies.pop().unwrap_or(configured);
+    Ok(Generations::with_earlier(policies, current))
+}
+
+/// Reads the cases that came along with a policy.
+///
+/// # Errors
+/// The first that is none.
+pub fn parse_cases<'a>(
+    cases: impl Iterator<Item = (&'a String, &'a String)>,
+) -> Result<Vec<Case>, CaseError> {
+    cases
+        .map(|(name, text)| Case::parse(Path::new("cases").join(name), text))
+        .collect()
+}
+
+fn numbers(generations: &Generations) -> Vec<u64> {
+    let kept = generations.kept();
+    kept.iter().map(|policy| policy.generation()).collect()
+}
+
+fn told(tenant: &TenantId, step: &Step, what: &str) {
+    tracing::info!(
+        %tenant,
+        generation = step.to.generation(),
+        policy = step.to.digest(),
+        was = step.from.digest(),
+        "{what}"
+    );
+}
