@@ -51,10 +51,6 @@ pub struct Written {
 
 /// What came of the change of one user.
 #[derive(Debug)]
-#[expect(
-    clippy::large_enum_variant,
-    reason = "it is mostly the large one, and lives for the moment of one call"
-)]
 pub enum One<E> {
     Written {
         entry: Box<Entry>,
