@@ -58,7 +58,7 @@ use append::Refused;
 use folder::Claim;
 use readers::Readers;
 use vault::Vault;
-use writer::Writer;
+use writer::{Size, Writer};
 
 /// The store of one state folder. Share it as `Arc<SqliteStore>`; dropping the
 /// last one waits until all that was handed in is written.
@@ -109,15 +109,23 @@ impl SqliteStore {
         self.claim.ledger_path()
     }
 
-    /// Runs `job` on the writer thread, alone in its savepoint, and answers when
-    /// what it wrote is durable.
+    /// Runs `job` on the writer thread, apart from other jobs, and answers when what
+    /// it wrote is durable.
     async fn write<T, F>(&self, job: F) -> Result<T, AppendError>
     where
         T: Send + 'static,
         F: FnOnce(&Connection, &Vault) -> Result<T, Refused> + Send + 'static,
     {
+        self.write_sized(Size::Entry, job).await
+    }
+
+    async fn write_sized<T, F>(&self, size: Size, job: F) -> Result<T, AppendError>
+    where
+        T: Send + 'static,
+        F: FnOnce(&Connection, &Vault) -> Result<T, Refused> + Send + 'static,
+    {
         let vault = Arc::clone(&self.vault);
-        self.writer.run(move |tx| job(tx, &vault)).await
+        self.writer.run(size, move |tx| job(tx, &vault)).await
     }
 
     /// How deleted users are called.

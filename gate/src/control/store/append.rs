@@ -97,21 +97,29 @@ pub(super) struct Pen<'a> {
 
 impl Pen<'_> {
     /// Writes an entry about a user behind all others, and the user as it is from
-    /// then on. `text` is [`encode`]'s.
+    /// then on. `text` is [`encode`]'s. What is refused is so before anything is
+    /// written: many are changed in one job, and no savepoint stands between them.
     pub(super) fn add(
         &self,
         mut draft: Draft,
         text: &str,
         met: Met,
     ) -> Result<(Entry, User), Refused> {
-        let (tx, vault) = (self.tx, self.vault);
         // A deleted user is named by what is left of it.
         draft.user = UserId::parse(met.key.user()).ok();
-        let seq = next(tx)?;
-        let mut entry = Entry { seq, draft };
+        let seq = next(self.tx)?;
+        let entry = Entry { seq, draft };
         let after = portcullis_core::ledger::apply(&met.user, &entry);
+        people::check(self.tx, self.vault, &met, &after)?;
+        let entry = self.write(entry, text, met, &after)?;
+        Ok((entry, after))
+    }
+
+    /// The entry as it is read from then on.
+    fn write(&self, mut entry: Entry, text: &str, met: Met, after: &User) -> Result<Entry, Fault> {
+        let (tx, vault, seq) = (self.tx, self.vault, entry.seq);
         let api_keys = met.user.profile.api_keys.len() as u64;
-        let met = people::write(tx, vault, met, &after)?;
+        let met = people::write(tx, vault, met, after)?;
         let row = met.row.as_ref();
         let row = row.ok_or_else(|| Fault::garbled("a user", "it has no row"))?;
         self.insert(&entry, text, Some(row))?;
@@ -130,7 +138,7 @@ impl Pen<'_> {
         let called = called.filter(|_| entry.draft.event.changes_user());
         let fresh = called.map(|called| (called, after.clone()));
         vault.newest.add(entry.clone(), fresh);
-        Ok((entry, after))
+        Ok(entry)
     }
 
     fn add_nameless(&self, draft: Draft, text: &str) -> Result<Entry, Refused> {
@@ -141,7 +149,7 @@ impl Pen<'_> {
         Ok(entry)
     }
 
-    fn insert(&self, entry: &Entry, text: &str, about: Option<&Row>) -> Result<(), Refused> {
+    fn insert(&self, entry: &Entry, text: &str, about: Option<&Row>) -> Result<(), Fault> {
         let draft = &entry.draft;
         let retry = self.idempotency.map(|key| self.vault.retry(key));
         let written = Written::of(draft, text, about)?;
@@ -174,11 +182,11 @@ pub(super) struct Written {
 
 impl Written {
     /// `text` is [`encode`]'s of `draft`.
-    pub(super) fn of(draft: &Draft, text: &str, about: Option<&Row>) -> Result<Self, Refused> {
+    pub(super) fn of(draft: &Draft, text: &str, about: Option<&Row>) -> Result<Self, Fault> {
         let kept = about.and_then(|row| Some((row.number, row.seal.as_ref()?)));
         match (kept, draft.what_remains()) {
             (Some((number, seal)), Some(remains)) => Ok(Self {
-                body: encode(&remains)?,
+                body: json(&remains)?,
                 sealed: Some(seal.shut(number, text)?),
             }),
             // Of a deleted user, or not personal.
@@ -192,12 +200,7 @@ impl Written {
 
 /// The entry as JSON, without the user, whom the row names beside it.
 pub(super) fn encode(draft: &Draft) -> Result<String, Refused> {
-    let nameless = Draft {
-        user: None,
-        ..draft.clone()
-    };
-    let body =
-        serde_json::to_string(&nameless).map_err(|error| Fault::garbled("the new entry", error))?;
+    let body = json(draft)?;
     if body.len() > ENTRY_BYTES_MAX {
         return Err(AppendError::TooLarge {
             bytes: body.len(),
@@ -206,6 +209,14 @@ pub(super) fn encode(draft: &Draft) -> Result<String, Refused> {
         .into());
     }
     Ok(body)
+}
+
+fn json(draft: &Draft) -> Result<String, Fault> {
+    let nameless = Draft {
+        user: None,
+        ..draft.clone()
+    };
+    serde_json::to_string(&nameless).map_err(|error| Fault::garbled("the new entry", error))
 }
 
 pub(super) fn appended_before(

@@ -12,6 +12,7 @@ use super::append::{self, Pen, Refused};
 use super::columns::Number;
 use super::people::Met;
 use super::vault::Vault;
+use super::writer::Size;
 use super::{SqliteStore, audit, people};
 use crate::control::ledger::{AppendError, IdempotencyKey, ReadError};
 
@@ -96,7 +97,7 @@ impl SqliteStore {
         T: Send + 'static,
         F: FnMut(usize, &User) -> Decision<T> + Send + 'static,
     {
-        self.write(move |tx, vault| {
+        self.write_sized(Size::Lot, move |tx, vault| {
             let all = users.iter().enumerate();
             all.map(|(index, each)| change(tx, vault, each, |user| decide(index, user)))
                 .collect()
@@ -229,30 +230,13 @@ fn change<T>(
             vault,
             idempotency: each.idempotency.as_ref(),
         };
-        changed.written = match alone(tx, || write(&pen, draft, met)) {
+        changed.written = match write(&pen, draft, met) {
             Ok(written) => Ok(Some(written)),
             Err(Refused::Append(error)) => Err(error),
             Err(fault) => return Err(fault),
         };
     }
     Ok(changed)
-}
-
-/// Leaves no trace of what was refused.
-fn alone<T>(tx: &Connection, work: impl FnOnce() -> Result<T, Refused>) -> Result<T, Refused> {
-    let say = |sql: &str| -> Result<(), Refused> {
-        tx.prepare_cached(sql)?.execute([])?;
-        Ok(())
-    };
-    say("SAVEPOINT each")?;
-    let outcome = work();
-    if let Err(Refused::Append(_)) = &outcome {
-        say("ROLLBACK TO each")?;
-    }
-    if !matches!(outcome, Err(Refused::Fault(_))) {
-        say("RELEASE each")?;
-    }
-    outcome
 }
 
 fn write(pen: &Pen<'_>, draft: Draft, met: Met) -> Result<Written, Refused> {

@@ -1,22 +1,92 @@
 //! The names that mean a user: the id, the aliases, and those that it had before.
 
-use portcullis_core::ids::UserKey;
+use portcullis_core::ids::{Revision, UserKey};
 use portcullis_core::user::User;
 use rusqlite::{Connection, OptionalExtension, params};
 
 use super::append::Refused;
 use super::fault::Fault;
-use super::people::{forgotten_name, key as key_of, whole_key};
+use super::people::{any_forgotten, forgotten_name, key as key_of, whole_key};
 use super::sessions;
 use super::vault::Vault;
 use crate::control::ledger::AppendError;
 
-pub(super) fn write_aliases(
+/// Refuses names that mean another user, before anything is written: a name is
+/// reported and never taken over, for merging two people is nothing to be done in
+/// passing.
+pub(super) fn check(
     tx: &Connection,
     vault: &Vault,
     key: &UserKey,
-    user: &User,
+    before: &User,
+    after: &User,
 ) -> Result<(), Refused> {
+    if is_new(before, after) {
+        check_one(tx, vault, key, key.user())?;
+    }
+    if before.profile == after.profile {
+        return Ok(());
+    }
+    let mut aliases = after.profile.aliases();
+    aliases.try_for_each(|alias| check_one(tx, vault, key, alias))
+}
+
+fn check_one(tx: &Connection, vault: &Vault, key: &UserKey, name: &str) -> Result<(), Refused> {
+    match resolve(tx, key.tenant(), name)? {
+        Some(user) if user != *key => return Err(taken(name, user)),
+        Some(_) => return Ok(()),
+        None => {}
+    }
+    // `+49…` and `0049…` are one number, which is one user's.
+    let other = match name.strip_prefix('+') {
+        Some(digits) => Some(format!("00{digits}")),
+        None => portcullis_core::names::dialled(name),
+    };
+    if let Some(other) = other {
+        let user = resolve(tx, key.tenant(), &other)?.filter(|user| user != key);
+        if let Some(user) = user.or(deleted_id(tx, vault, key.tenant(), &other)?) {
+            return Err(taken(name, user));
+        }
+    }
+    match deleted_id(tx, vault, key.tenant(), name)? {
+        Some(user) => Err(taken(name, user)),
+        None => Ok(()),
+    }
+}
+
+/// The deleted user whose id it was, which stays taken. Another name of theirs may be
+/// given to somebody else, whom it means from then on.
+fn deleted_id(
+    tx: &Connection,
+    vault: &Vault,
+    tenant: &str,
+    name: &str,
+) -> Result<Option<UserKey>, Fault> {
+    if !any_forgotten(tx)? {
+        return Ok(None);
+    }
+    let named = key_of(tenant, name)?;
+    let deleted = forgotten_name(tx, vault, &named)?;
+    let id = vault.pseudonyms.key(&named);
+    Ok(deleted
+        .map(|deleted| deleted.key)
+        .filter(|key| Some(key) == id.as_ref()))
+}
+
+/// Lets the names that [`check`] let pass mean `key`.
+pub(super) fn write(
+    tx: &Connection,
+    vault: &Vault,
+    key: &UserKey,
+    before: &User,
+    after: &User,
+) -> Result<(), Fault> {
+    if is_new(before, after) {
+        give(tx, vault, key, key.user())?;
+    }
+    if before.profile == after.profile {
+        return Ok(());
+    }
     let sql = "INSERT INTO former_names (tenant, name, key)
                SELECT tenant, name, key FROM names WHERE key = ?1 AND name <> ?2
                ON CONFLICT (tenant, name) DO UPDATE SET key = excluded.key";
@@ -24,73 +94,33 @@ pub(super) fn write_aliases(
         .execute([key.as_str(), key.user()])?;
     tx.prepare_cached("DELETE FROM names WHERE key = ?1 AND name <> ?2")?
         .execute([key.as_str(), key.user()])?;
-    user.profile.aliases().try_for_each(|alias| {
+    after.profile.aliases().try_for_each(|alias| {
         sessions::leave_with_former_user(tx, key, alias)?;
-        add(tx, vault, key, alias)
+        give(tx, vault, key, alias)
     })
 }
 
-/// Lets `name` mean `key`. A name that means another user is reported and never
-/// taken over: merging two people is nothing to be done in passing.
-pub(super) fn add(
-    tx: &Connection,
-    vault: &Vault,
-    key: &UserKey,
-    name: &str,
-) -> Result<(), Refused> {
+fn is_new(before: &User, after: &User) -> bool {
+    before.revision == Revision(0) && after.revision > Revision(0)
+}
+
+/// Lets `name`, which means nobody, mean `key`.
+pub(super) fn give(tx: &Connection, vault: &Vault, key: &UserKey, name: &str) -> Result<(), Fault> {
     let sql = "INSERT INTO names (tenant, name, key) VALUES (?, ?, ?)
                ON CONFLICT (tenant, name) DO NOTHING";
     let added = tx
         .prepare_cached(sql)?
         .execute([key.tenant(), name, key.as_str()])?;
-    if added == 1 {
-        other_spelling(tx, vault, key, name)?;
-        return take_over(tx, vault, key, name);
+    if added == 0 && resolve(tx, key.tenant(), name)?.as_ref() != Some(key) {
+        return Err(Fault::garbled(
+            format!("the name {name:?}"),
+            "it means two users",
+        ));
     }
-    match resolve(tx, key.tenant(), name)? {
-        Some(user) if user != *key => Err(taken(name, user)),
-        Some(_) | None => Ok(()),
+    if added == 1 && any_forgotten(tx)? {
+        tx.prepare_cached("DELETE FROM forgotten WHERE name = ?")?
+            .execute([vault.pseudonyms.of(&key_of(key.tenant(), name)?).0])?;
     }
-}
-
-/// `+49…` and `0049…` are one number, which is one user's.
-fn other_spelling(
-    tx: &Connection,
-    vault: &Vault,
-    key: &UserKey,
-    name: &str,
-) -> Result<(), Refused> {
-    let other = match name.strip_prefix('+') {
-        Some(digits) => Some(format!("00{digits}")),
-        None => portcullis_core::names::dialled(name),
-    };
-    let Some(other) = other else {
-        return Ok(());
-    };
-    if let Some(user) = resolve(tx, key.tenant(), &other)?.filter(|user| user != key) {
-        return Err(taken(name, user));
-    }
-    let named = key_of(key.tenant(), &other)?;
-    match forgotten_name(tx, vault, &named)? {
-        Some(deleted) if vault.pseudonyms.key(&named).as_ref() == Some(&deleted.key) => {
-            Err(taken(name, deleted.key))
-        }
-        Some(_) | None => Ok(()),
-    }
-}
-
-/// The id of a deleted user stays taken. Another name of theirs may be given to
-/// somebody else, whom it means from then on.
-fn take_over(tx: &Connection, vault: &Vault, key: &UserKey, name: &str) -> Result<(), Refused> {
-    let named = key_of(key.tenant(), name)?;
-    let Some(deleted) = forgotten_name(tx, vault, &named)? else {
-        return Ok(());
-    };
-    if vault.pseudonyms.key(&named).as_ref() == Some(&deleted.key) {
-        return Err(taken(name, deleted.key));
-    }
-    tx.prepare_cached("DELETE FROM forgotten WHERE name = ?")?
-        .execute([vault.pseudonyms.of(&named).0])?;
     Ok(())
 }
 
@@ -166,7 +196,7 @@ pub(super) fn of(connection: &Connection, user: &UserKey) -> Result<Names, Fault
 }
 
 /// Takes away every name of the user, the id first among those that are returned.
-pub(super) fn take_all(tx: &Connection, key: &UserKey) -> Result<Vec<UserKey>, Refused> {
+pub(super) fn take_all(tx: &Connection, key: &UserKey) -> Result<Vec<UserKey>, Fault> {
     let names = of(tx, key)?.keys(key).collect();
     for sql in [
         "DELETE FROM names WHERE key = ?",

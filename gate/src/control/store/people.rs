@@ -76,10 +76,7 @@ pub(super) fn forgotten(
     vault: &Vault,
     name: &UserKey,
 ) -> Result<Option<Met>, Fault> {
-    let any = connection
-        .prepare_cached("SELECT 1 FROM forgotten LIMIT 1")?
-        .exists([])?;
-    if !any {
+    if !any_forgotten(connection)? {
         return Ok(None);
     }
     let found = forgotten_name(connection, vault, name)?;
@@ -91,6 +88,12 @@ pub(super) fn forgotten(
         Some(phone) => forgotten_name(connection, vault, &phone),
         None => Ok(None),
     }
+}
+
+/// Whether anybody has been deleted at all.
+pub(super) fn any_forgotten(connection: &Connection) -> Result<bool, Fault> {
+    let any = "SELECT 1 FROM forgotten LIMIT 1";
+    Ok(connection.prepare_cached(any)?.exists([])?)
 }
 
 /// The key with the plus, of a name that could be a phone number without it.
@@ -159,13 +162,25 @@ pub(super) fn whole_key(text: &str) -> Result<UserKey, Fault> {
     key(tenant, id)
 }
 
-/// Makes the tables say `after` of the user, and sees to it that there is a row.
-pub(super) fn write(
+/// Refuses what may not be written of the user, before anything is.
+pub(super) fn check(
     tx: &Connection,
     vault: &Vault,
-    met: Met,
+    met: &Met,
     after: &User,
-) -> Result<Met, Refused> {
+) -> Result<(), Refused> {
+    names::check(tx, vault, &met.key, &met.user, after)?;
+    let keys = &after.profile.api_keys;
+    if met.user.profile.api_keys != *keys {
+        let number = met.row.as_ref().map(|row| row.number);
+        api_keys::check(tx, met.key.tenant(), number, keys)?;
+    }
+    Ok(())
+}
+
+/// Makes the tables say `after` of the user, which [`check`] let pass, and sees to it
+/// that there is a row.
+pub(super) fn write(tx: &Connection, vault: &Vault, met: Met, after: &User) -> Result<Met, Fault> {
     let Met {
         key,
         row,
@@ -184,15 +199,10 @@ pub(super) fn write(
         }
         None => insert(tx, &key, after)?,
     };
-    if before.revision == Revision(0) && after.revision > Revision(0) {
-        names::add(tx, vault, &key, key.user())?;
-    }
     if before.holds != after.holds {
         write_holds(tx, &key, &before, after)?;
     }
-    if before.profile != after.profile {
-        names::write_aliases(tx, vault, &key, after)?;
-    }
+    names::write(tx, vault, &key, &before, after)?;
     if before.profile.api_keys != after.profile.api_keys {
         api_keys::write(tx, &key, row.number, &after.profile.api_keys)?;
     }
@@ -208,7 +218,7 @@ fn body(key: &UserKey, user: &User) -> Result<String, Fault> {
         .map_err(|error| Fault::garbled(format!("user {:?}", key.as_str()), error))
 }
 
-fn insert(tx: &Connection, key: &UserKey, user: &User) -> Result<Row, Refused> {
+fn insert(tx: &Connection, key: &UserKey, user: &User) -> Result<Row, Fault> {
     let sql = "INSERT INTO users (key, revision, deleted, body) VALUES (?, ?, ?, ?)";
     tx.prepare_cached(sql)?.execute(params![
         key.as_str(),
@@ -216,10 +226,10 @@ fn insert(tx: &Connection, key: &UserKey, user: &User) -> Result<Row, Refused> {
         user.deleted_at.is_some(),
         body(key, user)?,
     ])?;
-    Ok(Row::with_seal(tx)?)
+    Row::with_seal(tx)
 }
 
-fn write_holds(tx: &Connection, key: &UserKey, before: &User, user: &User) -> Result<(), Refused> {
+fn write_holds(tx: &Connection, key: &UserKey, before: &User, user: &User) -> Result<(), Fault> {
     if !before.holds.is_empty() {
         tx.prepare_cached("DELETE FROM holds WHERE key = ?")?
             .execute([key.as_str()])?;
@@ -250,7 +260,7 @@ pub(super) fn forget(
     vault: &Vault,
     key: &UserKey,
     number: u64,
-) -> Result<(UserKey, Vec<UserKey>), Refused> {
+) -> Result<(UserKey, Vec<UserKey>), Fault> {
     let pseudonym = vault.pseudonyms.key(key);
     let pseudonym = pseudonym.ok_or_else(|| Fault::garbled("a pseudonym", "it is no name"))?;
     let all = names::take_all(tx, key)?;
@@ -265,7 +275,7 @@ pub(super) fn forget(
         .execute([Number(number)])?;
     tx.prepare_cached("UPDATE meta SET value = value + 1 WHERE name = 'unscrubbed'")?
         .execute([])?;
-    names::add(tx, vault, &pseudonym, pseudonym.user())?;
+    names::give(tx, vault, &pseudonym, pseudonym.user())?;
     let sql = "INSERT INTO forgotten (name, user) VALUES (?, ?)
                ON CONFLICT (name) DO UPDATE SET user = excluded.user";
     let mut remember = tx.prepare_cached(sql)?;

@@ -5,6 +5,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use portcullis_core::ids::Revision;
+use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags, TransactionBehavior};
 
 use super::columns::Number;
@@ -89,8 +90,9 @@ pub(super) fn open(path: &Path, made_before: bool) -> Result<(Connection, Vault)
     let mut connection = connect(path, OpenFlags::SQLITE_OPEN_READ_WRITE).map_err(damaged)?;
     prepare_for_writing(&connection).map_err(|error| damaged(error.into()))?;
     migrate(&mut connection, path, made_before)?;
-    // Not before: tables change places in a migration.
-    let enforce = connection.execute_batch("PRAGMA foreign_keys = ON;");
+    // Not before: tables change places in a migration, and are sorted whole. What a
+    // savepoint may have to put back is bounded by its job, and needs no file.
+    let enforce = connection.execute_batch("PRAGMA foreign_keys = ON; PRAGMA temp_store = MEMORY;");
     enforce.map_err(|error| damaged(error.into()))?;
     let vault = Vault::open(&connection).map_err(damaged)?;
     write_anew(&connection, path).map_err(|error| damaged(error.into()))?;
@@ -134,6 +136,9 @@ fn connect(path: &Path, access: OpenFlags) -> Result<Connection, Fault> {
     let connection = Connection::open_with_flags(path, access | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
     connection.busy_timeout(BUSY)?;
     connection.set_prepared_statement_cache_capacity(STATEMENTS_KEPT);
+    // Or a statement is planned anew for each value bound to a column of a partial
+    // index, which no plan here depends on.
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
     // A damaged page is to be an error, not an answer. No memory map: an I/O
     // error there is a signal that ends the process instead of an error code.
     connection.execute_batch(
@@ -186,7 +191,7 @@ fn write_anew(connection: &Connection, path: &Path) -> rusqlite::Result<()> {
         return Ok(());
     }
     connection.execute_batch(
-        "PRAGMA temp_store = MEMORY; VACUUM;
+        "VACUUM;
          UPDATE meta SET value = 0 WHERE name = 'unscrubbed';",
     )?;
     scrub(connection).map(drop)

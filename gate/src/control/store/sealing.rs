@@ -33,11 +33,11 @@ pub(super) fn take_over(tx: &Connection) -> Result<(), Fault> {
             Some(key) => Some(number(tx, &mut rows, key)?),
             None => None,
         };
-        let written = encode(&draft).and_then(|text| Written::of(&draft, &text, about));
-        let written = written.map_err(|refused| match refused {
+        let text = encode(&draft).map_err(|refused| match refused {
             Refused::Fault(fault) => fault,
             Refused::Append(error) => Fault::garbled("an entry of the ledger", error),
         })?;
+        let written = Written::of(&draft, &text, about)?;
         let retry: Option<String> = row.get(7)?;
         let retry = match retry {
             Some(text) => Some(vault.retry_as_kept(&text, &row.get::<_, [u8; 32]>(8)?)),

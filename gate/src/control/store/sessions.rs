@@ -169,7 +169,7 @@ pub(super) fn end(
 }
 
 /// Ends the session of that hash, whoever's it is.
-pub(super) fn end_of_all(tx: &Connection, tenant: &str, hash: &SessionHash) -> Result<(), Refused> {
+pub(super) fn end_of_all(tx: &Connection, tenant: &str, hash: &SessionHash) -> Result<(), Fault> {
     let sql = "UPDATE sessions SET ended_by = ? WHERE tenant = ? AND hash = ? AND ended_by IS NULL";
     tx.prepare_cached(sql)?
         .execute(params![End::Revoked.as_str(), tenant, hash])?;
@@ -182,7 +182,7 @@ pub(super) fn leave_with_former_user(
     tx: &Connection,
     user: &UserKey,
     alias: &str,
-) -> Result<(), Refused> {
+) -> Result<(), Fault> {
     let Some(former) = names::former(tx, user.tenant(), alias)?.filter(|former| former != user)
     else {
         return Ok(());
@@ -203,7 +203,7 @@ pub(super) fn forget_owner(
     tx: &Connection,
     name: &UserKey,
     pseudonym: &UserKey,
-) -> Result<(), Refused> {
+) -> Result<(), Fault> {
     let sql = "UPDATE OR IGNORE sessions
                SET user = ?3, address = NULL, agent = NULL, ended_by = coalesce(ended_by, ?4)
                WHERE tenant = ?1 AND user = ?2";

@@ -178,11 +178,7 @@ impl SqliteStore {
 
 /// Ends the tokens of a deleted user for good, and forgets whose they were. `names`:
 /// the id, and every other name that the user had.
-pub(super) fn forget_user(
-    tx: &Connection,
-    names: &[UserKey],
-    at: Timestamp,
-) -> Result<(), Refused> {
+pub(super) fn forget_user(tx: &Connection, names: &[UserKey], at: Timestamp) -> Result<(), Fault> {
     let sql = "UPDATE tokens SET revoked_at = coalesce(revoked_at, ?), name = '', user = NULL,
                                  user_tenant = NULL
                WHERE user_tenant = ? AND user = ?";

@@ -6,7 +6,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use portcullis_core::ids::Revision;
 use rusqlite::{Connection, ErrorCode};
@@ -24,11 +24,23 @@ use crate::control::ledger::AppendError;
 const QUEUE_JOBS: usize = 1024;
 /// Jobs in one transaction; bounds how long the first of them waits for the last.
 const GROUP_JOBS: usize = 256;
+
+/// How much a job writes.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Size {
+    Entry,
+    /// Hundreds of entries. It has a transaction to itself, so that nobody's entry
+    /// waits for it, and no savepoint has to remember what it overwrites.
+    Lot,
+}
+/// A flush that takes longer is not waited for in proportion.
+const FLUSH_WAITED_FOR: Duration = Duration::from_millis(10);
 /// How long a caller waits before it is told that it cannot be known.
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Something to write, with someone who waits for the outcome.
 trait Job: Send {
+    fn size(&self) -> Size;
     /// Whether what the job wrote is to be kept.
     fn run(&mut self, tx: &Connection) -> Result<(), RunError>;
     /// Called once, when the outcome of the whole group is certain.
@@ -44,6 +56,7 @@ enum RunError {
 }
 
 struct Work<T, F> {
+    size: Size,
     job: Option<F>,
     outcome: Option<Result<T, Refused>>,
     caller: oneshot::Sender<Result<T, AppendError>>,
@@ -54,6 +67,10 @@ where
     T: Send,
     F: FnOnce(&Connection) -> Result<T, Refused> + Send,
 {
+    fn size(&self) -> Size {
+        self.size
+    }
+
     fn run(&mut self, tx: &Connection) -> Result<(), RunError> {
         let Some(job) = self.job.take() else {
             return Ok(());
@@ -113,6 +130,8 @@ impl Writer {
             path,
             head: publish,
             settled: true,
+            group: 0,
+            flush: Duration::ZERO,
         };
         let thread = std::thread::Builder::new()
             .name("ledger".into())
@@ -132,7 +151,7 @@ impl Writer {
         &self.head
     }
 
-    pub(super) async fn run<T, F>(&self, job: F) -> Result<T, AppendError>
+    pub(super) async fn run<T, F>(&self, size: Size, job: F) -> Result<T, AppendError>
     where
         T: Send + 'static,
         F: FnOnce(&Connection) -> Result<T, Refused> + Send + 'static,
@@ -149,6 +168,7 @@ impl Writer {
         };
         let (caller, answer) = oneshot::channel();
         place.send(Box::new(Work {
+            size,
             job: Some(job),
             outcome: None,
             caller,
@@ -179,6 +199,10 @@ struct Desk {
     head: watch::Sender<Revision>,
     /// False after a commit failed in a way that may have left it on disk.
     settled: bool,
+    /// How many were waiting the last time.
+    group: usize,
+    /// How long the last commit took.
+    flush: Duration,
 }
 
 /// How a group failed.
@@ -189,14 +213,42 @@ struct GroupError {
 
 impl Desk {
     fn work(mut self, mut jobs: mpsc::Receiver<Box<dyn Job>>) {
-        let mut group = Vec::with_capacity(GROUP_JOBS);
-        while jobs.blocking_recv_many(&mut group, GROUP_JOBS) > 0 {
-            let outcome = self.write(&mut group);
-            for job in group.drain(..) {
-                job.answer(outcome.clone(), &self.path);
+        let mut waiting: Vec<Box<dyn Job>> = Vec::with_capacity(GROUP_JOBS);
+        while jobs.blocking_recv_many(&mut waiting, GROUP_JOBS) > 0 {
+            self.gather(&mut jobs, &mut waiting);
+            // Lots last. Each caller waits for an answer before it asks again, so that
+            // nothing is put before what it rests on.
+            waiting.sort_by_key(|job| job.size());
+            while !waiting.is_empty() {
+                let entries = waiting.iter().filter(|job| job.size() == Size::Entry);
+                let group = entries.count().max(1);
+                let mut group: Vec<_> = waiting.drain(..group).collect();
+                let outcome = self.write(&mut group);
+                for job in group {
+                    job.answer(outcome.clone(), &self.path);
+                }
+                self.scrub();
             }
-            self.scrub();
         }
+    }
+
+    /// Where the last group was larger, its callers may be about to ask again: a part of
+    /// what a flush takes is well spent on waiting for them, or the first of them takes
+    /// a flush to itself and the others wait for the next.
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "this thread serves nobody else, and the channel has no wait with an end"
+    )]
+    fn gather(&mut self, jobs: &mut mpsc::Receiver<Box<dyn Job>>, waiting: &mut Vec<Box<dyn Job>>) {
+        let entries = waiting.iter().all(|job| job.size() == Size::Entry);
+        let patience = self.flush / 2;
+        let began = Instant::now();
+        while entries && waiting.len() < self.group && began.elapsed() < patience {
+            std::thread::sleep(patience / 8);
+            let room = GROUP_JOBS.saturating_sub(waiting.len());
+            waiting.extend(std::iter::from_fn(|| jobs.try_recv().ok()).take(room));
+        }
+        self.group = waiting.len();
     }
 
     /// Behind the answers: nobody waits for it, and who deletes sees to it that it is
@@ -229,28 +281,53 @@ impl Desk {
         }
     }
 
-    fn transact(&self, group: &mut [Box<dyn Job>]) -> Result<Revision, GroupError> {
+    fn transact(&mut self, group: &mut [Box<dyn Job>]) -> Result<Revision, GroupError> {
         let working = |error| GroupError {
             error,
             committing: false,
         };
         let tx = &self.connection;
-        tx.execute_batch("BEGIN IMMEDIATE").map_err(working)?;
-        for job in group {
-            tx.execute_batch("SAVEPOINT job").map_err(working)?;
-            match job.run(tx) {
+        say(tx, "BEGIN IMMEDIATE").map_err(working)?;
+        if let [only] = group {
+            match only.run(tx) {
                 Ok(()) => {}
-                Err(RunError::Alone) => tx.execute_batch("ROLLBACK TO job").map_err(working)?,
+                Err(RunError::Alone) => {
+                    say(tx, "ROLLBACK").map_err(working)?;
+                    self.vault.newest.roll_back();
+                    return Ok(*self.head.borrow());
+                }
                 Err(RunError::Group(error)) => return Err(working(error)),
             }
-            tx.execute_batch("RELEASE job").map_err(working)?;
+        } else {
+            self.run_apart(group)?;
         }
         let head = advance(tx).map_err(working)?;
-        tx.execute_batch("COMMIT").map_err(|error| GroupError {
+        let began = Instant::now();
+        say(tx, "COMMIT").map_err(|error| GroupError {
             error,
             committing: true,
         })?;
+        self.flush = began.elapsed().min(FLUSH_WAITED_FOR);
         Ok(head)
+    }
+
+    /// Each leaves its own traces, or none.
+    fn run_apart(&self, group: &mut [Box<dyn Job>]) -> Result<(), GroupError> {
+        let working = |error| GroupError {
+            error,
+            committing: false,
+        };
+        let tx = &self.connection;
+        for job in group {
+            say(tx, "SAVEPOINT job").map_err(working)?;
+            match job.run(tx) {
+                Ok(()) => {}
+                Err(RunError::Alone) => say(tx, "ROLLBACK TO job").map_err(working)?,
+                Err(RunError::Group(error)) => return Err(working(error)),
+            }
+            say(tx, "RELEASE job").map_err(working)?;
+        }
+        Ok(())
     }
 
     /// Undoes a group that failed, and finds out what can be said about it.
@@ -286,6 +363,11 @@ impl Desk {
     fn unavailable(&self, error: &rusqlite::Error) -> AppendError {
         AppendError::Unavailable(describe(error, &self.path))
     }
+}
+
+/// A statement without values or rows, kept for the next time.
+fn say(tx: &Connection, sql: &str) -> rusqlite::Result<()> {
+    tx.prepare_cached(sql)?.execute([]).map(drop)
 }
 
 /// Takes the cursor to the newest entry: all up to it are folded by now.
