@@ -182,6 +182,9 @@ pub const ADMIN_FAILURE_FORGIVEN_AFTER: Duration = Duration::from_secs(3);
 pub const ADMIN_FAILURE_ADDRESSES_MAX: usize = 10_000;
 /// Of one user, those that wait included.
 pub const HOLDS_PER_USER_MAX: usize = 32;
+/// Of one user, those that have yet to begin: they leave places for a hold that keeps
+/// the user out now.
+pub const HOLDS_WAITING_MAX: usize = 16;
 /// Timed holds that are recorded at the same time: so many share one flush of the
 /// disk, and what else is due waits for no more.
 pub const TIMED_HOLDS_AT_ONCE_MAX: usize = 256;

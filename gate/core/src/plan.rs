@@ -33,6 +33,11 @@ pub enum PlanError {
     EndsInThePast,
     #[error("the user has {} holds already", limits::HOLDS_PER_USER_MAX)]
     TooManyHolds,
+    #[error(
+        "{} holds of the user have yet to begin already",
+        limits::HOLDS_WAITING_MAX
+    )]
+    TooManyWaiting,
     /// To suspend is never a way in: only restoring is.
     #[error("the hold '{hold}' is in force, and this would {how}")]
     WouldLetIn { hold: HoldName, how: Weaker },
@@ -80,7 +85,13 @@ pub fn suspend(user: &User, hold: Hold, now: Timestamp) -> Result<Plan, PlanErro
             return Err(PlanError::EndsBeforeStart);
         }
     }
-    let Some(old) = user.hold(&hold.name) else {
+    let waits = hold.starts_at > now;
+    let waiting = user.holds.iter().filter(|hold| !hold.begun);
+    let old = user.hold(&hold.name);
+    if waits && old.is_none_or(|old| old.begun) && waiting.count() >= limits::HOLDS_WAITING_MAX {
+        return Err(PlanError::TooManyWaiting);
+    }
+    let Some(old) = old else {
         return if user.holds.len() < limits::HOLDS_PER_USER_MAX {
             Ok(Plan::Append(Event::HoldPlaced { hold }))
         } else {
@@ -403,6 +414,21 @@ mod tests {
         let out = after(&User::default(), NOW, plan);
         let again = suspend(&out, hold("admin", 10, None), Timestamp(150));
         assert_eq!(again, Ok(Plan::Nothing));
+    }
+
+    #[test]
+    fn holds_that_wait_leave_places_for_one_that_does_not() {
+        let mut user = User::default();
+        for n in 0..limits::HOLDS_WAITING_MAX {
+            let plan = suspend(&user, hold(&format!("h{n}"), 500, None), NOW).unwrap();
+            user = after(&user, NOW, plan);
+        }
+        let more = suspend(&user, hold("more", 500, None), NOW);
+        assert_eq!(more, Err(PlanError::TooManyWaiting));
+        let now = suspend(&user, hold("more", 100, None), NOW);
+        assert!(matches!(now, Ok(Plan::Append(_))));
+        let later = suspend(&user, hold("h0", 600, None), NOW);
+        assert!(matches!(later, Ok(Plan::Append(_))));
     }
 
     #[test]

@@ -147,7 +147,7 @@ impl Gate {
             expires_at: None,
         };
         let by = Caller::gate();
-        let made = self.tokens.create(ask, &by, wall_clock());
+        let made = self.tokens.create(ask, &by, wall_clock(), None);
         Ok(Secret::new(self.control.block_on(made)?.secret))
     }
 

@@ -83,7 +83,9 @@ impl StoredTokens {
             expires_at: request.expires.map(|life| after(now, life)),
         };
         let by = Caller::command_line();
-        let made = self.runtime.block_on(self.tokens.create(ask, &by, now))?;
+        let made = self
+            .runtime
+            .block_on(self.tokens.create(ask, &by, now, None))?;
         Ok(self.shown(made, now))
     }
 
@@ -118,7 +120,7 @@ impl StoredTokens {
             grace,
         };
         let by = Caller::command_line();
-        let rotate = self.tokens.rotate(id, ask, &by, now);
+        let rotate = self.tokens.rotate(id, ask, &by, now, None);
         let made = self.runtime.block_on(rotate)?;
         Ok(self.shown(made, now))
     }

@@ -98,6 +98,11 @@ pub enum AppendError {
     UserDeleted,
     #[error("an admin token with this id or secret exists already; make another")]
     TokenTaken,
+    /// Of the token of that id, whose secret nobody can be told again.
+    #[error(
+        "an earlier request with this idempotency key gave the token '{0}' its secret, which was shown that once"
+    )]
+    SecretShown(String),
     /// Nothing was written. The text says why and what mends it.
     #[error("{0}")]
     Unavailable(String),

@@ -27,7 +27,7 @@ use tokio::sync::{Mutex, MutexGuard, watch};
 
 use self::table::{Table, in_force};
 use super::command::Caller;
-use super::ledger::{AppendError, ReadError};
+use super::ledger::{AppendError, IdempotencyKey, ReadError};
 use super::store::{OldSecret, Rotation, SqliteStore, TokenRow};
 use crate::live::Reader;
 
@@ -195,6 +195,7 @@ impl Tokens {
         ask: TokenAsk,
         by: &Caller,
         now: Timestamp,
+        retry: Option<IdempotencyKey>,
     ) -> Result<NewToken, TokenError> {
         let made = secret::make(ask, now)?;
         if let (Some(live), Some(user)) = (&self.live, &made.row.user)
@@ -208,7 +209,9 @@ impl Tokens {
             expires_at: made.row.expires_at,
         };
         let draft = draft(&made.row, by, now, event);
-        self.store.create_token(made.row.clone(), draft).await?;
+        self.store
+            .create_token(made.row.clone(), draft, retry)
+            .await?;
         self.table_mut().put(made.row.clone());
         Ok(made)
     }
@@ -234,6 +237,7 @@ impl Tokens {
         ask: RotateAsk,
         by: &Caller,
         now: Timestamp,
+        retry: Option<IdempotencyKey>,
     ) -> Result<NewToken, TokenError> {
         let _one_at_a_time = self.administrators().await;
         let mut row = self.row(id)?;
@@ -267,7 +271,8 @@ impl Tokens {
             old_until: old.map(|old| old.until),
         };
         let draft = draft(&row, by, now, event);
-        let rotated = self.store.rotate_token(rotation.clone(), draft).await?;
+        let rotated = self.store.rotate_token(rotation.clone(), draft, retry);
+        let rotated = rotated.await?;
         if rotated.is_none() {
             // An attempt whose outcome nobody learnt may have gone through.
             self.read_again().await?;

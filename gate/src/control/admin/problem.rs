@@ -169,6 +169,9 @@ impl From<PlanError> for Problem {
             PlanError::TooManyHolds => Self::conflict("too_many_holds", what)
                 .of("hold")
                 .mend("place one of those again under its name, or restore one first"),
+            PlanError::TooManyWaiting => Self::conflict("too_many_holds", what)
+                .of("starts_at")
+                .mend("let it begin now, or restore one that waits first"),
             PlanError::MayNotLift { .. } => {
                 Self::new(StatusCode::FORBIDDEN, "may_not_lift", what).of("hold")
             }
@@ -199,6 +202,9 @@ impl From<AppendError> for Problem {
                 .mend(TAKE_AWAY),
             AppendError::UserDeleted => Self::deleted(),
             AppendError::TokenTaken => Self::conflict("token_taken", what),
+            AppendError::SecretShown(_) => Self::conflict("secret_shown", what)
+                .of("Idempotency-Key")
+                .mend("rotate the token under a new key: that gives it another secret"),
             AppendError::TooLarge { .. } => {
                 Self::new(StatusCode::PAYLOAD_TOO_LARGE, "too_large", what)
             }

@@ -1,18 +1,25 @@
 //! The listener itself: HTTP/1.1, bounded in connections and in waiting, drained
 //! when it is told to stop.
 
+use std::collections::BTreeMap;
 use std::io;
-use std::pin::pin;
-use std::sync::Arc;
+use std::pin::{Pin, pin};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll};
 use std::time::Duration;
 
+use axum::body::{Body, Bytes, HttpBody};
+use axum::extract::Request;
+use axum::middleware::{self, Next};
 use axum::{Extension, Router};
+use hyper::body::{Frame, SizeHint};
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use portcullis_core::limits;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::{Notify, watch};
 use tokio::task::JoinSet;
 
 use super::quotes::QuotesEncoded;
@@ -31,27 +38,26 @@ pub async fn serve(
 ) -> io::Result<()> {
     // An error here is one of the caller's: the listener is no listener.
     listener.local_addr()?;
-    let places = Arc::new(Semaphore::new(limits::ADMIN_CONNECTIONS_MAX));
+    let seats = Arc::new(Seats::default());
     let (stop, stopping) = watch::channel(false);
     let mut connections = JoinSet::new();
     let mut shutdown = pin!(shutdown);
     loop {
-        let next = async {
-            let place = Arc::clone(&places).acquire_owned().await;
-            (place, listener.accept().await)
-        };
-        let (place, accepted) = tokio::select! {
+        let accepted = tokio::select! {
             () = &mut shutdown => break,
             Some(_) = connections.join_next() => continue,
-            next = next => next,
+            () = seats.fell_silent.notified() => continue,
+            accepted = listener.accept(), if seats.has_room() => accepted,
         };
         match accepted {
             Ok((stream, peer)) => {
+                let (place, seat) = seats.take();
                 let router = router.clone().layer(Extension(Peer(peer.ip())));
-                let work = converse(stream, router, stopping.clone());
+                let work = converse(stream, router, seat, stopping.clone());
+                let seats = Arc::clone(&seats);
                 connections.spawn(async move {
                     work.await;
-                    drop(place);
+                    seats.leave(place);
                 });
             }
             Err(error) => {
@@ -72,8 +78,121 @@ pub async fn serve(
     Ok(())
 }
 
-async fn converse(stream: TcpStream, router: Router, mut stopping: watch::Receiver<bool>) {
+/// The connections, the oldest first. Where all places are taken, a connection with no
+/// call under way makes room for one that comes: who connects and says nothing holds up
+/// nobody.
+#[derive(Default)]
+struct Seats {
+    taken: Mutex<BTreeMap<u64, Arc<Seat>>>,
+    next: AtomicU64,
+    fell_silent: Arc<Notify>,
+}
+
+struct Seat {
+    calls: AtomicUsize,
+    leave: Notify,
+    fell_silent: Arc<Notify>,
+}
+
+impl Seats {
+    fn has_room(&self) -> bool {
+        let taken = self.lock();
+        taken.len() < limits::ADMIN_CONNECTIONS_MAX || taken.values().any(|seat| seat.is_silent())
+    }
+
+    fn take(&self) -> (u64, Arc<Seat>) {
+        let mut taken = self.lock();
+        if taken.len() >= limits::ADMIN_CONNECTIONS_MAX {
+            let silent = taken.iter().find(|(_, seat)| seat.is_silent());
+            let silent = silent.map(|(place, _)| *place);
+            if let Some(seat) = silent.and_then(|place| taken.remove(&place)) {
+                seat.leave.notify_one();
+            }
+        }
+        let place = self.next.fetch_add(1, Ordering::Relaxed);
+        let seat = Arc::new(Seat {
+            calls: AtomicUsize::new(0),
+            leave: Notify::new(),
+            fell_silent: Arc::clone(&self.fell_silent),
+        });
+        taken.insert(place, Arc::clone(&seat));
+        (place, seat)
+    }
+
+    fn leave(&self, place: u64) {
+        self.lock().remove(&place);
+    }
+
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<u64, Arc<Seat>>> {
+        self.taken.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Seat {
+    fn is_silent(&self) -> bool {
+        self.calls.load(Ordering::Acquire) == 0
+    }
+}
+
+/// Counts as under way until the last byte of the answer is taken.
+struct CallUnderWay(Arc<Seat>);
+
+impl CallUnderWay {
+    fn begin(seat: Arc<Seat>) -> Self {
+        seat.calls.fetch_add(1, Ordering::AcqRel);
+        Self(seat)
+    }
+}
+
+impl Drop for CallUnderWay {
+    fn drop(&mut self) {
+        self.0.calls.fetch_sub(1, Ordering::AcqRel);
+        self.0.fell_silent.notify_one();
+    }
+}
+
+/// The body of an answer, which is under way while it lives.
+struct Answering {
+    body: Body,
+    _call: CallUnderWay,
+}
+
+impl HttpBody for Answering {
+    type Data = Bytes;
+    type Error = axum::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
+        Pin::new(&mut self.body).poll_frame(cx)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
+
+async fn converse(
+    stream: TcpStream,
+    router: Router,
+    seat: Arc<Seat>,
+    mut stopping: watch::Receiver<bool>,
+) {
     let _ = stream.set_nodelay(true);
+    let sitting = Arc::clone(&seat);
+    let counted = middleware::from_fn(move |request: Request, next: Next| {
+        let call = CallUnderWay::begin(Arc::clone(&sitting));
+        async move {
+            let response = next.run(request).await;
+            response.map(|body| Body::new(Answering { body, _call: call }))
+        }
+    });
+    let router = router.layer(counted);
     let service = TowerToHyperService::new(router);
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
@@ -85,6 +204,14 @@ async fn converse(stream: TcpStream, router: Router, mut stopping: watch::Receiv
     let stopped = async { drop(stopping.wait_for(|stop| *stop).await) };
     let outcome = tokio::select! {
         outcome = connection.as_mut() => outcome,
+        () = seat.leave.notified() => {
+            // A call may have come in the meantime, and is answered.
+            if seat.is_silent() {
+                return;
+            }
+            connection.as_mut().graceful_shutdown();
+            connection.await
+        }
         () = stopped => {
             connection.as_mut().graceful_shutdown();
             connection.await

@@ -180,7 +180,11 @@ impl Gate {
             expires_at: None,
         };
         let by = Caller::command_line();
-        self.tokens.create(ask, &by, now()).await.unwrap().secret
+        self.tokens
+            .create(ask, &by, now(), None)
+            .await
+            .unwrap()
+            .secret
     }
 
     /// As a global-admin: `"POST /path"` with a body, or without.

@@ -2,16 +2,17 @@
 //! in the ledger. When one was last used is no entry: it is noted in batches.
 
 use portcullis_core::ids::{TenantId, UserId, UserKey};
-use portcullis_core::ledger::{Draft, Entry, Role};
+use portcullis_core::ledger::{Draft, Entry, Event, Role};
 use portcullis_core::time::Timestamp;
 use rusqlite::{Connection, ErrorCode, Row, params};
 
 use super::SqliteStore;
-use super::append::{Refused, append};
+use super::append::{Refused, append, appended_before};
 use super::columns::Number;
 use super::fault::Fault;
 use super::people;
-use crate::control::ledger::{AppendError, Expect, ReadError};
+use super::vault::Vault;
+use crate::control::ledger::{AppendError, Expect, IdempotencyKey, ReadError};
 
 /// An admin token. The token itself is shown once, to its maker, and never stored.
 #[derive(Clone, PartialEq, Eq)]
@@ -62,9 +63,16 @@ pub struct Rotation {
 }
 
 impl SqliteStore {
-    /// Stores a token and appends `draft`, both or neither.
-    pub async fn create_token(&self, token: TokenRow, draft: Draft) -> Result<Entry, AppendError> {
+    /// Stores a token and appends `draft`, both or neither. What was done under the
+    /// idempotency key before is not done again.
+    pub async fn create_token(
+        &self,
+        token: TokenRow,
+        draft: Draft,
+        retry: Option<IdempotencyKey>,
+    ) -> Result<Entry, AppendError> {
         self.write(move |tx, vault| {
+            not_shown(tx, vault, retry.as_ref())?;
             if let Some(user) = &token.user
                 && people::forgotten(tx, vault, user)?.is_some()
             {
@@ -86,7 +94,7 @@ impl SqliteStore {
                 token.user.as_ref().map(UserKey::user),
             ]);
             match inserted {
-                Ok(_) => Ok(append(tx, vault, draft, Expect::Any, None)?.entry),
+                Ok(_) => Ok(append(tx, vault, draft, Expect::Any, retry.as_ref())?.entry),
                 Err(error) if error.sqlite_error_code() == Some(ErrorCode::ConstraintViolation) => {
                     Err(AppendError::TokenTaken.into())
                 }
@@ -116,13 +124,16 @@ impl SqliteStore {
     }
 
     /// Gives a token another secret and appends `draft`, both or neither. `None`:
-    /// it has another secret by now, or was revoked; nothing is written then.
+    /// it has another secret by now, or was revoked; nothing is written then. What was
+    /// done under the idempotency key before is not done again.
     pub async fn rotate_token(
         &self,
         rotation: Rotation,
         draft: Draft,
+        retry: Option<IdempotencyKey>,
     ) -> Result<Option<Entry>, AppendError> {
         self.write(move |tx, vault| {
+            not_shown(tx, vault, retry.as_ref())?;
             let sql = "UPDATE tokens SET hash = ?, expires_at = ?, old_hash = ?, old_until = ?
                        WHERE id = ? AND hash = ? AND revoked_at IS NULL";
             let changed = tx.prepare_cached(sql)?.execute(params![
@@ -135,7 +146,9 @@ impl SqliteStore {
             ])?;
             match changed {
                 0 => Ok::<_, Refused>(None),
-                _ => Ok(Some(append(tx, vault, draft, Expect::Any, None)?.entry)),
+                _ => Ok(Some(
+                    append(tx, vault, draft, Expect::Any, retry.as_ref())?.entry,
+                )),
             }
         })
         .await
@@ -173,6 +186,25 @@ impl SqliteStore {
             }
             Ok(())
         })
+    }
+}
+
+/// A secret is shown once: a retry whose first attempt went through gets none, and a
+/// second token that nobody asked for is not made.
+fn not_shown(
+    tx: &Connection,
+    vault: &Vault,
+    retry: Option<&IdempotencyKey>,
+) -> Result<(), Refused> {
+    let Some(key) = retry else {
+        return Ok(());
+    };
+    match appended_before(tx, vault, key)?.map(|entry| entry.draft.event) {
+        None => Ok(()),
+        Some(Event::TokenCreated { token_id, .. } | Event::TokenRotated { token_id, .. }) => {
+            Err(AppendError::SecretShown(token_id).into())
+        }
+        Some(_) => Err(AppendError::KeyReused.into()),
     }
 }
 

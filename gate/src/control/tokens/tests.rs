@@ -48,7 +48,10 @@ impl Stage {
 
     async fn make(&self, role: Role, tenant: Option<&str>) -> NewToken {
         let asked = ask(role, tenant);
-        let made = self.tokens.create(asked, &self.by, Timestamp(1)).await;
+        let made = self
+            .tokens
+            .create(asked, &self.by, Timestamp(1), None)
+            .await;
         made.unwrap()
     }
 
@@ -57,7 +60,9 @@ impl Stage {
             expires_at: None,
             grace: Duration::from_millis(grace),
         };
-        self.tokens.rotate(id, ask, &self.by, Timestamp(at)).await
+        self.tokens
+            .rotate(id, ask, &self.by, Timestamp(at), None)
+            .await
     }
 
     fn opens(&self, secret: &str, at: u64) -> bool {
@@ -213,11 +218,14 @@ async fn a_tenant_keeps_its_last_tenant_admin_unless_who_is_above_says_otherwise
         expires_at: Some(Timestamp(500)),
         ..RotateAsk::default()
     };
-    let rotated = stage.tokens.rotate(id, sooner, &boss, Timestamp(3)).await;
+    let rotated = stage
+        .tokens
+        .rotate(id, sooner, &boss, Timestamp(3), None)
+        .await;
     assert!(matches!(rotated, Err(TokenError::LastAdministrator)));
     let plainly = stage
         .tokens
-        .rotate(id, RotateAsk::default(), &boss, Timestamp(3));
+        .rotate(id, RotateAsk::default(), &boss, Timestamp(3), None);
     plainly.await.unwrap();
     let other = stage.make(Role::TenantAdmin, Some("acme")).await;
     assert!(stage.tokens.revoke(id, &boss, Timestamp(4)).await.unwrap());
@@ -239,7 +247,7 @@ async fn the_user_of_the_last_administrators_token_is_the_last_administrator() {
             user,
             ..ask(role, tenant)
         };
-        stage.tokens.create(asked, &stage.by, Timestamp(1))
+        stage.tokens.create(asked, &stage.by, Timestamp(1), None)
     };
     let (ann, bob) = (key("acme", "ann"), key("acme", "bob"));
     let is_last = |user: &UserKey, at| stage.tokens.is_last_administrator(user, Timestamp(at));
@@ -282,7 +290,7 @@ async fn the_tokens_of_a_forgotten_user_open_nothing_and_name_nobody() {
     };
     let made = stage
         .tokens
-        .create(asked, &stage.by, Timestamp(1))
+        .create(asked, &stage.by, Timestamp(1), None)
         .await
         .unwrap();
     let theirs = stage.tokens.owned_by(&key("acme", "ann"));
@@ -292,5 +300,42 @@ async fn the_tokens_of_a_forgotten_user_open_nothing_and_name_nobody() {
     assert_eq!(
         (row.user, row.name.as_str(), row.revoked_at),
         (None, "", Some(Timestamp(5)))
+    );
+}
+
+#[tokio::test]
+async fn a_retry_makes_no_second_secret_though_the_gate_was_started_anew() {
+    let stage = Stage::start();
+    let retry = || Some(IdempotencyKey::new("tok_boss/create-token", "k1", b"{}").unwrap());
+    let asked = || ask(Role::Support, Some("acme"));
+    let made = stage
+        .tokens
+        .create(asked(), &stage.by, Timestamp(1), retry());
+    let made = made.await.unwrap();
+    let stage = stage.restart();
+    let again = stage
+        .tokens
+        .create(asked(), &stage.by, Timestamp(2), retry());
+    match again.await {
+        Err(TokenError::Append(AppendError::SecretShown(id))) => assert_eq!(id, made.row.id),
+        other => panic!("{:?}", other.map(|made| made.row)),
+    }
+    assert_eq!(stage.tokens.list().len(), 1);
+
+    let retry = || Some(IdempotencyKey::new("tok_boss/rotate-token", "k2", b"{}").unwrap());
+    let rotate = |at| {
+        let ask = RotateAsk::default();
+        stage
+            .tokens
+            .rotate(&made.row.id, ask, &stage.by, Timestamp(at), retry())
+    };
+    let rotated = rotate(3).await.unwrap();
+    assert!(matches!(
+        rotate(4).await,
+        Err(TokenError::Append(AppendError::SecretShown(_)))
+    ));
+    assert!(
+        stage.opens(&rotated.secret, 5),
+        "and the first one's stands"
     );
 }

@@ -151,3 +151,24 @@ async fn a_stopped_listener_answers_what_it_was_asked_and_then_is_gone() {
     stopping.await.unwrap();
     assert!(tokio::net::TcpStream::connect(address).await.is_err());
 }
+
+#[tokio::test]
+async fn who_connects_and_says_nothing_holds_up_nobody() {
+    let gate = Gate::start(&["acme"]).await;
+    let mut silent = Vec::new();
+    for _ in 0..limits::ADMIN_CONNECTIONS_MAX {
+        silent.push(tokio::net::TcpStream::connect(gate.address).await.unwrap());
+    }
+    let soon = limits::REQUEST_HEAD_WAIT / 2;
+    for _ in 0..3 {
+        let call = tokio::time::timeout(soon, gate.root(SUSPEND, "{}"));
+        assert_eq!(call.await.expect("it waits for none of them").status, 200);
+    }
+    let oldest = &mut silent[0];
+    assert_eq!(
+        oldest.read(&mut [0; 1]).await.unwrap_or(0),
+        0,
+        "it made room"
+    );
+    gate.stop().await;
+}

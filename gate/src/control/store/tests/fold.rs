@@ -225,11 +225,13 @@ async fn a_token_and_its_entry_are_written_together_or_not_at_all() {
         expires_at: Some(Timestamp(9)),
     };
     let first = store
-        .create_token(token.clone(), entry(created.clone()))
+        .create_token(token.clone(), entry(created.clone()), None)
         .await
         .unwrap();
     assert_eq!(first.seq, Revision(1));
-    let again = store.create_token(token.clone(), entry(created)).await;
+    let again = store
+        .create_token(token.clone(), entry(created), None)
+        .await;
     assert_eq!(again, Err(AppendError::TokenTaken));
     let revoked = entry(Event::TokenRevoked {
         token_id: "t1".into(),
@@ -277,7 +279,7 @@ async fn the_tokens_of_a_deleted_user_are_dead_and_nobodys() {
             expires_at: None,
         };
         store
-            .create_token(token, draft(user, created))
+            .create_token(token, draft(user, created), None)
             .await
             .unwrap();
     }

@@ -91,7 +91,7 @@ async fn live_a_life(store: &SqliteStore) {
         expires_at: None,
     };
     let created = draft("theodora", created);
-    store.create_token(token, created).await.unwrap();
+    store.create_token(token, created, None).await.unwrap();
 }
 
 /// The texts that stand in any file of the store.
@@ -264,7 +264,9 @@ async fn what_happens_after_a_deletion_names_the_user_no_more() {
         role: Role::Support,
         expires_at: None,
     };
-    let made = store.create_token(token, draft("theodora", created)).await;
+    let made = store
+        .create_token(token, draft("theodora", created), None)
+        .await;
     assert_eq!(made, Err(AppendError::UserDeleted));
 }
 
