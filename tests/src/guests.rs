@@ -59,6 +59,70 @@ pub fn with_table_of(elements: u32) -> Vec<u8> {
     })
 }
 
+/// The hostile policy, which stops with a trap before anybody has called it: its core
+/// module has a start function that can't go on.
+///
+/// # Panics
+/// Where the component is not laid out as expected.
+pub fn trapping_at_start() -> Vec<u8> {
+    const CORE_MODULE: u8 = 1;
+    const TYPE: u8 = 1;
+    const FUNCTION: u8 = 3;
+    const EXPORT: u8 = 7;
+    const START: u8 = 8;
+    const CODE: u8 = 10;
+    // Sections that are lists begin with their length.
+    let (mut types, mut functions) = (0, 0);
+    map_section(&hostile(), CORE_MODULE, &mut |module| {
+        let module = map_section(module, TYPE, &mut |list| {
+            types = read_leb(list, 0).0;
+            with_one_more(list, &[0x60, 0, 0])
+        });
+        let module = map_section(&module, FUNCTION, &mut |list| {
+            functions = read_leb(list, 0).0;
+            with_one_more(list, &leb(types))
+        });
+        let module = map_section(&module, CODE, &mut |list| {
+            // No locals, `unreachable`, `end`; its length before it.
+            with_one_more(list, &[3, 0, 0x00, 0x0b])
+        });
+        // The start is said behind the exports. The module imports no function, so
+        // that the new one's number is that of those before it.
+        let (length, start) = section(&module, EXPORT);
+        let (before, behind) = module.split_at(start + length);
+        let number = leb(functions);
+        let mut out = before.to_vec();
+        out.extend([START, byte(number.len())]);
+        out.extend(number);
+        out.extend(behind);
+        out
+    })
+}
+
+fn with_one_more(list: &[u8], item: &[u8]) -> Vec<u8> {
+    let (count, start) = read_leb(list, 0);
+    let mut out = leb(count + 1);
+    out.extend(&list[start..]);
+    out.extend(item);
+    out
+}
+
+fn leb(number: usize) -> Vec<u8> {
+    let mut out = Vec::new();
+    write_leb(&mut out, u32::try_from(number).unwrap_or(u32::MAX));
+    out
+}
+
+/// How long the first section of that id is, and where its content begins.
+fn section(wasm: &[u8], id: u8) -> (usize, usize) {
+    let mut at = 8;
+    while wasm[at] != id {
+        let (length, start) = read_leb(wasm, at + 1);
+        at = start + length;
+    }
+    read_leb(wasm, at + 1)
+}
+
 /// A binary (component or module) with the content of its first section of that id
 /// replaced. Both begin with eight bytes that say what they are.
 fn map_section(wasm: &[u8], id: u8, change: &mut dyn FnMut(&[u8]) -> Vec<u8>) -> Vec<u8> {

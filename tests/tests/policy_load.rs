@@ -6,7 +6,7 @@ use std::fs;
 use std::sync::Arc;
 
 use portcullis::policy::{HostLimits, LoadError, PolicyHost, builtin};
-use portcullis_core::policy::Settings;
+use portcullis_core::policy::{Fault, Settings};
 use portcullis_tests::guests;
 use wasmtime::component::Component;
 use wasmtime::{Config, Engine};
@@ -83,6 +83,15 @@ fn a_module_of_unreasonable_size_is_not_even_looked_at() {
     assert!(
         matches!(error, LoadError::TooLarge { max: 1000, .. }),
         "{error}"
+    );
+}
+
+#[test]
+fn a_policy_that_stops_before_it_is_called_is_refused() {
+    let refused = refuse(&guests::trapping_at_start());
+    assert!(
+        matches!(&refused, LoadError::Undescribed(Fault::Trap(cause)) | LoadError::Trial(Fault::Trap(cause)) if cause.contains("unreachable")),
+        "{refused}"
     );
 }
 

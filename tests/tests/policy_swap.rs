@@ -185,6 +185,16 @@ async fn what_does_not_pass_is_refused_by_name_and_changes_nothing() {
     assert!(steps(&gate).await.is_empty());
 }
 
+/// What a policy says is text, whatever it looks like.
+#[tokio::test]
+async fn a_script_in_the_words_of_a_policy_is_shown_and_not_run() {
+    let (gate, _origin, bob) = stage("").await;
+    assert_eq!(put(&gate, &hostile("script-in-words")).await.status, 200);
+    let shown = page(&gate, &bob, "en").await;
+    assert!(shown.contains("&lt;script&gt;alert(1)"), "{shown}");
+    assert!(!shown.contains("<script"), "{shown}");
+}
+
 #[tokio::test]
 async fn a_policy_that_fails_its_first_users_is_taken_back_by_itself() {
     let (gate, _origin, bob) = stage("[tenants.policy]\non_failure = \"previous\"\n").await;
