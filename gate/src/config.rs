@@ -187,6 +187,8 @@ impl Upstream {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PolicyConfig {
     pub source: PolicySource,
+    /// What changes in the folder is put in force while the gate runs.
+    pub watch: bool,
     pub on_failure: OnFailure,
 }
 

@@ -19,7 +19,7 @@ use portcullis_tests::client::{Answer, Ask};
 use portcullis_tests::gate::{Gate, Plan, tenant};
 use portcullis_tests::guests;
 use portcullis_tests::origin::Origin;
-use portcullis_tests::patience::{LONG, within};
+use portcullis_tests::patience::{LONG, eventually, within};
 use serde_json::{Value, json};
 
 const POLICY: &str = "/api/v1/tenants/acme/policy";
@@ -183,6 +183,71 @@ async fn what_does_not_pass_is_refused_by_name_and_changes_nothing() {
             .contains("Your account is suspended")
     );
     assert!(steps(&gate).await.is_empty());
+}
+
+fn manifest(title: &str) -> String {
+    format!(
+        "module = \"builtin:standard\"\n\n[settings]\ncontact = \"a@b.test\"\n\n\
+         [settings.texts.en.permanent]\ntitle = \"{title}\"\nmessage = \"No entry.\"\n"
+    )
+}
+
+/// Waits until the page has such a title.
+async fn shows(gate: &Gate, bob: &Browser, title: &str) {
+    within(LONG, title, async {
+        while !page(gate, bob, "en").await.contains(title) {}
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn what_changes_in_a_watched_folder_is_put_in_force_if_it_passes() {
+    let origin = Origin::start().await;
+    let watched = "[tenants.policy]\nfolder = \"policy\"\nwatch = true\n";
+    let config = tenant("acme", origin.address) + watched;
+    let plan = Plan::new(&config).with("policy/policy.toml", manifest("First"));
+    let mut gate = plan.start();
+    let bob = Browser::signed_in(gate.data, "acme.localhost", "bob").await;
+    gate.admin().of("acme").suspend("bob", &json!({})).await;
+    shows(&gate, &bob, "First").await;
+    let write = |gate: &Gate, text: &str| {
+        std::fs::write(gate.plan().folder().join("policy/policy.toml"), text).unwrap();
+    };
+    let seen = |gate: &Gate| {
+        gate.plan()
+            .folder()
+            .join("state/policies/acme/seen")
+            .exists()
+    };
+    eventually("the first look", || seen(&gate)).await;
+
+    write(&gate, &manifest("Second"));
+    shows(&gate, &bob, "Second").await;
+    assert_eq!(steps(&gate).await, ["put"]);
+
+    write(
+        &gate,
+        "module = \"builtin:standard\"\n\n[settings]\ncontact = \"\"\n",
+    );
+    eventually("the refusal", || gate.log().contains("is not put in force")).await;
+    shows(&gate, &bob, "Second").await;
+
+    // What was taken back on purpose stays so while the folder stands as it does.
+    write(&gate, &manifest("Third"));
+    shows(&gate, &bob, "Third").await;
+    gate.admin().done(Method::POST, ROLLBACK, None).await;
+    shows(&gate, &bob, "Second").await;
+    gate.restart();
+    write(&gate, &manifest("Fourth"));
+    shows(&gate, &bob, "Fourth").await;
+    gate.kill_9();
+    write(&gate, &manifest("Fifth"));
+    gate.start_again();
+    shows(&gate, &bob, "Fifth").await;
+    assert_eq!(
+        steps(&gate).await,
+        ["put", "put", "rolled_back", "put", "put"]
+    );
 }
 
 /// What a policy says is text, whatever it looks like.

@@ -180,6 +180,9 @@ pub const ADMIN_FAILURES_MAX: u32 = 20;
 pub const ADMIN_FAILURE_FORGIVEN_AFTER: Duration = Duration::from_secs(3);
 /// Addresses that this is remembered of; further ones share one count.
 pub const ADMIN_FAILURE_ADDRESSES_MAX: usize = 10_000;
+/// Between two looks at a policy's folder that is watched. What has changed is taken
+/// when it stands as it did at the look before: a copy takes a while.
+pub const POLICY_FOLDER_LOOK: Duration = Duration::from_secs(1);
 /// Of one user, those that wait included.
 pub const HOLDS_PER_USER_MAX: usize = 32;
 /// Of one user, those that have yet to begin: they leave places for a hold that keeps

@@ -264,8 +264,13 @@ fn read_policy(tenant: &Section<'_>) -> Result<PolicyConfig, Noted> {
     });
     let builtin = section.optional("builtin", |value| scalar::word(value, &BUILTINS));
     let on_failure = section.optional("on_failure", |value| scalar::word(value, &ON_FAILURE));
+    let watch = section.optional("watch", scalar::flag);
     section.refuse_unknown();
-    let source = match (folder?, builtin?) {
+    let (folder, watch) = (folder?, watch?.unwrap_or(false));
+    if watch && folder.is_none() {
+        return Err(section.note("watch", "stands without folder; name one, or leave it out"));
+    }
+    let source = match (folder, builtin?) {
         (Some(folder), None) => PolicySource::Folder(folder),
         (None, Some(builtin)) => PolicySource::Builtin(builtin),
         (None, None) => PolicySource::Builtin(BuiltinPolicy::Standard),
@@ -275,6 +280,7 @@ fn read_policy(tenant: &Section<'_>) -> Result<PolicyConfig, Noted> {
     };
     Ok(PolicyConfig {
         source,
+        watch,
         on_failure: on_failure?.unwrap_or_default(),
     })
 }

@@ -5,6 +5,7 @@
 //! force by one pointer store; whatever fails before that leaves the old one alone.
 
 mod shelf;
+mod watch;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -17,6 +18,7 @@ use tokio::sync::{Mutex, mpsc};
 
 use super::command::Caller;
 use super::ledger::{AppendError, Expect, Ledger};
+use crate::config::PolicySource;
 use crate::live::Reader;
 use crate::live::tenants::Tenant;
 use crate::policy::cases::{Case, CaseError};
@@ -78,6 +80,14 @@ impl Policies {
             }));
         }
         tokio::spawn(Arc::clone(&policies).follow(taken_back, live.clone()));
+        for tenant in live.tenants().all() {
+            if let (PolicySource::Folder(folder), true) =
+                (&tenant.config.policy.source, tenant.config.policy.watch)
+            {
+                let (policies, tenant) = (Arc::clone(&policies), Arc::clone(tenant));
+                tokio::spawn(watch::follow(policies, tenant, folder.clone()));
+            }
+        }
         policies
     }
 

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use portcullis_core::policy::Settings;
 
-use super::load::LoadError;
+use super::load::{self, LoadError};
 use super::manifest::{LimitsAsked, Manifest, Module};
 use super::{builtin, templates};
 
@@ -62,6 +62,18 @@ impl Bundle {
             limits,
             place: folder.to_owned(),
         })
+    }
+
+    /// Another one where anything of it is another: a SHA-256, in hexadecimal.
+    #[must_use]
+    pub fn digest(&self) -> String {
+        let all = serde_json::json!({
+            "module": load::hash(&self.module),
+            "settings": self.settings.0,
+            "templates": self.templates,
+            "limits": self.limits,
+        });
+        load::hash(all.to_string().as_bytes())
     }
 
     /// One of the policies that the gate brings: `standard`, `acme` or `globex`.

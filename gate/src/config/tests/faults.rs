@@ -129,6 +129,10 @@ fn faults_of_a_tenant_name_line_key_and_mend() {
             "10: tenants.policy.folder: policies/none is no folder; correct the path (it starts at the folder of this file)",
         ),
         (
+            "[tenants.policy]\nwatch = true\n",
+            "10: tenants.policy.watch: stands without folder; name one, or leave it out",
+        ),
+        (
             "[tenants.policy]\nfolder = \"keys\"\n",
             "10: tenants.policy.folder: keys has no policy.toml; correct the path (it starts at the folder of this file)",
         ),

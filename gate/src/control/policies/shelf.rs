@@ -144,6 +144,29 @@ impl Shelf {
         Ok(())
     }
 
+    /// What was seen last in the tenant's folder that is watched; `None`: nothing yet.
+    ///
+    /// # Errors
+    /// What cannot be read.
+    pub fn seen(&self, tenant: &TenantId) -> Result<Option<String>, ShelfError> {
+        let path = self.of(tenant).join("seen");
+        match fs::read_to_string(&path) {
+            Ok(digest) => Ok(Some(digest)),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(at(&path, error)),
+        }
+    }
+
+    /// Remembers what was seen there.
+    ///
+    /// # Errors
+    /// What cannot be written.
+    pub fn see(&self, tenant: &TenantId, digest: &str) -> Result<(), ShelfError> {
+        let folder = self.of(tenant);
+        fs::create_dir_all(&folder).map_err(|error| at(&folder, error))?;
+        write_whole(&folder.join("seen"), digest.as_bytes())
+    }
+
     fn of(&self, tenant: &TenantId) -> PathBuf {
         self.folder.join(tenant.as_str())
     }
