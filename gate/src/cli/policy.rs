@@ -4,6 +4,7 @@
 mod bench;
 mod new;
 mod push;
+mod scaffold;
 
 use std::path::{Path, PathBuf};
 
@@ -16,7 +17,9 @@ use crate::policy::{Bundle, HostLimits, LoadError, Policy, PolicyHost, cases, pa
 #[derive(Debug, Subcommand)]
 pub(super) enum PolicyCommand {
     /// Write down a new policy that builds and passes its cases
-    #[command(after_help = "Examples:\n  portcullis policy new shop --lang rust")]
+    #[command(
+        after_help = "Examples:\n  portcullis policy new shop --lang rust\n  portcullis policy new shop --lang js\n  portcullis policy new shop --lang python"
+    )]
     New(new::New),
     /// Turn a core WebAssembly module, as a compiler makes it, into a component
     #[command(

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum};
 
+use super::scaffold;
 use crate::cli::{Failure, Surroundings};
 
 #[derive(Debug, Args)]
@@ -22,56 +23,9 @@ pub(in crate::cli) struct New {
 #[derive(Debug, Clone, Copy, ValueEnum)]
 pub(in crate::cli) enum Language {
     Rust,
-}
-
-/// A file's place in the folder, and its text; `POLICY_NAME` and
-/// `POLICY_CRATE` stand for the policy's name.
-type File = (&'static str, &'static str);
-
-/// The contract, as this gate speaks it.
-const CONTRACT: [File; 6] = [
-    ("wit/types.wit", include_str!("../../../../wit/types.wit")),
-    ("wit/about.wit", include_str!("../../../../wit/about.wit")),
-    (
-        "wit/refusal.wit",
-        include_str!("../../../../wit/refusal.wit"),
-    ),
-    (
-        "wit/reactivation.wit",
-        include_str!("../../../../wit/reactivation.wit"),
-    ),
-    (
-        "wit/notification.wit",
-        include_str!("../../../../wit/notification.wit"),
-    ),
-    ("wit/policy.wit", include_str!("../../../../wit/policy.wit")),
-];
-
-const COMMON: [File; 3] = [
-    ("policy.toml", include_str!("scaffold/policy.toml")),
-    (
-        "cases/permanent.toml",
-        include_str!("scaffold/permanent.toml"),
-    ),
-    (
-        "cases/suspended_mail.toml",
-        include_str!("scaffold/suspended_mail.toml"),
-    ),
-];
-
-const RUST: [File; 4] = [
-    ("Cargo.toml", include_str!("scaffold/rust/Cargo.toml.txt")),
-    ("src/lib.rs", include_str!("scaffold/rust/lib.rs.txt")),
-    ("build.sh", include_str!("scaffold/rust/build.sh")),
-    (".gitignore", "/target\n/policy.wasm\n"),
-];
-
-impl Language {
-    const fn files(self) -> &'static [File] {
-        match self {
-            Language::Rust => &RUST,
-        }
-    }
+    #[value(alias = "javascript")]
+    Js,
+    Python,
 }
 
 impl New {
@@ -84,13 +38,7 @@ impl New {
                 folder.display()
             )));
         }
-        for (place, text) in CONTRACT {
-            write(&folder.join(place), text)?;
-        }
-        for (place, text) in COMMON.iter().chain(self.lang.files()) {
-            let text = text
-                .replace("POLICY_CRATE", &self.name.replace('-', "_"))
-                .replace("POLICY_NAME", &self.name);
+        for (place, text) in scaffold::files(self.lang, &self.name) {
             write(&folder.join(place), &text)?;
         }
         let shown = folder.display();

@@ -4,4 +4,4 @@ set -eu
 cd "$(dirname "$0")"
 rustup target add wasm32-unknown-unknown
 cargo build --release --target wasm32-unknown-unknown
-"${PORTCULLIS:-portcullis}" policy pack target/wasm32-unknown-unknown/release/POLICY_CRATE.wasm --output policy.wasm
+"${PORTCULLIS:-portcullis}" policy pack "${CARGO_TARGET_DIR:-target}"/wasm32-unknown-unknown/release/POLICY_CRATE.wasm --output policy.wasm
