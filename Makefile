@@ -24,6 +24,13 @@ export PORTCULLIS_TEST_PYTHON := $(VENV)/bin/python
 VERDACCIO := $(TARGET)/verdaccio
 export PORTCULLIS_TEST_VERDACCIO := $(VERDACCIO)/node_modules/verdaccio/bin/verdaccio
 
+# What makes components of policies in JavaScript and in Python, as their own build.sh
+# would install it.
+COMPONENTIZE_JS := $(TARGET)/componentize-js
+export PORTCULLIS_TEST_COMPONENTIZE_JS := $(COMPONENTIZE_JS)/node_modules
+COMPONENTIZE_PY := $(TARGET)/componentize-py
+export PORTCULLIS_TEST_COMPONENTIZE_PY := $(COMPONENTIZE_PY)
+
 SAY = @printf '==> %s\n'
 
 .DEFAULT_GOAL := help
@@ -45,7 +52,7 @@ build: $(POLICY) ## build the gate as it is shipped
 
 # One build for everything: the tests start the gate as a child, so its binary
 # is built in the same go, with the same features, as the tests themselves.
-test: $(POLICY) $(HOSTILE) nextest node faketime $(VENV)/ready $(VERDACCIO)/ready fuzz-smoke ## run every test: unit, end-to-end, policy cases, a short fuzzing
+test: $(POLICY) $(HOSTILE) nextest node faketime $(VENV)/ready $(VERDACCIO)/ready $(COMPONENTIZE_JS)/ready $(COMPONENTIZE_PY)/ready fuzz-smoke ## run every test: unit, end-to-end, policy cases, a short fuzzing
 	$(SAY) 'building the gate and its tests'
 	cargo build --workspace --bins --tests
 	$(SAY) 'running the examples in the documentation'
@@ -166,4 +173,19 @@ $(VERDACCIO)/ready: tests/fixtures/verdaccio/package.json tests/fixtures/verdacc
 	@mkdir -p $(@D)
 	@cp $^ $(@D)
 	@cd $(@D) && npm ci --loglevel=error --no-audit --no-fund --ignore-scripts
+	@touch $@
+
+$(COMPONENTIZE_JS)/ready: policies/examples/js/package.json policies/examples/js/package-lock.json | npm
+	$(SAY) 'setting up componentize-js for policies in JavaScript, in target/componentize-js; 390 MB, once'
+	@rm -rf $(@D)
+	@mkdir -p $(@D)
+	@cp $^ $(@D)
+	@cd $(@D) && npm ci --loglevel=error --no-audit --no-fund --ignore-scripts
+	@touch $@
+
+$(COMPONENTIZE_PY)/ready: policies/examples/python/requirements.txt | python
+	$(SAY) 'setting up componentize-py for policies in Python, in target/componentize-py; 75 MB, once'
+	@rm -rf $(@D)
+	@python3 -m venv $(@D)
+	@$(@D)/bin/python -m pip install --quiet --disable-pip-version-check --only-binary=:all: -r $<
 	@touch $@

@@ -213,7 +213,7 @@ fn byte(length: usize) -> u8 {
 }
 
 /// The target folder of the workspace.
-fn target() -> PathBuf {
+pub fn target() -> PathBuf {
     env::var_os("CARGO_TARGET_DIR").map_or_else(
         || PathBuf::from(env!("CARGO_MANIFEST_DIR")).with_file_name("target"),
         PathBuf::from,
