@@ -101,6 +101,15 @@ pub fn undo(now: &User, steps: &[Step], at: Timestamp) -> Result<Undo, PlanError
     if now.holds.len() + new.count() > limits::HOLDS_PER_USER_MAX + lifted.len() {
         return Err(PlanError::TooManyHolds);
     }
+    let waits = |hold: &&Hold| !hold.begun && hold.starts_at > at;
+    let stays = |hold: &&Hold| {
+        !lifted.contains(&hold.name) && !placed.iter().any(|placed| placed.name == hold.name)
+    };
+    let new = placed.iter().filter(waits).count();
+    let old = now.holds.iter().filter(stays).filter(waits).count();
+    if new > 0 && old + new > limits::HOLDS_WAITING_MAX {
+        return Err(PlanError::TooManyWaiting);
+    }
     let api_keys_withheld = withheld(now, steps);
     let changes = api_keys_withheld != now.api_keys_withheld;
     undo.event =
@@ -312,6 +321,25 @@ mod tests {
         assert_eq!((same, undo.over), (lifted.clone(), vec![name("admin")]));
         let (back, _) = undone(&lifted, &[step(&out, &lifted)], 249);
         assert_eq!(back.status(Timestamp(249)), Status::Suspended);
+    }
+
+    #[test]
+    fn it_takes_no_place_that_a_hold_may_need_now() {
+        let places = |user: &User, kind: &str, count: usize| {
+            (0..count).fold(user.clone(), |user, n| {
+                suspended(&user, 100, hold(&format!("{kind}{n}"), 500, None))
+            })
+        };
+        let waiting = places(&User::default(), "a", limits::HOLDS_WAITING_MAX);
+        let lifted = restored(&waiting, 200, None, true);
+        let steps = [step(&waiting, &lifted)];
+        let one_more = places(&lifted, "b", 1);
+        let refused = undo(&one_more, &steps, Timestamp(300));
+        assert_eq!(refused, Err(PlanError::TooManyWaiting));
+        assert_eq!(
+            undone(&lifted, &steps, 300).0.holds.len(),
+            waiting.holds.len()
+        );
     }
 
     #[test]

@@ -6,7 +6,7 @@ use std::io;
 use std::pin::{Pin, pin};
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use axum::body::{Body, Bytes, HttpBody};
@@ -79,8 +79,8 @@ pub async fn serve(
 }
 
 /// The connections, the oldest first. Where all places are taken, a connection with no
-/// call under way makes room for one that comes: who connects and says nothing holds up
-/// nobody.
+/// call under way makes room for one that comes, or else one whose call has not come
+/// whole: who connects and says nothing, or half of it, holds up nobody.
 #[derive(Default)]
 struct Seats {
     taken: Mutex<BTreeMap<u64, Arc<Seat>>>,
@@ -90,6 +90,8 @@ struct Seats {
 
 struct Seat {
     calls: AtomicUsize,
+    /// Of them, those whose body has yet to come.
+    coming: AtomicUsize,
     leave: Notify,
     fell_silent: Arc<Notify>,
 }
@@ -97,21 +99,23 @@ struct Seat {
 impl Seats {
     fn has_room(&self) -> bool {
         let taken = self.lock();
-        taken.len() < limits::ADMIN_CONNECTIONS_MAX || taken.values().any(|seat| seat.is_silent())
+        taken.len() < limits::ADMIN_CONNECTIONS_MAX || taken.values().any(|seat| seat.may_leave())
     }
 
     fn take(&self) -> (u64, Arc<Seat>) {
         let mut taken = self.lock();
         if taken.len() >= limits::ADMIN_CONNECTIONS_MAX {
             let silent = taken.iter().find(|(_, seat)| seat.is_silent());
-            let silent = silent.map(|(place, _)| *place);
-            if let Some(seat) = silent.and_then(|place| taken.remove(&place)) {
+            let some = silent.or_else(|| taken.iter().find(|(_, seat)| seat.may_leave()));
+            let some = some.map(|(place, _)| *place);
+            if let Some(seat) = some.and_then(|place| taken.remove(&place)) {
                 seat.leave.notify_one();
             }
         }
         let place = self.next.fetch_add(1, Ordering::Relaxed);
         let seat = Arc::new(Seat {
             calls: AtomicUsize::new(0),
+            coming: AtomicUsize::new(0),
             leave: Notify::new(),
             fell_silent: Arc::clone(&self.fell_silent),
         });
@@ -132,6 +136,10 @@ impl Seat {
     fn is_silent(&self) -> bool {
         self.calls.load(Ordering::Acquire) == 0
     }
+
+    fn may_leave(&self) -> bool {
+        self.is_silent() || self.coming.load(Ordering::Acquire) > 0
+    }
 }
 
 /// Counts as under way until the last byte of the answer is taken.
@@ -148,6 +156,54 @@ impl Drop for CallUnderWay {
     fn drop(&mut self) {
         self.0.calls.fetch_sub(1, Ordering::AcqRel);
         self.0.fell_silent.notify_one();
+    }
+}
+
+/// Counts a call as coming until its body is there, or nobody wants it.
+struct Coming(Arc<Seat>);
+
+impl Coming {
+    fn begin(seat: Arc<Seat>) -> Self {
+        seat.coming.fetch_add(1, Ordering::AcqRel);
+        // A place may be had by that.
+        seat.fell_silent.notify_one();
+        Self(seat)
+    }
+}
+
+impl Drop for Coming {
+    fn drop(&mut self) {
+        self.0.coming.fetch_sub(1, Ordering::AcqRel);
+    }
+}
+
+/// The body of a call.
+struct Asking {
+    body: Body,
+    coming: Option<Coming>,
+}
+
+impl HttpBody for Asking {
+    type Data = Bytes;
+    type Error = axum::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
+        let frame = ready!(Pin::new(&mut self.body).poll_frame(cx));
+        if frame.is_none() || self.body.is_end_stream() {
+            self.coming = None;
+        }
+        Poll::Ready(frame)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
     }
 }
 
@@ -187,6 +243,11 @@ async fn converse(
     let sitting = Arc::clone(&seat);
     let counted = middleware::from_fn(move |request: Request, next: Next| {
         let call = CallUnderWay::begin(Arc::clone(&sitting));
+        let request = request.map(|body| {
+            let whole = body.is_end_stream();
+            let coming = (!whole).then(|| Coming::begin(Arc::clone(&sitting)));
+            Body::new(Asking { body, coming })
+        });
         async move {
             let response = next.run(request).await;
             response.map(|body| Body::new(Answering { body, _call: call }))
@@ -206,7 +267,7 @@ async fn converse(
         outcome = connection.as_mut() => outcome,
         () = seat.leave.notified() => {
             // A call may have come in the meantime, and is answered.
-            if seat.is_silent() {
+            if seat.may_leave() {
                 return;
             }
             connection.as_mut().graceful_shutdown();
