@@ -40,7 +40,15 @@ pub(super) async fn follow(policies: Arc<Policies>, tenant: Arc<Tenant>, folder:
         let now = match look {
             Ok(Ok(traces)) => traces,
             // It may be about to be replaced as a whole.
-            Ok(Err(_)) => continue,
+            Ok(Err(error)) => {
+                if before.take().is_some() {
+                    tracing::warn!(
+                        tenant = %tenant.id(), folder = %folder.display(), %error,
+                        "a policy's folder can't be looked at; its policy stays, and it is tried again"
+                    );
+                }
+                continue;
+            }
             Err(_) => return,
         };
         let settled = before.as_ref() == Some(&now);
@@ -85,7 +93,11 @@ async fn take(policies: &Policies, tenant: &Tenant, folder: &Path) -> Result<(),
         return see(&policies.shelf, tenant, digest).await;
     }
     policies.put(tenant, bundle, cases, &Caller::gate()).await?;
-    see(&policies.shelf, tenant, digest).await
+    if let Err(error) = see(&policies.shelf, tenant, digest).await {
+        // In force all the same: put again only after a restart.
+        tracing::warn!(tenant = %tenant.id(), %error, "that a policy's folder was seen is not written down");
+    }
+    Ok(())
 }
 
 async fn see(shelf: &Arc<Shelf>, tenant: &Tenant, digest: String) -> Result<(), PolicyError> {
@@ -115,8 +127,11 @@ fn traces(folder: &Path) -> io::Result<Traces> {
 fn add(folder: &Path, depth: usize, traces: &mut Traces) -> io::Result<()> {
     for entry in fs::read_dir(folder)? {
         let path = entry?.path();
-        // Through links, as the policy is read.
-        let seen = fs::metadata(&path)?;
+        // Through links, as the policy is read. One that leads nowhere is an editor's
+        // lock, or has just gone.
+        let Ok(seen) = fs::metadata(&path) else {
+            continue;
+        };
         if seen.is_dir() {
             if depth > 1 {
                 add(&path, depth - 1, traces)?;
