@@ -116,7 +116,7 @@ impl SqliteStore {
         T: Send + 'static,
         F: FnOnce(&Connection, &Vault) -> Result<T, Refused> + Send + 'static,
     {
-        self.write_sized(Size::Entry, job).await
+        self.write_sized(Size::Several, job).await
     }
 
     async fn write_sized<T, F>(&self, size: Size, job: F) -> Result<T, AppendError>
@@ -170,11 +170,9 @@ impl Ledger for SqliteStore {
         expect: Expect,
         idempotency: Option<IdempotencyKey>,
     ) -> BoxFuture<'_, Result<Appended, AppendError>> {
-        Box::pin(
-            self.write(move |tx, vault| {
-                append::append(tx, vault, draft, expect, idempotency.as_ref())
-            }),
-        )
+        Box::pin(self.write_sized(Size::Entry, move |tx, vault| {
+            append::append(tx, vault, draft, expect, idempotency.as_ref())
+        }))
     }
 
     fn read(&self, after: Revision, limit: usize) -> BoxFuture<'_, Result<Vec<Entry>, ReadError>> {

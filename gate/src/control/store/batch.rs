@@ -81,8 +81,10 @@ impl SqliteStore {
         F: FnOnce(&User) -> Result<Option<Draft>, E> + Send + 'static,
     {
         let key = key.clone();
-        self.write(move |tx, vault| one(tx, vault, &key, idempotency.as_ref(), decide))
-            .await
+        self.write_sized(Size::Entry, move |tx, vault| {
+            one(tx, vault, &key, idempotency.as_ref(), decide)
+        })
+        .await
     }
 
     /// Decides about each user in its turn by the state that it is in, and writes

@@ -2,7 +2,7 @@
 
 use portcullis_core::ids::{Revision, UserKey};
 use portcullis_core::user::User;
-use rusqlite::{Connection, OptionalExtension, params};
+use rusqlite::{Connection, OptionalExtension};
 
 use super::append::Refused;
 use super::fault::Fault;
@@ -10,6 +10,9 @@ use super::people::{any_forgotten, forgotten_name, key as key_of, whole_key};
 use super::sessions;
 use super::vault::Vault;
 use crate::control::ledger::AppendError;
+
+/// In the words of the index.
+const TAKE_ALIASES: &str = "DELETE FROM names WHERE key = ? AND key <> tenant || '/' || name";
 
 /// Refuses names that mean another user, before anything is written: a name is
 /// reported and never taken over, for merging two people is nothing to be done in
@@ -88,12 +91,11 @@ pub(super) fn write(
         return Ok(());
     }
     let sql = "INSERT INTO former_names (tenant, name, key)
-               SELECT tenant, name, key FROM names WHERE key = ?1 AND name <> ?2
+               SELECT tenant, name, key FROM names
+               WHERE key = ? AND key <> tenant || '/' || name
                ON CONFLICT (tenant, name) DO UPDATE SET key = excluded.key";
-    tx.prepare_cached(sql)?
-        .execute([key.as_str(), key.user()])?;
-    tx.prepare_cached("DELETE FROM names WHERE key = ?1 AND name <> ?2")?
-        .execute([key.as_str(), key.user()])?;
+    tx.prepare_cached(sql)?.execute([key.as_str()])?;
+    tx.prepare_cached(TAKE_ALIASES)?.execute([key.as_str()])?;
     after.profile.aliases().try_for_each(|alias| {
         sessions::leave_with_former_user(tx, key, alias)?;
         give(tx, vault, key, alias)
@@ -184,8 +186,14 @@ pub(super) fn of(connection: &Connection, user: &UserKey) -> Result<Names, Fault
         let names = some.query_map([user.as_str()], |row| row.get(0))?;
         Ok(names.collect::<Result<_, _>>()?)
     };
+    let aliases = "SELECT name FROM names WHERE key = ? AND key <> tenant || '/' || name";
+    let mut now = look(aliases)?;
+    if resolve(connection, user.tenant(), user.user())?.as_ref() == Some(user) {
+        now.push(user.user().to_owned());
+    }
+    now.sort_unstable();
     Ok(Names {
-        now: look("SELECT name FROM names WHERE key = ? ORDER BY name")?,
+        now,
         former: look(
             "SELECT name FROM former_names f
              WHERE key = ? AND NOT EXISTS (SELECT 1 FROM names n
@@ -198,11 +206,10 @@ pub(super) fn of(connection: &Connection, user: &UserKey) -> Result<Names, Fault
 /// Takes away every name of the user, the id first among those that are returned.
 pub(super) fn take_all(tx: &Connection, key: &UserKey) -> Result<Vec<UserKey>, Fault> {
     let names = of(tx, key)?.keys(key).collect();
-    for sql in [
-        "DELETE FROM names WHERE key = ?",
-        "DELETE FROM former_names WHERE key = ?",
-    ] {
-        tx.prepare_cached(sql)?.execute(params![key.as_str()])?;
+    for sql in [TAKE_ALIASES, "DELETE FROM former_names WHERE key = ?"] {
+        tx.prepare_cached(sql)?.execute([key.as_str()])?;
     }
+    tx.prepare_cached("DELETE FROM names WHERE tenant = ? AND name = ? AND key = ?")?
+        .execute([key.tenant(), key.user(), key.as_str()])?;
     Ok(names)
 }

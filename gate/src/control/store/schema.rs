@@ -16,7 +16,7 @@ use super::vault::Vault;
 
 /// Each step takes the tables from the version before it to its own, the first
 /// from an empty file. The version is kept in SQLite's `user_version`.
-const STEPS: [Step; 6] = [
+const STEPS: [Step; 7] = [
     Step::Sql(include_str!("schema_1.sql")),
     Step::Sql(include_str!("schema_2.sql")),
     Step::Sql(include_str!("schema_3.sql")),
@@ -27,6 +27,7 @@ const STEPS: [Step; 6] = [
         take_over: sealing::take_over,
         after: include_str!("schema_6_after.sql"),
     },
+    Step::Sql(include_str!("schema_7.sql")),
 ];
 const VERSION: i64 = STEPS.len() as i64;
 

@@ -4,7 +4,7 @@ use portcullis_core::ids::{ReasonKey, TenantId, UserKey};
 use portcullis_core::time::Timestamp;
 use portcullis_core::user::{Kind, Status, User};
 use rusqlite::types::Value;
-use rusqlite::{Connection, params_from_iter};
+use rusqlite::{Connection, OptionalExtension, params_from_iter};
 
 use super::columns::Number;
 use super::fault::Fault;
@@ -63,8 +63,8 @@ impl SqliteStore {
         self.readers.look(|reader| names::of(reader, user))
     }
 
-    /// The users that `query` describes: by key, or by the name that was found
-    /// where a prefix is given. Blocks on the disk.
+    /// The users that `query` describes: by key, or by tenant and the name that was
+    /// found where a prefix is given. Blocks on the disk.
     pub fn users(&self, query: &UserQuery) -> Result<UserPage, ReadError> {
         self.readers.look(|reader| page(reader, query))
     }
@@ -146,15 +146,58 @@ const HELD: &str = "EXISTS (SELECT 1 FROM holds f WHERE f.key = u.key
 const NOT_HELD: &str = "u.deleted = 0 AND NOT EXISTS (SELECT 1 FROM holds f WHERE f.key = u.key
                         AND f.starts_at <= ? AND (f.ends_at IS NULL OR ? < f.ends_at))";
 
+/// What has been found, and how far the search got.
+struct Found {
+    page: UserPage,
+    /// Where the last user of the page stands.
+    last: Option<String>,
+}
+
 fn page(reader: &Connection, query: &UserQuery) -> Result<UserPage, Fault> {
-    let (sql, values) = statement(query);
-    let mut found = reader.prepare_cached(&sql)?;
-    let mut rows = found.query(params_from_iter(values))?;
-    let mut page = UserPage {
+    let page = UserPage {
         users: Vec::new(),
         next: None,
     };
-    let mut last = None;
+    let mut found = Found { page, last: None };
+    if query.prefix.is_some() && query.tenant.is_none() {
+        look_everywhere(reader, query, &mut found)?;
+    } else {
+        look(reader, query, &mut found)?;
+    }
+    Ok(found.page)
+}
+
+/// Names are in order within a tenant, so this goes from tenant to tenant.
+fn look_everywhere(reader: &Connection, query: &UserQuery, found: &mut Found) -> Result<(), Fault> {
+    let mut after = query.after.clone();
+    let mut tenant = match after.as_deref().and_then(|after| after.split_once('/')) {
+        Some((tenant, _)) => Some(tenant.to_owned()),
+        None => next_tenant(reader, "")?,
+    };
+    while let Some(name) = tenant.filter(|_| found.page.next.is_none()) {
+        let garbled = |error| Fault::garbled(format!("the tenant {name:?}"), error);
+        let here = UserQuery {
+            tenant: Some(TenantId::parse(&name).map_err(garbled)?),
+            after: after.take(),
+            ..query.clone()
+        };
+        look(reader, &here, found)?;
+        tenant = next_tenant(reader, &name)?;
+    }
+    Ok(())
+}
+
+fn next_tenant(reader: &Connection, after: &str) -> Result<Option<String>, Fault> {
+    let sql = "SELECT tenant FROM names WHERE tenant > ? ORDER BY tenant LIMIT 1";
+    let mut next = reader.prepare_cached(sql)?;
+    Ok(next.query_row([after], |row| row.get(0)).optional()?)
+}
+
+/// Until the page is full and there is one more.
+fn look(reader: &Connection, query: &UserQuery, found: &mut Found) -> Result<(), Fault> {
+    let (sql, values) = statement(query);
+    let mut rows = reader.prepare_cached(&sql)?;
+    let mut rows = rows.query(params_from_iter(values))?;
     while let Some(row) = rows.next()? {
         let (key, body): (String, String) = (row.get(0)?, row.get(1)?);
         let (key, user) = (people::whole_key(&key)?, people::user(&key, &body)?);
@@ -162,14 +205,14 @@ fn page(reader: &Connection, query: &UserQuery) -> Result<UserPage, Fault> {
         if !fits(query, &key, &user, &place) {
             continue;
         }
-        if page.users.len() == query.limit {
-            page.next = last;
+        if found.page.users.len() == query.limit {
+            found.page.next = found.last.take();
             break;
         }
-        page.users.push((key, user));
-        last = Some(place);
+        found.page.users.push((key, user));
+        found.last = Some(place);
     }
-    Ok(page)
+    Ok(())
 }
 
 /// Narrows down by columns; [`fits`] has the last word. Three ways in, each of
@@ -189,7 +232,7 @@ fn statement(query: &UserQuery) -> (String, Vec<Value>) {
         (
             "names n CROSS JOIN users u ON u.key = n.key",
             "n.tenant || '/' || n.name",
-            "n.name, n.tenant",
+            "n.name",
         )
     } else {
         keys(&mut search, query, by_hold);
@@ -264,8 +307,8 @@ fn names(search: &mut Search, query: &UserQuery) {
     if let Some(tenant) = &query.tenant {
         search.require("n.tenant = ?", &[tenant.as_str()]);
     }
-    if let Some((tenant, name)) = after {
-        search.require("(n.name, n.tenant) > (?, ?)", &[name, tenant]);
+    if let Some((_, name)) = after {
+        search.require("n.name > ?", &[name]);
     }
 }
 

@@ -25,13 +25,25 @@ const QUEUE_JOBS: usize = 1024;
 /// Jobs in one transaction; bounds how long the first of them waits for the last.
 const GROUP_JOBS: usize = 256;
 
-/// How much a job writes.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+/// What a job writes, and what becomes of the others should it fail.
+#[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Size {
+    /// One entry with its fold. Whatever is refused is refused before anything is
+    /// written, so that no savepoint has to remember what it overwrites: that costs a
+    /// tenth of the whole change. Should the store fail halfway, nothing of the group
+    /// is kept.
     Entry,
+    /// Several things that are written together or not at all.
+    Several,
     /// Hundreds of entries. It has a transaction to itself, so that nobody's entry
-    /// waits for it, and no savepoint has to remember what it overwrites.
+    /// waits for it.
     Lot,
+}
+
+impl Size {
+    fn shares(self) -> bool {
+        self != Self::Lot
+    }
 }
 /// A flush that takes longer is not waited for in proportion.
 const FLUSH_WAITED_FOR: Duration = Duration::from_millis(10);
@@ -94,6 +106,9 @@ where
     fn answer(self: Box<Self>, group: Result<(), AppendError>, path: &Path) {
         // A refusal may rest on what the group wrote, so it falls with the group.
         let answer = match (group, self.outcome) {
+            (Err(AppendError::Unavailable(_)), Some(Err(Refused::Fault(fault)))) => {
+                Err(AppendError::Unavailable(fault.describe(path)))
+            }
             (Err(error), _) => Err(error),
             (Ok(()), Some(Ok(value))) => Ok(value),
             (Ok(()), Some(Err(Refused::Append(error)))) => Err(error),
@@ -218,10 +233,10 @@ impl Desk {
             self.gather(&mut jobs, &mut waiting);
             // Lots last. Each caller waits for an answer before it asks again, so that
             // nothing is put before what it rests on.
-            waiting.sort_by_key(|job| job.size());
+            waiting.sort_by_key(|job| !job.size().shares());
             while !waiting.is_empty() {
-                let entries = waiting.iter().filter(|job| job.size() == Size::Entry);
-                let group = entries.count().max(1);
+                let sharing = waiting.iter().filter(|job| job.size().shares());
+                let group = sharing.count().max(1);
                 let mut group: Vec<_> = waiting.drain(..group).collect();
                 let outcome = self.write(&mut group);
                 for job in group {
@@ -240,7 +255,7 @@ impl Desk {
         reason = "this thread serves nobody else, and the channel has no wait with an end"
     )]
     fn gather(&mut self, jobs: &mut mpsc::Receiver<Box<dyn Job>>, waiting: &mut Vec<Box<dyn Job>>) {
-        let entries = waiting.iter().all(|job| job.size() == Size::Entry);
+        let entries = waiting.iter().all(|job| job.size().shares());
         let patience = self.flush / 2;
         let began = Instant::now();
         while entries && waiting.len() < self.group && began.elapsed() < patience {
@@ -319,13 +334,23 @@ impl Desk {
         };
         let tx = &self.connection;
         for job in group {
-            say(tx, "SAVEPOINT job").map_err(working)?;
+            let savepoint = job.size() == Size::Several;
+            if savepoint {
+                say(tx, "SAVEPOINT job").map_err(working)?;
+            }
+            let written = tx.total_changes();
             match job.run(tx) {
                 Ok(()) => {}
-                Err(RunError::Alone) => say(tx, "ROLLBACK TO job").map_err(working)?,
+                Err(RunError::Alone) if savepoint => {
+                    say(tx, "ROLLBACK TO job").map_err(working)?;
+                }
+                Err(RunError::Alone) if tx.total_changes() == written => {}
+                Err(RunError::Alone) => return Err(working(halfway())),
                 Err(RunError::Group(error)) => return Err(working(error)),
             }
-            say(tx, "RELEASE job").map_err(working)?;
+            if savepoint {
+                say(tx, "RELEASE job").map_err(working)?;
+            }
         }
         Ok(())
     }
@@ -363,6 +388,14 @@ impl Desk {
     fn unavailable(&self, error: &rusqlite::Error) -> AppendError {
         AppendError::Unavailable(describe(error, &self.path))
     }
+}
+
+/// What the others of a group are told.
+fn halfway() -> rusqlite::Error {
+    rusqlite::Error::SqliteFailure(
+        rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_ABORT),
+        Some("another change failed while it was written".into()),
+    )
 }
 
 /// A statement without values or rows, kept for the next time.

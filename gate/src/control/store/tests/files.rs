@@ -189,7 +189,7 @@ async fn a_store_of_a_newer_gate_is_refused() {
             error,
             OpenError::Newer {
                 found: 99,
-                known: 6,
+                known: 7,
                 ..
             }
         ),
