@@ -42,6 +42,7 @@ async fn append(store: Arc<SqliteStore>, writer: usize, each: usize) -> Result<(
             tenant: TenantId::parse("speed").ok(),
             user: user.ok(),
             actor: "example".into(),
+            token: None,
             source: Source::Command,
             approver: None,
             ticket: None,

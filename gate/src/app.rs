@@ -50,6 +50,14 @@ pub enum StartError {
     Read(#[from] ReadError),
     #[error("store.folder: the gate's own secret can't be kept: {0}")]
     Secret(#[from] AppendError),
+    #[error(
+        "tenant {tenant}: names = \"{asked}\": the store knows users of this tenant, and their names are spelt by \"{kept}\"; under another rule a suspended user would be let in under the old name. Set it back to \"{kept}\", or begin the tenant anew under another id"
+    )]
+    NameRule {
+        tenant: TenantId,
+        asked: &'static str,
+        kept: String,
+    },
     #[error("tenant {tenant}: policy: {error}")]
     Policy { tenant: TenantId, error: LoadError },
     #[error("policies that were put in force before: {0}")]

@@ -102,6 +102,25 @@ async fn a_key_is_one_users_and_never_taken_over() {
 }
 
 #[tokio::test]
+async fn a_key_of_the_configuration_is_nobody_elses() {
+    let origin = Origin::start().await;
+    let keys = format!(
+        "[[tenants.api_keys]]\nheader = \"X-API-Key\"\nkeys = [{{ hash = \"{}\", user = \"bob\" }}]\n",
+        hash("one")
+    );
+    let gate = Gate::start(&format!("{}{keys}", tenant("acme", origin.address)));
+    let fields = json!({"api_keys": [hash("one")]});
+    let taken = put(&gate, "alice", &fields).await;
+    assert_eq!(
+        (taken.status, &taken.json()["code"]),
+        (409, &json!("api_key_taken"))
+    );
+    assert!(taken.text().contains("configuration"), "{}", taken.text());
+    let own = put(&gate, "bob", &fields).await;
+    assert_eq!(own.status, 200, "{}", own.text());
+}
+
+#[tokio::test]
 async fn the_keys_of_who_is_deleted_are_refused_for_good() {
     let (_origin, mut gate) = start().await;
     give(&gate, "bob", &["one", "two"]).await;

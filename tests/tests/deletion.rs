@@ -196,6 +196,8 @@ async fn an_alias_of_who_is_deleted_may_be_given_to_somebody_and_the_id_may_not(
         (taken.status, &taken.json()["code"]),
         (409, &json!("alias_taken"))
     );
+    let mend = taken.json()["mend"].clone();
+    assert_eq!(mend, "choose another name: an id means its user for ever");
     let given = put(json!({"email": "bob.builder@acme.test"})).await;
     assert_eq!(given.status, 200, "{}", given.text());
     for _ in 0..2 {

@@ -75,3 +75,36 @@ async fn cookies_that_nobody_could_misread_reach_the_app_byte_for_byte() {
     ask.send(gate.data).await;
     assert_eq!(origin.take_one().header("cookie"), cookies);
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_store_with_users_is_not_read_by_another_rule_for_names() {
+    let origin = app().await;
+    let config = |rule: &str| {
+        let names = format!("hosts = [\"acme.localhost\"]\nnames = \"{rule}\"\n");
+        tenant("acme", origin.address).replacen("hosts = [\"acme.localhost\"]\n", &names, 1)
+    };
+    let mut gate = Gate::start(&config("keep-case"));
+    let file = gate.plan().folder().join("portcullis.toml");
+    let set = |from: &str, to: &str| {
+        let text = std::fs::read_to_string(&file).unwrap();
+        let changed = text.replacen(from, to, 1);
+        assert_ne!(text, changed);
+        std::fs::write(&file, changed).unwrap();
+    };
+    // Nobody is known yet.
+    set("keep-case", "fold-case");
+    gate.restart();
+    gate.admin().suspend("José", &json!({})).await;
+    gate.kill_9();
+    set("fold-case", "fold-accents");
+    let refused = gate.plan().run(&["run"]);
+    assert_eq!(refused.code, 1, "{}", refused.err);
+    for word in ["acme", "fold-accents", "Set it back to \"fold-case\""] {
+        assert!(refused.err.contains(word), "{word}: {}", refused.err);
+    }
+    set("fold-accents", "fold-case");
+    gate.start_again();
+    let admin = gate.admin();
+    let jose = admin.done(Method::GET, "/api/v1/users/JOS%C3%89", None);
+    assert_eq!(jose.await["status"], "suspended");
+}

@@ -240,3 +240,141 @@ async fn tokens_are_made_listed_rotated_and_revoked_by_command() {
         unknown.err
     );
 }
+
+/// A call by `token` under the key.
+async fn keyed(gate: &Gate, token: &str, key: &str, call: &str, body: &Value) -> Answer {
+    let (method, path) = call.split_once(' ').unwrap();
+    Ask::new(method.parse().unwrap(), path)
+        .host(&gate.admin.to_string())
+        .header("authorization", &format!("Bearer {token}"))
+        .header("idempotency-key", key)
+        .json(body)
+        .send(gate.admin)
+        .await
+}
+
+/// As [`keyed`]; status and `code`.
+async fn keyed_code(
+    gate: &Gate,
+    token: &str,
+    key: &str,
+    call: &str,
+    body: &Value,
+) -> (u16, String) {
+    let answer = keyed(gate, token, key, call, body).await;
+    let code = answer.json()["code"]
+        .as_str()
+        .unwrap_or_default()
+        .to_owned();
+    (answer.status, code)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_retry_is_known_by_its_token_whatever_secret_that_has_and_over_a_restart() {
+    let (_origin, mut gate) = start().await;
+    let body = json!({"role": "tenant-admin", "tenant": "acme", "name": "desk"});
+    let (first, id) = make(&gate, &body).await;
+    let suspend = "POST /api/v1/users/ida/suspend";
+    let done = keyed(&gate, &first, "k1", suspend, &json!({})).await;
+    assert_eq!(done.json()["changed"], true);
+    let rotate = format!("POST /api/v1/tokens/{id}/rotate");
+    let grace = json!({"grace": "1h"});
+    let rotated = keyed(&gate, &first, "k2", &rotate, &grace).await;
+    let second = rotated.json()["token"].as_str().unwrap().to_owned();
+    gate.admin().restore("ida").await;
+    let again = keyed(&gate, &second, "k1", suspend, &json!({})).await;
+    assert_eq!(again.header("idempotency-replayed"), "true");
+    let same = keyed(&gate, &second, "k2", &rotate, &grace).await;
+    assert_eq!(same.json()["token"], second.as_str());
+    gate.restart();
+    for secret in [&first, &second] {
+        let once = keyed_code(&gate, secret, "k2", &rotate, &grace).await;
+        assert_eq!(once, (409, "secret_shown".into()));
+        let retried = keyed(&gate, secret, "k1", suspend, &json!({})).await.json();
+        assert_eq!(retried["changed"], false, "{retried}");
+        assert_eq!(retried["user"]["status"], "active", "{retried}");
+    }
+    let ida = gate.admin();
+    let deleted = ida.done(Method::DELETE, "/api/v1/users/ida", None).await;
+    assert_eq!(deleted["status"], "SUCCESS");
+    let late = keyed_code(&gate, &second, "k1", suspend, &json!({})).await;
+    assert_eq!(late, (410, "deleted".into()));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_key_that_was_used_is_refused_for_any_other_call_also_after_a_restart() {
+    let (_origin, mut gate) = start().await;
+    let body = json!({"role": "auditor", "tenant": "acme"});
+    let (_, id) = make(&gate, &body).await;
+    let rotate = format!("POST /api/v1/tokens/{id}/rotate");
+    let token = gate.token.clone();
+    let calls = [
+        ("suspend", "POST /api/v1/users/bob/suspend", json!({})),
+        ("restore", "POST /api/v1/users/bob/restore", json!({})),
+        ("create", "POST /api/v1/tokens", body),
+        ("rotate", rotate.as_str(), json!({})),
+        (
+            "edit",
+            "PUT /api/v1/users/bob",
+            json!({"email": "bob@acme.test"}),
+        ),
+        ("revoke", "DELETE /api/v1/users/bob/sessions", json!({})),
+    ];
+    for (key, call, body) in &calls {
+        let answer = keyed(&gate, &token, key, call, body).await;
+        assert!(
+            (200..300).contains(&answer.status),
+            "{call}: {}",
+            answer.text()
+        );
+    }
+    for restarted in [false, true] {
+        if restarted {
+            gate.restart();
+        }
+        for (key, _, _) in &calls {
+            for (_, call, body) in calls.iter().filter(|(own, _, _)| own != key) {
+                assert_eq!(
+                    keyed_code(&gate, &token, key, call, body).await,
+                    (422, "idempotency_key_reused".into()),
+                    "{key} for {call}, restarted: {restarted}"
+                );
+            }
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn no_name_of_a_token_lets_the_audit_show_somebody_else() {
+    let (_origin, gate) = start().await;
+    let admin = gate.admin();
+    let name = |name: &str| json!({"role": "support", "tenant": "acme", "name": name});
+    for misleading in [
+        "gate",
+        " Gate",
+        "command line",
+        "tok_abc",
+        "a\nb",
+        "a\u{202e}b",
+    ] {
+        let answer = admin
+            .ask(Method::POST, "/api/v1/tokens", Some(&name(misleading)))
+            .await;
+        assert_eq!(
+            (answer.status, &answer.json()["field"]),
+            (400, &json!("name"))
+        );
+    }
+    let (mut ids, mut seen) = (Vec::new(), Vec::new());
+    for user in ["bob", "carol"] {
+        let (secret, id) = make(&gate, &name("ann")).await;
+        let ann = Admin::new(gate.admin, &secret);
+        ann.suspend(user, &json!({})).await;
+        ids.push(json!(id));
+        let path = format!("/api/v1/audit?user={user}&action=hold_placed");
+        let audit = admin.done(Method::GET, &path, None).await;
+        assert_eq!(audit["entries"][0]["actor"], "ann");
+        seen.push(audit["entries"][0]["token_id"].clone());
+    }
+    assert_eq!(ids, seen, "two tokens of one name are told apart");
+}

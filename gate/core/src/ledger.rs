@@ -279,6 +279,10 @@ pub struct Draft {
     pub tenant: Option<TenantId>,
     pub user: Option<UserId>,
     pub actor: String,
+    /// The id of the admin token that the actor came with: names can be chosen, and
+    /// two may share one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub token: Option<String>,
     pub source: Source,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub approver: Option<String>,
@@ -451,6 +455,7 @@ mod tests {
             tenant: Some(TenantId::parse("acme").unwrap()),
             user: Some(UserId::parse("bob").unwrap()),
             actor: "ops".into(),
+            token: None,
             source: Source::Api,
             approver: None,
             ticket: None,

@@ -145,8 +145,10 @@ pub const BULK_BODY_WAIT: Duration = Duration::from_secs(120);
 pub const BULK_USERS_MAX: usize = 1_000_000;
 /// Users that are changed in one go: as long as that takes, a single change waits.
 pub const BULK_CHUNK_USERS: usize = 256;
-/// Bulk calls at a time; further ones are refused.
-pub const BULKS_MAX: usize = 2;
+/// Bulk calls at a time, of all callers, and bodies of such calls that are on their
+/// way; further ones are refused.
+pub const BULKS_MAX: usize = 4;
+pub const BULK_BODIES_MAX: usize = 6;
 /// Between two lines that tell how far a bulk call is.
 pub const BULK_PROGRESS_EVERY: Duration = Duration::from_secs(1);
 /// A bulk call whose client takes nothing for this long is stopped.

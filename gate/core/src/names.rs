@@ -32,6 +32,19 @@ pub enum NameRule {
     FoldAccents,
 }
 
+impl NameRule {
+    pub const ALL: [Self; 3] = [Self::FoldCase, Self::KeepCase, Self::FoldAccents];
+
+    /// As the configuration has it.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::FoldCase => "fold-case",
+            Self::KeepCase => "keep-case",
+            Self::FoldAccents => "fold-accents",
+        }
+    }
+}
+
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum NameError {
     #[error("a user name must not be empty")]

@@ -61,6 +61,18 @@ impl Gate {
         let tenants = load_tenants(&config, &policies, &shelf)?;
 
         let control = control_runtime().map_err(StartError::Runtime)?;
+        for tenant in &config.tenants {
+            let asked = tenant.names.as_str();
+            let kept = control.block_on(store.keep_name_rule(&tenant.id, asked))?;
+            if let Some(kept) = kept {
+                let tenant = tenant.id.clone();
+                return Err(StartError::NameRule {
+                    tenant,
+                    asked,
+                    kept,
+                });
+            }
+        }
         let seal_key = control.block_on(sessions::seal_key(&store))?;
         let (recorder, records) = record::channel();
         let keeper = Arc::new(sessions::KeptSessions(Arc::clone(&store)));

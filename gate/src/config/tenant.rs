@@ -17,12 +17,6 @@ use super::{
 };
 use super::{credentials, holds, introspection, login, peers, scalar};
 
-const NAME_RULES: [(&str, NameRule); 3] = [
-    ("fold-case", NameRule::FoldCase),
-    ("keep-case", NameRule::KeepCase),
-    ("fold-accents", NameRule::FoldAccents),
-];
-
 const UNKNOWN: [(&str, UnknownSessions); 2] = [
     ("allow", UnknownSessions::Allow),
     ("login", UnknownSessions::Login),
@@ -33,7 +27,9 @@ pub(super) fn read_tenant(section: &Section<'_>) -> Result<TenantConfig, Noted> 
     let hosts = read_hosts(section);
     let example = "upstream = \"http://127.0.0.1:9000\"";
     let upstream = section.required("upstream", example, scalar::upstream);
-    let names = section.optional("names", |value| scalar::word(value, &NAME_RULES));
+    let names = section.optional("names", |value| {
+        scalar::word(value, &NameRule::ALL.map(|rule| (rule.as_str(), rule)))
+    });
     let names = names.map(Option::unwrap_or_default);
     let holds = holds::read_holds(section);
     let login_page = section.optional("login_page", scalar::path_and_query);

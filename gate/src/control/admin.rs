@@ -18,6 +18,7 @@ mod health;
 mod offer;
 mod openapi;
 mod parameter;
+mod places;
 mod policies;
 mod problem;
 mod query;

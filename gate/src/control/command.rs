@@ -432,6 +432,14 @@ impl Commander {
             One::Written { entry, key, user } => self.done(key, *user, &entry).await,
             One::Repeated(entry) => {
                 let user = self.read(key).await?;
+                if user.deleted_at.is_some() && entry.draft.event != Event::Deleted {
+                    return Err(PlanError::Deleted.into());
+                }
+                if user.revision != entry.seq {
+                    // Done then, and something else since: what the first answer said
+                    // is not true any more.
+                    return Ok(unchanged(key, user, false));
+                }
                 self.done(key.clone(), user, &entry).await
             }
             One::Nothing(user) => Ok(unchanged(key, *user, false)),
@@ -550,6 +558,7 @@ fn draft(by: &Caller, key: &UserKey, note: &Note, event: Event, now: Timestamp) 
         tenant: TenantId::parse(key.tenant()).ok(),
         user: UserId::parse(key.user()).ok(),
         actor: by.actor.clone(),
+        token: by.token.clone(),
         source: by.source,
         approver: note.approver.clone(),
         ticket: note.ticket.clone(),

@@ -189,6 +189,7 @@ impl Policies {
             tenant: Some(tenant.clone()),
             user: None,
             actor: by.actor.clone(),
+            token: by.token.clone(),
             source: by.source,
             approver: None,
             ticket: None,

@@ -45,6 +45,7 @@ pub async fn run(
             tenant: TenantId::parse(record.user.tenant()).ok(),
             user: UserId::parse(record.user.user()).ok(),
             actor: "gate".into(),
+            token: None,
             source: Source::Gate,
             approver: None,
             ticket: None,

@@ -22,6 +22,7 @@ mod schema;
 mod sealing;
 mod secrets;
 mod sessions;
+mod tenants;
 mod tokens;
 mod users;
 mod vault;

@@ -81,6 +81,8 @@ pub enum TokenError {
     UserOfAnother,
     #[error("the user is deleted, which is final")]
     UserDeleted,
+    #[error("a token can't be called {0:?}: in the audit it would look like something else")]
+    MisleadingName(String),
     #[error("the expiry lies in the past")]
     ExpiresInThePast,
     #[error("there is no token '{0}'")]
@@ -482,6 +484,7 @@ fn draft(row: &TokenRow, by: &Caller, now: Timestamp, event: Event) -> Draft {
         tenant: of_user.or_else(|| row.tenant.clone()),
         user: user.and_then(|user| UserId::parse(user.user()).ok()),
         actor: by.actor.clone(),
+        token: by.token.clone(),
         source: by.source,
         approver: None,
         ticket: None,

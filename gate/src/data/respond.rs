@@ -206,7 +206,9 @@ fn log(
         .tenant
         .as_ref()
         .map_or("-", |tenant| tenant.id().as_str());
-    let user = refusal.user().map_or("-", UserKey::user);
+    // A deleted user by what is left of the name.
+    let user = refusal.user().map(|user| worker.live.whom(user.clone()));
+    let user = user.as_ref().map_or("-", UserKey::user);
     macro_rules! line {
         ($level:ident $(, $kept_back:ident)?) => {
             tracing::$level!(

@@ -44,11 +44,7 @@ impl Pseudonyms {
     /// What a user can be recognised by before the deletion and after it: the pseudonym,
     /// which is what a deleted user is called.
     pub fn lasting(&self, user: &UserKey) -> Option<UserKey> {
-        let left = user.user().strip_prefix(PREFIX);
-        let is_pseudonym = left.is_some_and(|hex| {
-            hex.len() == 2 * PSEUDONYM_BYTES && hex.bytes().all(|digit| digit.is_ascii_hexdigit())
-        });
-        if is_pseudonym {
+        if is_pseudonym(user) {
             Some(user.clone())
         } else {
             self.key(user)
@@ -62,6 +58,14 @@ impl Pseudonyms {
         let id = UserId::parse(&format!("{PREFIX}{hex}")).ok()?;
         Some(UserKey::new(&tenant, &id))
     }
+}
+
+/// Whether it is what a deleted user is called.
+pub fn is_pseudonym(user: &UserKey) -> bool {
+    let left = user.user().strip_prefix(PREFIX);
+    left.is_some_and(|hex| {
+        hex.len() == 2 * PSEUDONYM_BYTES && hex.bytes().all(|digit| digit.is_ascii_hexdigit())
+    })
 }
 
 /// Whom a forgotten name meant.

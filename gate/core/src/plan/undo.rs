@@ -202,6 +202,7 @@ mod tests {
             tenant: Some(TenantId::parse("acme").unwrap()),
             user: Some(UserId::parse("bob").unwrap()),
             actor: "ops".into(),
+            token: None,
             source: Source::Api,
             approver: None,
             ticket: None,

@@ -5,7 +5,6 @@ use std::marker::PhantomData;
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 
-use aws_lc_rs::digest;
 use axum::body::{Body, Bytes};
 use axum::extract::rejection::RawPathParamsRejection;
 use axum::extract::{FromRequestParts, RawPathParams, Request, State};
@@ -15,11 +14,11 @@ use axum::response::{IntoResponse, Response};
 use portcullis_core::ids::{Revision, UserKey};
 use portcullis_core::limits;
 use serde::Serialize;
-use tokio::sync::Semaphore;
 
 use super::access::{Call, permits};
 use super::credential::{self, QueryToken};
 use super::offer::Offer;
+use super::places::Places;
 use super::problem::Problem;
 use super::query::Query;
 use super::retry::Answers;
@@ -34,9 +33,11 @@ use crate::secret::Secret;
 /// What all calls share.
 pub(super) struct Api {
     pub(super) state: AdminState,
-    /// Places for bulk calls, and for streams of events.
-    pub(super) bulks: Arc<Semaphore>,
-    pub(super) streams: Arc<Semaphore>,
+    pub(super) bulks: Arc<Places>,
+    /// For bulk calls whose body is on its way.
+    pub(super) bulk_bodies: Arc<Places>,
+    /// For streams of events.
+    pub(super) streams: Arc<Places>,
     answers: Answers,
     throttle: Throttle,
 }
@@ -45,8 +46,9 @@ impl Api {
     pub(super) fn new(state: AdminState) -> Arc<Self> {
         Arc::new(Self {
             state,
-            bulks: Arc::new(Semaphore::new(limits::BULKS_MAX)),
-            streams: Arc::new(Semaphore::new(limits::EVENT_STREAMS_MAX)),
+            bulks: Places::new(limits::BULKS_MAX),
+            bulk_bodies: Places::new(limits::BULK_BODIES_MAX),
+            streams: Places::new(limits::EVENT_STREAMS_MAX),
             answers: Answers::default(),
             throttle: Throttle::default(),
         })
@@ -82,7 +84,7 @@ pub(super) struct Ask {
 
 /// What makes a call recognisable as the retry of another.
 struct Retry {
-    /// Keeps the keys of different tokens apart, and tells nothing of the token.
+    /// Keeps the keys of different tokens apart.
     scope: String,
     key: String,
     request: Vec<u8>,
@@ -161,10 +163,23 @@ impl Ask {
         demand(&self.caller, call)
     }
 
-    /// How a change is to be taken. `step` keeps the changes of one call apart.
-    pub(super) fn terms(&self, step: &str, dry_run: bool) -> Result<Terms, Problem> {
+    /// How the change that the call asks for is to be taken.
+    pub(super) fn terms(&self, dry_run: bool) -> Result<Terms, Problem> {
+        self.terms_of("", dry_run)
+    }
+
+    /// How a second change of the same call is to be taken.
+    pub(super) fn further_terms(&self) -> Result<Terms, Problem> {
+        Ok(Terms {
+            // The first has moved it.
+            at_revision: None,
+            ..self.terms_of("/2", false)?
+        })
+    }
+
+    fn terms_of(&self, step: &str, dry_run: bool) -> Result<Terms, Problem> {
         let idempotency = self.retry.as_ref().map(|retry| {
-            let scope = format!("{}/{step}", retry.scope);
+            let scope = format!("{}{step}", retry.scope);
             IdempotencyKey::new(&scope, &retry.key, &retry.request)
         });
         Ok(Terms {
@@ -403,12 +418,9 @@ impl Ask {
         Ok(Some(key.to_owned()))
     }
 
-    /// Keeps the keys of different tokens apart, and tells nothing of the token.
+    /// Keeps the keys of different tokens apart, whatever secret a token has by now.
     pub(super) fn retry_scope(&self) -> String {
-        let secret = self.secret.expose_bytes();
-        let scope = digest::digest(&digest::SHA256, &[b"retries of ", secret].concat());
-        let scope = scope.as_ref().iter().take(16);
-        scope.map(|byte| format!("{byte:02x}")).collect()
+        self.caller.token.clone().unwrap_or_default()
     }
 
     /// What must be the same for two requests to be one and its retry.

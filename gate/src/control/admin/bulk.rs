@@ -12,11 +12,11 @@ use axum::body::Body;
 use axum::http::header;
 use axum::response::Response;
 use portcullis_core::ids::{BatchId, Revision, UserKey};
-use portcullis_core::limits;
-use tokio::sync::{OwnedSemaphorePermit, mpsc};
+use tokio::sync::mpsc;
 
 use self::fields::Action;
 use super::ask::{Ask, bad_key, internal};
+use super::places::Place;
 use super::problem::Problem;
 use super::scope::Scope;
 use super::{audit, body, filter, suspension};
@@ -45,8 +45,11 @@ struct Work {
 
 pub(super) async fn run(ask: Ask, body: Body) -> Result<Response, Problem> {
     let scope = admit(&ask)?;
-    let place = place(&ask)?;
+    // Not a place for calls: a body may take its time.
+    let reading = ask.api.bulk_bodies.take(&ask.caller).ok_or_else(busy)?;
     let (form, bytes) = body::read_bulk(&ask.headers, body).await?;
+    let place = place(&ask)?;
+    drop(reading);
     let fields = fields::read(form, bytes).await?;
     let work = bulk_work(&ask, &scope, fields)?;
     begin(ask, work, place)
@@ -55,8 +58,8 @@ pub(super) async fn run(ask: Ask, body: Body) -> Result<Response, Problem> {
 pub(super) async fn undo(ask: Ask, body: Body) -> Result<Response, Problem> {
     let scope = admit(&ask)?;
     let undone = audit::batch_id(&ask.id)?;
-    let place = place(&ask)?;
     let bytes = body::read(&ask.headers, body).await?;
+    let place = place(&ask)?;
     let fields: UndoFields = body::parse(&bytes)?;
     let request = serde_json::to_vec(&fields).map_err(|_| internal())?;
     let batch = fields.batch.as_deref().map(audit::batch_id).transpose()?;
@@ -106,13 +109,15 @@ fn admit(ask: &Ask) -> Result<Scope, Problem> {
     ask.scope()
 }
 
-/// One of the few places for bulk calls, taken before anything large is read.
-fn place(ask: &Ask) -> Result<OwnedSemaphorePermit, Problem> {
-    let place = Arc::clone(&ask.api.bulks).try_acquire_owned();
-    place.map_err(|_| {
-        let what = format!("{} bulk calls are under way, the limit", limits::BULKS_MAX);
-        Problem::unavailable("busy", what).mend("wait for one of them to end")
-    })
+/// One of the few places for bulk calls.
+fn place(ask: &Ask) -> Result<Place, Problem> {
+    ask.api.bulks.take(&ask.caller).ok_or_else(busy)
+}
+
+fn busy() -> Problem {
+    let what =
+        "this token, its tenant or all together have as many bulk calls under way as they may";
+    Problem::unavailable("busy", what).mend("wait for one of them to end")
 }
 
 fn bulk_work(ask: &Ask, scope: &Scope, mut fields: BulkFields) -> Result<Work, Problem> {
@@ -187,7 +192,7 @@ fn targets(
     }))
 }
 
-fn begin(ask: Ask, work: Work, place: OwnedSemaphorePermit) -> Result<Response, Problem> {
+fn begin(ask: Ask, work: Work, place: Place) -> Result<Response, Problem> {
     let retries = Retries::of(&ask, work.request)?;
     let batch = match (work.batch, &retries) {
         (Some(batch), _) => batch,

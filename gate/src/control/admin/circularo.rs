@@ -1,6 +1,6 @@
 //! `PUT /api/v1/users/{id}`: Circularo's status, and the user's attributes.
 
-use portcullis_core::ids::{ApiKeyHash, UserId};
+use portcullis_core::ids::{ApiKeyHash, UserId, UserKey};
 use portcullis_core::limits;
 use portcullis_core::names::NameRule;
 use portcullis_core::user::{Profile, Source};
@@ -11,6 +11,7 @@ use super::access::Call;
 use super::ask::{Answer, Ask};
 use super::problem::Problem;
 use super::schema::{ApiKeyText, EmailText, LocaleText, NameText, PhoneText};
+use super::scope::Scope;
 use super::view::Outcome;
 use crate::control::command::{Caller, CommandError, Done, Note, Restore, Suspend, Terms};
 use crate::control::ledger::AppendError;
@@ -79,8 +80,11 @@ pub(super) async fn put(ask: Ask, fields: Fields) -> Result<Answer<Outcome>, Pro
     if edit.is_some() {
         ask.demand(Call::EditUser)?;
     }
+    if let Some(keys) = edit.as_ref().and_then(|edit| edit.api_keys.as_ref()) {
+        leave_configured(&ask, &scope, &key, keys)?;
+    }
     let commander = &ask.api.state.commander;
-    let (by, terms) = (caller(&ask.caller, status), ask.terms("profile", false)?);
+    let (by, terms) = (caller(&ask.caller, status), ask.terms(false)?);
     let done = match (edit, status) {
         (None, None) => {
             return Err(
@@ -94,10 +98,7 @@ pub(super) async fn put(ask: Ask, fields: Fields) -> Result<Answer<Outcome>, Pro
             let done = commander.change_profile(&by, &key, change, terms).await;
             done.map_err(|error| told(error, &given))?
         }
-        (None, Some(status)) => {
-            let terms = ask.terms("status", false)?;
-            set_status(&ask, &by, &key, status, terms).await?
-        }
+        (None, Some(status)) => set_status(&ask, &by, &key, status, terms).await?,
         (Some(edit), Some(status)) => {
             // What would stop the second change stops both.
             let trial = Terms {
@@ -109,10 +110,7 @@ pub(super) async fn put(ask: Ask, fields: Fields) -> Result<Answer<Outcome>, Pro
             let change = move |profile: &Profile| edit.apply(profile);
             let first = commander.change_profile(&by, &key, change, terms).await;
             let first = first.map_err(|error| told(error, &given))?;
-            let terms = Terms {
-                at_revision: None,
-                ..ask.terms("status", false)?
-            };
+            let terms = ask.further_terms()?;
             let mut done = set_status(&ask, &by, &key, status, terms).await?;
             done.unchanged &= first.unchanged;
             done
@@ -121,6 +119,37 @@ pub(super) async fn put(ask: Ask, fields: Fields) -> Result<Answer<Outcome>, Pro
     let mut outcome = Outcome::of(&ask.api.state, &done);
     outcome.status = Some("SUCCESS");
     Ok(Answer::ok(&outcome)?.at(done.user.revision))
+}
+
+/// The configuration says whose a key is as well: with two words on one key, it would
+/// be refused when either user is out.
+fn leave_configured(
+    ask: &Ask,
+    scope: &Scope,
+    user: &UserKey,
+    keys: &[ApiKeyHash],
+) -> Result<(), Problem> {
+    let live = &ask.api.state.live;
+    let tenants = live.tenants();
+    let Some(tenant) = tenants.of_id(scope.tenant.as_str()) else {
+        return Ok(());
+    };
+    let configured = tenant.config.api_keys.iter();
+    let configured =
+        configured.flat_map(|source| keys.iter().filter_map(|key| source.users.get(key)));
+    for owner in configured {
+        let owner = live.resolve(UserKey::new(&scope.tenant, owner));
+        if owner != *user {
+            let what = format!(
+                "the configuration gives one of the API keys to the user {:?}",
+                owner.user()
+            );
+            return Err(Problem::conflict("api_key_taken", what)
+                .of("api_keys")
+                .mend("take it out of the tenant's api_keys in the configuration first"));
+        }
+    }
+    Ok(())
 }
 
 /// Names that the call gives, and the fields that they are in.
@@ -153,7 +182,7 @@ fn caller(caller: &Caller, status: Option<NewStatus>) -> Caller {
 async fn set_status(
     ask: &Ask,
     by: &Caller,
-    key: &portcullis_core::ids::UserKey,
+    key: &UserKey,
     status: NewStatus,
     terms: Terms,
 ) -> Result<Done, CommandError> {

@@ -32,7 +32,7 @@ pub(super) async fn delete(ask: Ask, fields: DeleteFields) -> Result<Answer<Outc
         comment: body::words(("reason", fields.reason), ("comment", fields.comment))?,
         ..suspension::note(fields.approver, fields.ticket, None)?
     };
-    let terms = ask.terms("delete", fields.dry_run.unwrap_or(false))?;
+    let terms = ask.terms(fields.dry_run.unwrap_or(false))?;
     let commander = &ask.api.state.commander;
     let done = commander.delete(&ask.caller, &key, &note, terms).await?;
     if !done.dry_run {

@@ -12,12 +12,13 @@ use futures_util::stream;
 use portcullis_core::ids::{Revision, TenantId};
 use portcullis_core::ledger::Entry;
 use portcullis_core::limits;
-use tokio::sync::{OwnedSemaphorePermit, watch};
+use tokio::sync::watch;
 use tokio::time::Instant;
 
 use super::access::{Call, permits};
 use super::ask::{Api, Ask};
 use super::parameter::{Parameter, Shape, TENANT};
+use super::places::Place;
 use super::problem::Problem;
 use super::view::EntryView;
 use crate::control::ledger::Ledger;
@@ -48,9 +49,8 @@ pub(super) async fn follow(ask: Ask, _: Body) -> Result<Response, Problem> {
         return Err(Problem::field("after", what)
             .mend("begin anew without it: the ledger is another, or an older copy"));
     }
-    let seat = Arc::clone(&ask.api.streams).try_acquire_owned();
-    let seat = seat.map_err(|_| {
-        let what = format!("{} streams are open, the limit", limits::EVENT_STREAMS_MAX);
+    let place = ask.api.streams.take(&ask.caller).ok_or_else(|| {
+        let what = "this token, its tenant or all together have as many streams open as they may";
         Problem::unavailable("busy", what).mend("close one of them, or come back later")
     })?;
     let follower = Follower {
@@ -62,7 +62,7 @@ pub(super) async fn follow(ask: Ask, _: Body) -> Result<Response, Problem> {
         head,
         beat: Instant::now(),
         opened: false,
-        _seat: seat,
+        _place: place,
     };
     let events = stream::unfold(follower, |mut follower| async move {
         let next = follower.next().await?;
@@ -102,7 +102,7 @@ struct Follower {
     /// When something was last sent.
     beat: Instant,
     opened: bool,
-    _seat: OwnedSemaphorePermit,
+    _place: Place,
 }
 
 impl Follower {

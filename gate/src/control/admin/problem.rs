@@ -9,6 +9,7 @@ use serde::Serialize;
 use crate::control::command::CommandError;
 use crate::control::ledger::{AppendError, ReadError};
 use crate::control::tokens::TokenError;
+use crate::live::forgotten::is_pseudonym;
 
 /// Seconds until a retry makes sense where the store or the ledger is in the way.
 const RETRY_AFTER_SECONDS: &str = "1";
@@ -196,7 +197,13 @@ impl From<AppendError> for Problem {
                     .of("Idempotency-Key")
                     .mend("choose a new key for a new request")
             }
-            AppendError::AliasTaken { .. } => Self::conflict("alias_taken", what).mend(TAKE_AWAY),
+            AppendError::AliasTaken { alias, user } => {
+                let lasting = user.user() == alias || is_pseudonym(&user);
+                Self::conflict("alias_taken", what).mend(match lasting {
+                    true => "choose another name: an id means its user for ever",
+                    false => TAKE_AWAY,
+                })
+            }
             AppendError::ApiKeyTaken { .. } => Self::conflict("api_key_taken", what)
                 .of("api_keys")
                 .mend(TAKE_AWAY),
@@ -250,6 +257,9 @@ impl From<TokenError> for Problem {
             TokenError::UserOfAnother => Self::field("user_tenant", what)
                 .mend("leave it out: the token's tenant is the user's"),
             TokenError::UserDeleted => Self::new(StatusCode::GONE, "deleted", what).of("user"),
+            TokenError::MisleadingName(_) => Self::field("name", what).mend(
+                "choose one line of plain text that neither is `gate` or `command line` nor begins with `tok_`",
+            ),
             TokenError::ExpiresInThePast => Self::field("expires", what),
             TokenError::NoSuchToken(_) => Self::not_found(what).mend("look at GET /api/v1/tokens"),
             TokenError::Ended => Self::conflict("token_ended", what),

@@ -104,7 +104,7 @@ pub(super) async fn suspend(ask: Ask, fields: SuspendFields) -> Result<Answer<Pr
         reason: reason.transpose()?,
         ..Suspend::default()
     };
-    let terms = ask.terms("suspend", false)?;
+    let terms = ask.terms(false)?;
     let commander = &ask.api.state.commander;
     let done = commander
         .suspend(&caller(&ask), &key, &wanted, &Note::default(), terms)
@@ -119,7 +119,7 @@ pub(super) async fn unsuspend(ask: Ask, NoFields {}: NoFields) -> Result<Answer<
         whole: true,
         restore_api_keys: true,
     };
-    let terms = ask.terms("unsuspend", false)?;
+    let terms = ask.terms(false)?;
     let commander = &ask.api.state.commander;
     let done = commander
         .restore(&caller(&ask), &key, &wanted, &Note::default(), terms)

@@ -87,7 +87,7 @@ fn still_there(user: User) -> Result<User, Problem> {
 pub(super) async fn revoke(ask: Ask, fields: RevokeFields) -> Result<Answer<Outcome>, Problem> {
     let key = ask.user_key()?;
     let note = suspension::note(fields.approver, fields.ticket, fields.comment)?;
-    let terms = ask.terms("revoke-sessions", fields.dry_run.unwrap_or(false))?;
+    let terms = ask.terms(fields.dry_run.unwrap_or(false))?;
     let commander = &ask.api.state.commander;
     let done = commander
         .revoke_sessions(&ask.caller, &key, &note, terms)
@@ -98,7 +98,7 @@ pub(super) async fn revoke(ask: Ask, fields: RevokeFields) -> Result<Answer<Outc
 pub(super) async fn revoke_one(ask: Ask, fields: RevokeFields) -> Result<Answer<Outcome>, Problem> {
     let key = ask.user_key()?;
     let note = suspension::note(fields.approver, fields.ticket, fields.comment)?;
-    let terms = ask.terms("revoke-session", fields.dry_run.unwrap_or(false))?;
+    let terms = ask.terms(fields.dry_run.unwrap_or(false))?;
     let commander = &ask.api.state.commander;
     let user = still_there(commander.read(&key).await?)?;
     let found = known(&ask, &key, &user)

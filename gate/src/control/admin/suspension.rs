@@ -133,7 +133,7 @@ pub(super) async fn suspend(ask: Ask, fields: SuspendFields) -> Result<Answer<Ou
     let commander = &ask.api.state.commander;
     let dry_run = fields.dry_run.unwrap_or(false);
     let (wanted, note) = fields.read(commander.now())?;
-    let terms = ask.terms("suspend", dry_run)?;
+    let terms = ask.terms(dry_run)?;
     let done = commander
         .suspend(&ask.caller, &key, &wanted, &note, terms)
         .await?;
@@ -144,7 +144,7 @@ pub(super) async fn restore(ask: Ask, fields: RestoreFields) -> Result<Answer<Ou
     let key = ask.user_key()?;
     let dry_run = fields.dry_run.unwrap_or(false);
     let (wanted, note) = fields.read()?;
-    let terms = ask.terms("restore", dry_run)?;
+    let terms = ask.terms(dry_run)?;
     let commander = &ask.api.state.commander;
     let before = commander.read(&key).await?;
     let done = commander

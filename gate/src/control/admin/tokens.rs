@@ -200,7 +200,7 @@ pub(super) async fn create(ask: Ask, fields: CreateFields) -> Result<Answer<Secr
         expires_at: moment(fields.expires, now)?,
     };
     let tokens = &ask.api.state.tokens;
-    let retry = ask.terms("create-token", false)?.idempotency;
+    let retry = ask.terms(false)?.idempotency;
     let made = tokens.create(wanted, &ask.caller, now, retry).await?;
     Answer::new(StatusCode::CREATED, &SecretView::of(made))
 }
@@ -352,7 +352,7 @@ pub(super) async fn rotate(ask: Ask, fields: RotateFields) -> Result<Answer<Secr
         grace: fields.grace.as_deref().map_or(Ok(Duration::ZERO), grace)?,
     };
     let tokens = &ask.api.state.tokens;
-    let retry = ask.terms("rotate-token", false)?.idempotency;
+    let retry = ask.terms(false)?.idempotency;
     let made = tokens.rotate(&ask.id, wanted, &ask.caller, now, retry);
     let made = made.await?;
     Answer::ok(&SecretView::of(made))

@@ -289,6 +289,9 @@ pub(super) struct EntryView {
     tenant: Option<String>,
     user: Option<String>,
     actor: String,
+    /// The id of the token that the actor came with; null for the gate itself and the
+    /// command line on a stopped gate's store.
+    token_id: Option<String>,
     source: &'static str,
     action: &'static str,
     approver: Option<String>,
@@ -307,6 +310,7 @@ impl EntryView {
             tenant: draft.tenant.map(String::from),
             user: draft.user.map(String::from),
             actor: draft.actor,
+            token_id: draft.token,
             source: draft.source.as_str(),
             action: draft.event.action(),
             approver: draft.approver,

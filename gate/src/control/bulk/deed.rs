@@ -66,7 +66,8 @@ impl Bulk {
                     decided.replaces = replaced(user, &plan, now).is_some();
                     let event = event_of(plan);
                     let mut placed = event.iter().flat_map(Event::placed);
-                    decided.waits = placed.any(|hold| !hold.in_force(now));
+                    // By its own time: it is planned later than the lot began.
+                    decided.waits = placed.any(|hold| !hold.in_force(now.max(hold.placed_at)));
                     event
                 })
             }

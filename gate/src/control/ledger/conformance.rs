@@ -59,6 +59,7 @@ pub(crate) fn draft(user: &str, event: Event) -> Draft {
         tenant: Some(tenant("acme")),
         user: Some(UserId::parse(user).unwrap()),
         actor: "ops".into(),
+        token: None,
         source: Source::Api,
         approver: None,
         ticket: None,

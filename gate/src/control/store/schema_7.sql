@@ -20,5 +20,12 @@ CREATE INDEX aliases_by_user ON names (key) WHERE key <> tenant || '/' || name;
 -- A deletion looks for them.
 CREATE INDEX former_names_by_user ON former_names (key);
 
+-- By which rule the names of a tenant are spelt here: under another, a suspended user
+-- would be somebody whom nobody has heard of.
+CREATE TABLE tenants (
+    id    TEXT PRIMARY KEY,
+    names TEXT NOT NULL
+) STRICT, WITHOUT ROWID;
+
 DROP INDEX holds_by_reason;
 CREATE INDEX holds_by_reason ON holds (reason, key) WHERE reason IS NOT NULL;

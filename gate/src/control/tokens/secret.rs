@@ -13,6 +13,8 @@ use crate::control::store::TokenRow;
 /// So that secret scanners can find a token that was pasted somewhere.
 const PREFIX: &str = "portcullis_";
 
+const ID_PREFIX: &str = "tok_";
+
 pub(super) fn make(ask: TokenAsk, now: Timestamp) -> Result<NewToken, TokenError> {
     match (ask.role, &ask.tenant) {
         (Role::GlobalAdmin, Some(_)) => return Err(TokenError::NeedsNoTenant),
@@ -25,12 +27,15 @@ pub(super) fn make(ask: TokenAsk, now: Timestamp) -> Result<NewToken, TokenError
     {
         return Err(TokenError::UserOfAnother);
     }
+    if is_misleading(&ask.name) {
+        return Err(TokenError::MisleadingName(ask.name));
+    }
     if ask.expires_at.is_some_and(|end| end <= now) {
         return Err(TokenError::ExpiresInThePast);
     }
     let secret = fresh()?;
     let row = TokenRow {
-        id: format!("tok_{}", random::<9>()?),
+        id: format!("{ID_PREFIX}{}", random::<9>()?),
         hash: hash(&secret),
         role: ask.role,
         tenant: ask.tenant,
@@ -43,6 +48,20 @@ pub(super) fn make(ask: TokenAsk, now: Timestamp) -> Result<NewToken, TokenError
         old: None,
     };
     Ok(NewToken { row, secret })
+}
+
+/// Whether a name would look like something else where it stands as the actor: the
+/// gate itself, another token's id, or what a reader's screen makes of marks that turn
+/// the direction of text.
+fn is_misleading(name: &str) -> bool {
+    let turns = |c: char| matches!(c, '\u{200E}' | '\u{200F}' | '\u{202A}'..='\u{202E}' | '\u{2066}'..='\u{2069}');
+    let own = ["gate", "command line"];
+    own.iter().any(|own| name.trim().eq_ignore_ascii_case(own))
+        || name
+            .trim_start()
+            .to_ascii_lowercase()
+            .starts_with(ID_PREFIX)
+        || name.chars().any(|c| c.is_control() || turns(c))
 }
 
 /// A secret that nobody has seen.

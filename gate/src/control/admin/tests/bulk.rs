@@ -388,3 +388,48 @@ async fn more_bulk_calls_than_there_are_places_are_turned_away() {
     assert_eq!(gate.bulk(&body).await.counts(), [0, 2_000, 0]);
     gate.stop().await;
 }
+
+#[tokio::test]
+async fn bodies_that_do_not_come_keep_nobody_elses_bulk_call_out() {
+    use tokio::io::AsyncWriteExt;
+
+    let gate = Gate::start(&["acme", "globex"]).await;
+    let slow = gate.token(Role::Support, Some("globex"), "slow").await;
+    let mut open = Vec::new();
+    for _ in 0..8 {
+        let mut stream = tokio::net::TcpStream::connect(gate.address).await.unwrap();
+        let head = format!(
+            "POST /api/v1/bulk HTTP/1.1\r\nHost: {}\r\nAuthorization: Bearer {slow}\r\n\
+             Content-Type: application/json\r\nContent-Length: 100000\r\nExpect: 100-continue\r\n\r\n",
+            gate.address
+        );
+        stream.write_all(head.as_bytes()).await.unwrap();
+        // The gate asks for the body, or turns the call away: it has got that far.
+        let mut said = [0; 12];
+        tokio::io::AsyncReadExt::read_exact(&mut stream, &mut said)
+            .await
+            .unwrap();
+        open.push((stream, String::from_utf8_lossy(&said).into_owned()));
+    }
+    let asked_for = open.iter().filter(|(_, said)| said.ends_with("100"));
+    assert!((1..=4).contains(&asked_for.count()));
+    let ask = r#"{"action":"suspend","users":["bob"]}"#;
+    let root = gate.root("POST /api/v1/bulk?tenant=acme", ask).await;
+    assert_eq!(root.status, 200, "{}", root.text);
+    gate.stop().await;
+}
+
+/// Holds of one call are planned at different moments, and all of them begin then.
+#[tokio::test]
+async fn a_hold_that_begins_now_is_not_said_to_begin_later() {
+    let gate = Gate::start(&["acme"]).await;
+    let users: Vec<String> = (0..3_000).map(|number| format!("u{number}")).collect();
+    let ask = json!({"action": "suspend", "users": users}).to_string();
+    let reply = gate.root("POST /api/v1/bulk", &ask).await;
+    assert!(
+        reply.text.contains("\"waiting\":0"),
+        "{}",
+        &reply.text[reply.text.len() - 300..]
+    );
+    gate.stop().await;
+}

@@ -86,6 +86,14 @@ async fn an_alias_that_is_taken_stops_the_whole_call() {
             .contains("team@acme.test")
     );
     assert_eq!(taken.json["mend"], "take it away from that user first");
+    let id = gate
+        .root("PUT /api/v1/users/bob", r#"{"username":"alice"}"#)
+        .await;
+    assert_eq!(id.problem(), (409, "alias_taken", "username"));
+    assert_eq!(
+        id.json["mend"],
+        "choose another name: an id means its user for ever"
+    );
     assert_eq!(gate.root("GET /api/v1/users/bob", "").await.status, 404);
     gate.stop().await;
 }

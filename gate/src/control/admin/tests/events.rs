@@ -180,3 +180,25 @@ async fn a_place_that_is_none_is_told() {
     }
     gate.stop().await;
 }
+
+#[tokio::test]
+async fn a_tenants_token_can_not_take_the_streams_of_all() {
+    let gate = Gate::start(&["acme", "globex"]).await;
+    let greedy = gate.token(Role::Auditor, Some("globex"), "greedy").await;
+    let mut streams = Vec::new();
+    loop {
+        let stream = Stream::open(&gate, &greedy, "/api/v1/events", None).await;
+        if stream.status == 503 {
+            break;
+        }
+        streams.push(stream);
+    }
+    assert!((8..=32).contains(&streams.len()), "{}", streams.len());
+    let modest = gate.token(Role::Auditor, Some("acme"), "modest").await;
+    for token in [&modest, &gate.root] {
+        let stream = Stream::open(&gate, token, "/api/v1/events", None).await;
+        assert_eq!(stream.status, 200);
+    }
+    drop(streams);
+    gate.stop().await;
+}
