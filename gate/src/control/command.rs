@@ -1,179 +1,29 @@
 //! The one way to change a user: plan (pure), append (durable), and wait until the
 //! change is in force on this gate. Handlers translate and call this, nothing else.
 
+mod ask;
+mod outcome;
+
 use std::sync::{Arc, OnceLock};
 
-use portcullis_core::ids::{BatchId, HoldName, ReasonKey, Revision, TenantId, UserId, UserKey};
-use portcullis_core::ledger::{Draft, Entry, Event, Role, SessionName, apply};
+use portcullis_core::ids::{Revision, TenantId, UserId, UserKey};
+use portcullis_core::ledger::{Draft, Entry, Event, SessionName, apply};
 use portcullis_core::lift::{self, LiftRules, Lifting};
 use portcullis_core::plan::{self, Plan, PlanError};
 use portcullis_core::time::Timestamp;
-use portcullis_core::user::{Access, Hold, Kind, Profile, Source, User};
+use portcullis_core::user::{Hold, Profile, User};
+use tokio::sync::MutexGuard;
 
-use super::apply::{Effect, Effects};
-use super::ledger::{AppendError, IdempotencyKey, ReadError};
-use super::store::{One, SqliteStore, TokenRow};
+use self::ask::hold;
+use super::apply::Effects;
+use super::ledger::ReadError;
+use super::store::{One, SqliteStore};
 use super::tokens::Tokens;
 use crate::live::Reader;
 use crate::live::sessions::SessionHash;
-use tokio::sync::MutexGuard;
 
-/// Who asks.
-#[derive(Clone, Debug)]
-pub struct Caller {
-    /// What the ledger names as the actor: the token's name or id.
-    pub actor: String,
-    pub role: Role,
-    /// `None`: all tenants.
-    pub tenant: Option<TenantId>,
-    pub source: Source,
-    /// The id of the token that it came with.
-    pub token: Option<String>,
-    /// The user whom that token belongs to, by id.
-    pub user: Option<UserKey>,
-}
-
-impl Caller {
-    /// The gate itself: time that passed, and what it does on its own account.
-    pub fn gate() -> Self {
-        Self::operator("gate", Source::Gate)
-    }
-
-    /// Somebody who holds the store in their hands.
-    pub fn command_line() -> Self {
-        Self::operator("command line", Source::Command)
-    }
-
-    fn operator(actor: &str, source: Source) -> Self {
-        Self {
-            actor: actor.to_owned(),
-            role: Role::GlobalAdmin,
-            tenant: None,
-            source,
-            token: None,
-            user: None,
-        }
-    }
-
-    /// Whoever holds the token, which is `user`'s.
-    pub(super) fn by_token(row: &TokenRow, user: Option<UserKey>) -> Self {
-        let nameless = row.name.is_empty();
-        Self {
-            actor: if nameless { &row.id } else { &row.name }.clone(),
-            role: row.role,
-            tenant: row.tenant.clone(),
-            source: Source::Api,
-            token: Some(row.id.clone()),
-            user,
-        }
-    }
-}
-
-/// What goes with every ask.
-#[derive(Clone, Debug, Default)]
-pub struct Note {
-    pub approver: Option<String>,
-    pub ticket: Option<String>,
-    pub comment: Option<String>,
-    /// The bulk call that the ask is part of.
-    pub batch: Option<BatchId>,
-}
-
-/// How the ask is to be taken.
-#[derive(Clone, Debug, Default)]
-pub struct Terms {
-    /// The user must still be at this revision (`If-Match`).
-    pub at_revision: Option<Revision>,
-    pub idempotency: Option<IdempotencyKey>,
-    /// Say what would happen and change nothing.
-    pub dry_run: bool,
-}
-
-/// A suspension, as asked for.
-#[derive(Clone, Debug)]
-pub struct Suspend {
-    pub hold: HoldName,
-    pub kind: Kind,
-    pub access: Access,
-    pub reason: Option<ReasonKey>,
-    pub reason_text: Option<String>,
-    /// `None`: now.
-    pub starts_at: Option<Timestamp>,
-    pub ends_at: Option<Timestamp>,
-    pub revoke_sessions: bool,
-    pub disable_api_keys: bool,
-}
-
-impl Default for Suspend {
-    /// Who asks for nothing special lets nobody in by oversight.
-    fn default() -> Self {
-        Self {
-            hold: HoldName::admin(),
-            kind: Kind::Permanent,
-            access: Access::None,
-            reason: None,
-            reason_text: None,
-            starts_at: None,
-            ends_at: None,
-            revoke_sessions: true,
-            disable_api_keys: true,
-        }
-    }
-}
-
-#[derive(Clone, Debug)]
-pub struct Restore {
-    /// `None`: every hold that the caller may lift.
-    pub hold: Option<HoldName>,
-    /// All or nothing: for callers who are told "active" and nothing else.
-    pub whole: bool,
-    pub restore_api_keys: bool,
-}
-
-/// What came of it.
-#[derive(Clone, Debug)]
-pub struct Done {
-    pub key: UserKey,
-    pub user: User,
-    /// Nothing was to be done: things were as asked already.
-    pub unchanged: bool,
-    pub dry_run: bool,
-    pub receipt: Receipt,
-    /// The hold in whose place another was put, as it was.
-    pub replaced: Option<Hold>,
-}
-
-/// What a change brought about, true when it is given.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Receipt {
-    pub revision: Revision,
-    pub sessions_revoked: u64,
-    pub connections_cut: u64,
-    pub api_keys_disabled: u64,
-    pub notifications_queued: u64,
-    pub gates_total: u64,
-    pub gates_in_force: u64,
-    /// `None`: not in force anywhere yet (a hold that starts later, a dry run).
-    pub in_force_at: Option<Timestamp>,
-}
-
-#[derive(Clone, Debug, thiserror::Error)]
-pub enum CommandError {
-    #[error(transparent)]
-    Plan(#[from] PlanError),
-    #[error("the user is at revision {actual} by now")]
-    Stale { actual: Revision },
-    #[error(transparent)]
-    Append(#[from] AppendError),
-    #[error(transparent)]
-    Read(#[from] ReadError),
-    #[error("a caller may not suspend or delete itself")]
-    Oneself,
-    #[error("the user is the last administrator; nobody would be left to administer")]
-    LastAdministrator,
-    #[error("the change is durable, but this gate could not follow the ledger to it")]
-    NotInForce,
-}
+pub use ask::{Caller, Note, Restore, Suspend, Terms};
+pub use outcome::{CommandError, Done, Receipt};
 
 /// Holds the ledger's pen.
 pub struct Commander {
@@ -568,22 +418,6 @@ fn draft(by: &Caller, key: &UserKey, note: &Note, event: Event, now: Timestamp) 
     }
 }
 
-impl Receipt {
-    pub(super) fn of(effect: &Effect) -> Self {
-        Self {
-            revision: effect.seq,
-            sessions_revoked: effect.sessions_revoked,
-            connections_cut: effect.connections_cut,
-            api_keys_disabled: effect.api_keys_disabled,
-            notifications_queued: 0,
-            gates_total: 1,
-            gates_in_force: 1,
-            // Of an entry from before this start nobody knows when.
-            in_force_at: Some(effect.in_force_at).filter(|at| at.0 > 0),
-        }
-    }
-}
-
 fn unchanged(key: &UserKey, user: User, dry_run: bool) -> Done {
     let receipt = Receipt {
         revision: user.revision,
@@ -622,27 +456,5 @@ pub(super) fn refuse_oneself(by: &Caller, key: &UserKey) -> Result<(), CommandEr
         Err(CommandError::Oneself)
     } else {
         Ok(())
-    }
-}
-
-/// The hold that `ask` places.
-fn hold(by: &Caller, ask: &Suspend, note: &Note, now: Timestamp) -> Hold {
-    Hold {
-        name: ask.hold.clone(),
-        kind: ask.kind,
-        access: ask.access,
-        reason: ask.reason.clone(),
-        reason_text: ask.reason_text.clone(),
-        source: by.source,
-        actor: by.actor.clone(),
-        approver: note.approver.clone(),
-        ticket: note.ticket.clone(),
-        comment: note.comment.clone(),
-        placed_at: now,
-        starts_at: ask.starts_at.unwrap_or(now),
-        ends_at: ask.ends_at,
-        disables_api_keys: ask.disable_api_keys,
-        revokes_sessions: ask.revoke_sessions,
-        begun: false,
     }
 }
