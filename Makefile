@@ -31,6 +31,9 @@ export PORTCULLIS_TEST_COMPONENTIZE_JS := $(COMPONENTIZE_JS)/node_modules
 COMPONENTIZE_PY := $(TARGET)/componentize-py
 export PORTCULLIS_TEST_COMPONENTIZE_PY := $(COMPONENTIZE_PY)
 
+# The policies that `policy new` writes down, to be measured beside the standard one.
+BENCH_POLICIES := $(TARGET)/bench/js/policy.wasm $(TARGET)/bench/python/policy.wasm
+
 SAY = @printf '==> %s\n'
 
 .DEFAULT_GOAL := help
@@ -84,15 +87,29 @@ lint: $(POLICY) audit ## check formatting, clippy, the docs' links and the depen
 	$(SAY) 'checking the links in the documentation'
 	RUSTDOCFLAGS='-D rustdoc::broken_intra_doc_links' cargo doc --locked --quiet --workspace --no-deps --lib
 
-bench: build nginx wrk python ## measure the gate beside nginx, in one run, as ratios
+bench: build nginx wrk python $(BENCH_POLICIES) ## measure the gate beside nginx, in one run, as ratios
 	$(SAY) 'building the measurements of single parts'
 	cargo build --release -p portcullis --examples
 	$(SAY) 'measuring; a quiet machine gives better figures'
 	python3 benches/compare.py --gate $(TARGET)/release/portcullis
-	$(TARGET)/release/examples/policy_cost
+	$(TARGET)/release/examples/policy_cost $(dir $(BENCH_POLICIES))
 	$(TARGET)/release/examples/change_speed
 	$(TARGET)/release/examples/status_speed
 	python3 benches/bulk.py --gate $(TARGET)/release/portcullis
+
+$(TARGET)/bench/js/policy.wasm: $(COMPONENTIZE_JS)/ready | build
+	$(SAY) 'building the policy to measure in JavaScript'
+	@rm -rf $(@D) && mkdir -p $(dir $(@D))
+	@cd $(dir $(@D)) && $(TARGET)/release/portcullis policy new --lang js js >/dev/null
+	@ln -s $(COMPONENTIZE_JS)/node_modules $(@D)/node_modules
+	@sh $(@D)/build.sh
+
+$(TARGET)/bench/python/policy.wasm: $(COMPONENTIZE_PY)/ready | build
+	$(SAY) 'building the policy to measure in Python'
+	@rm -rf $(@D) && mkdir -p $(dir $(@D))
+	@cd $(dir $(@D)) && $(TARGET)/release/portcullis policy new --lang python python >/dev/null
+	@ln -s $(COMPONENTIZE_PY) $(@D)/.venv
+	@sh $(@D)/build.sh
 
 policy: $(POLICY) ## build the standard policy, target/policy/standard.wasm
 
