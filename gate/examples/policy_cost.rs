@@ -90,7 +90,7 @@ fn measure(host: &PolicyHost, name: &str, bundle: &Bundle) {
         micros(theirs),
         micros(ours) / micros(theirs),
         micros(swap),
-        bare.memory_bytes / 1024,
+        bare.memory_pages * 64,
     );
 }
 
@@ -98,7 +98,8 @@ fn measure(host: &PolicyHost, name: &str, bundle: &Bundle) {
 /// the answer.
 struct Bare {
     pre: contract::PolicyPre<()>,
-    memory_bytes: u64,
+    /// Of 64 KiB each, at the beginning.
+    memory_pages: u64,
 }
 
 impl Bare {
@@ -111,7 +112,9 @@ impl Bare {
         let pre = Linker::new(&engine).instantiate_pre(&component).unwrap();
         Self {
             pre: contract::PolicyPre::new(pre).unwrap(),
-            memory_bytes: needs.and_then(|needs| needs.max_initial_memory_size).unwrap_or(0),
+            memory_pages: needs
+                .and_then(|needs| needs.max_initial_memory_size)
+                .unwrap_or(0),
         }
     }
 
