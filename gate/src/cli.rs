@@ -7,6 +7,7 @@
 mod audit;
 mod bulk;
 mod client;
+mod compile;
 mod failure;
 mod gate;
 mod manual;
@@ -92,6 +93,9 @@ enum Command {
     /// Write, check, test and measure a tenant's policy
     #[command(subcommand)]
     Policy(policy::PolicyCommand),
+    /// What a gate starts to have a policy compiled beside it
+    #[command(hide = true)]
+    CompilePolicy(compile::CompilePolicy),
     /// Print what makes a shell complete the commands
     #[command(
         after_help = "Examples:\n  portcullis completion bash > /etc/bash_completion.d/portcullis\n  portcullis completion zsh > ~/.zfunc/_portcullis\n  portcullis completion fish > ~/.config/fish/completions/portcullis.fish"
@@ -140,6 +144,7 @@ pub fn execute(cli: Cli, surroundings: &mut Surroundings<'_>) -> Result<(), Fail
         Command::Bulk(command) => bulk::execute(command, surroundings),
         Command::Audit(command) => audit::execute(command, surroundings),
         Command::Policy(command) => policy::execute(command, surroundings),
+        Command::CompilePolicy(order) => order.execute(surroundings),
         Command::Completion(completion) => completion.execute(surroundings),
         Command::Man(man) => man.execute(surroundings),
     }

@@ -1,5 +1,7 @@
 //! The `portcullis` binary: arguments in, exit code out.
 
+#![forbid(unsafe_code)]
+
 use std::io::{self, Write};
 use std::process::ExitCode;
 

@@ -133,6 +133,11 @@ impl Gate {
         Admin::new(self.admin, &self.token)
     }
 
+    /// The number that the system gave its process.
+    pub fn process(&self) -> u32 {
+        self.program.id()
+    }
+
     pub fn log(&self) -> String {
         self.program.log()
     }

@@ -99,6 +99,39 @@ pub fn trapping_at_start() -> Vec<u8> {
     })
 }
 
+/// The hostile policy with so many functions more that nobody calls, each of which is
+/// so many additions long (seven bytes each) and keeps a compiler busy.
+///
+/// # Panics
+/// Where the component is not laid out as expected.
+pub fn hard_to_compile(functions: usize, additions: usize) -> Vec<u8> {
+    const CORE_MODULE: u8 = 1;
+    const TYPE: u8 = 1;
+    const FUNCTION: u8 = 3;
+    const CODE: u8 = 10;
+    // One local of 32 bits; `local.get 0`, `local.get 0`, `i32.add`, `local.set 0`.
+    let mut body = vec![1, 1, 0x7f];
+    for _ in 0..additions {
+        body.extend([0x20, 0, 0x20, 0, 0x6a, 0x21, 0]);
+    }
+    body.push(0x0b);
+    let mut sized = leb(body.len());
+    sized.extend(body);
+    let mut types = 0;
+    map_section(&hostile(), CORE_MODULE, &mut |module| {
+        let module = map_section(module, TYPE, &mut |list| {
+            types = read_leb(list, 0).0;
+            with_one_more(list, &[0x60, 0, 0])
+        });
+        let module = map_section(&module, FUNCTION, &mut |list| {
+            (0..functions).fold(list.to_vec(), |list, _| with_one_more(&list, &leb(types)))
+        });
+        map_section(&module, CODE, &mut |list| {
+            (0..functions).fold(list.to_vec(), |list, _| with_one_more(&list, &sized))
+        })
+    })
+}
+
 fn with_one_more(list: &[u8], item: &[u8]) -> Vec<u8> {
     let (count, start) = read_leb(list, 0);
     let mut out = leb(count + 1);

@@ -1,6 +1,8 @@
 //! What the tests share: a gate as a child process, apps behind it, and clients
 //! in front of it.
 
+#![forbid(unsafe_code)]
+
 pub mod admin;
 pub mod app;
 pub mod browser;

@@ -114,6 +114,11 @@ impl Program {
         assert!(status.success(), "it ended with {status}:\n{}", self.log());
     }
 
+    /// The number that the system gave it.
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     /// Its log so far.
     pub fn log(&self) -> String {
         fs::read_to_string(&self.log).unwrap_or_default()

@@ -5,6 +5,8 @@
 //! decision has a table of tests. `serde` is here for its derives alone: the
 //! ledger's entries are stored for years and their shape belongs beside them.
 
+#![forbid(unsafe_code)]
+
 pub mod cookies;
 pub mod decide;
 pub mod deed;

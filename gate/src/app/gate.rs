@@ -1,6 +1,7 @@
 //! A running gate.
 
 use std::net::{SocketAddr, TcpListener};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -24,7 +25,8 @@ use crate::data::{self, DataWing};
 use crate::live::sessions::Bounds;
 use crate::live::tenants::{Tenant, Tenants};
 use crate::live::{self, Reader};
-use crate::policy::{HostLimits, PolicyHost};
+use crate::policy::compiler::{Compiler, Program};
+use crate::policy::{HostLimits, LoadError, PolicyHost};
 use crate::secret::Secret;
 
 pub struct Gate {
@@ -55,8 +57,7 @@ impl Gate {
         let admin_listener = bind("admin.listen", config.admin.listen)?;
         let admin_address = local(&admin_listener)?;
         let store = Arc::new(SqliteStore::open(&config.store_folder)?);
-        let policies =
-            Arc::new(PolicyHost::new(HostLimits::default()).map_err(StartError::PolicyHost)?);
+        let policies = Arc::new(policy_host(&config.store_folder).map_err(StartError::PolicyHost)?);
         let shelf = Arc::new(Shelf::new(&config.store_folder));
         let tenants = load_tenants(&config, &policies, &shelf)?;
 
@@ -245,6 +246,12 @@ fn bind(key: &'static str, address: SocketAddr) -> Result<TcpListener, StartErro
 
 fn local(listener: &TcpListener) -> Result<SocketAddr, StartError> {
     listener.local_addr().map_err(StartError::Runtime)
+}
+
+/// Policies are compiled beside the gate's own process.
+fn policy_host(store: &Path) -> Result<PolicyHost, LoadError> {
+    let compiler = Compiler::apart(Program::own(), store);
+    PolicyHost::with_compiler(HostLimits::default(), compiler)
 }
 
 fn load_tenants(config: &Config, host: &PolicyHost, shelf: &Shelf) -> Result<Tenants, StartError> {

@@ -183,7 +183,7 @@ fn wrong(folder: &Path, error: &LoadError) -> Failure {
         | LoadError::Version { .. }
         | LoadError::World(_)
         | LoadError::Pack(_)
-        | LoadError::Compile(_)
+        | LoadError::Compile { .. }
         | LoadError::Trial(_)
         | LoadError::Undescribed(_)
         | LoadError::Question { .. }

@@ -1,10 +1,12 @@
 //! The one WebAssembly engine and its clock.
 
+use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::thread::{self, Thread};
 use std::time::Duration;
 
+use aws_lc_rs::digest;
 use wasmtime::{
     Config, Enabled, Engine, EngineWeak, InstanceAllocationStrategy, PoolingAllocationConfig,
 };
@@ -13,7 +15,7 @@ use super::limits::{
     CORE_INSTANCES_MAX, GUEST_STACK_BYTES, HostLimits, MEMORIES_MAX, RESIDENT_BYTES,
     TABLE_ELEMENTS_MAX, TABLES_MAX, TICK_MS, TICKS_BEFORE_REST,
 };
-use super::load::LoadError;
+use super::load::{LoadError, hexadecimal};
 
 /// Makes the engine: instances come from a pool, which is as large as the
 /// threads that can use it and no larger.
@@ -39,9 +41,25 @@ pub(super) fn build(limits: &HostLimits, metered: bool) -> Result<Engine, LoadEr
         .table_elements(TABLE_ELEMENTS_MAX)
         .linear_memory_keep_resident(RESIDENT_BYTES)
         .pagemap_scan(Enabled::Auto);
+    let mut config = code_config(metered);
+    config.allocation_strategy(InstanceAllocationStrategy::Pooling(pool));
+    start(&config)
+}
+
+/// Makes an engine that compiles for the gate's and runs nothing: it sets no room
+/// aside for instances.
+pub(super) fn for_compiling() -> Result<Engine, LoadError> {
+    start(&code_config(false))
+}
+
+fn start(config: &Config) -> Result<Engine, LoadError> {
+    Engine::new(config).map_err(|error| LoadError::Engine(format!("{error:#}")))
+}
+
+/// Everything that code depends on. Where instances live is not part of it.
+fn code_config(metered: bool) -> Config {
     let mut config = Config::new();
     config
-        .allocation_strategy(InstanceAllocationStrategy::Pooling(pool))
         .epoch_interruption(!metered)
         .consume_fuel(metered)
         .max_wasm_stack(GUEST_STACK_BYTES)
@@ -52,7 +70,31 @@ pub(super) fn build(limits: &HostLimits, metered: bool) -> Result<Engine, LoadEr
         .wasm_relaxed_simd(false)
         .wasm_tail_call(false)
         .cranelift_nan_canonicalization(true);
-    Engine::new(&config).map_err(|error| LoadError::Engine(format!("{error:#}")))
+    config
+}
+
+/// Another one where code for one engine is no code for the other: another version of
+/// it, another processor, other settings. A SHA-256, in hexadecimal.
+pub(super) fn mark(engine: &Engine) -> String {
+    let mut marking = Marking(digest::Context::new(&digest::SHA256));
+    engine.precompile_compatibility_hash().hash(&mut marking);
+    hexadecimal(marking.0.finish().as_ref())
+}
+
+/// Whatever is hashed, digested: the standard's own hash is short, and another one in
+/// another version of Rust.
+struct Marking(digest::Context);
+
+impl Hasher for Marking {
+    fn write(&mut self, bytes: &[u8]) {
+        self.0.update(bytes);
+    }
+
+    fn finish(&self) -> u64 {
+        let digest = self.0.clone().finish();
+        let first = digest.as_ref().first_chunk().copied();
+        u64::from_le_bytes(first.unwrap_or_default())
+    }
 }
 
 /// Advances the engine's epoch while a guest runs, and rests when none does.
@@ -167,6 +209,15 @@ mod tests {
             );
             thread::yield_now();
         }
+    }
+
+    /// What the compiler's process makes is for the gate's engine.
+    #[test]
+    fn code_is_the_same_with_and_without_a_pool_and_another_when_metered() {
+        let gate = mark(&build(&HostLimits::default(), false).unwrap());
+        assert_eq!(gate, mark(&for_compiling().unwrap()));
+        assert_ne!(gate, mark(&build(&HostLimits::default(), true).unwrap()));
+        assert_eq!(gate.len(), 64);
     }
 
     /// A clock that rests and is not woken would let a guest loop for ever.

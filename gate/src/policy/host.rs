@@ -14,6 +14,7 @@ use portcullis_core::policy::{
 use wasmtime::Engine;
 
 use super::bundle::Bundle;
+use super::compiler::{Compilations, Compiler, Pace};
 use super::engine::{self, Clock};
 use super::limits::{HostLimits, PolicyLimits};
 use super::load::{self, LoadError};
@@ -29,6 +30,7 @@ pub struct PolicyHost {
     engine: Engine,
     clock: Arc<Clock>,
     threads: GuestThreads,
+    compiler: Compiler,
     /// Compiled modules by digest. Weak: a module goes with its last policy.
     compiled: Mutex<HashMap<String, Weak<Compiled>>>,
     /// The gate's own.
@@ -41,12 +43,20 @@ pub struct PolicyHost {
 }
 
 impl PolicyHost {
-    /// Starts the engine and the threads.
+    /// Starts the engine and the threads. Modules are compiled in this process.
     ///
     /// # Errors
     /// [`LoadError::Limits`], [`LoadError::Engine`] or [`LoadError::Thread`].
     pub fn new(limits: HostLimits) -> Result<PolicyHost, LoadError> {
-        Self::start(limits, false)
+        Self::with_compiler(limits, Compiler::here())
+    }
+
+    /// As [`new`](Self::new), with modules compiled elsewhere: for a gate.
+    ///
+    /// # Errors
+    /// As [`new`](Self::new).
+    pub fn with_compiler(limits: HostLimits, compiler: Compiler) -> Result<PolicyHost, LoadError> {
+        Self::start(limits, compiler, false)
     }
 
     /// One that counts what a guest does ([`cost`](Self::cost)) and knows no
@@ -55,10 +65,14 @@ impl PolicyHost {
     /// # Errors
     /// As [`new`](Self::new).
     pub fn metered() -> Result<PolicyHost, LoadError> {
-        Self::start(HostLimits::default(), true)
+        Self::start(HostLimits::default(), Compiler::here(), true)
     }
 
-    fn start(limits: HostLimits, metered: bool) -> Result<PolicyHost, LoadError> {
+    fn start(
+        limits: HostLimits,
+        compiler: Compiler,
+        metered: bool,
+    ) -> Result<PolicyHost, LoadError> {
         let engine = engine::build(&limits, metered)?;
         let clock = Arc::new(Clock::start(&engine, metered)?);
         let threads = GuestThreads::start(&limits)?;
@@ -68,6 +82,7 @@ impl PolicyHost {
             engine,
             clock,
             threads,
+            compiler,
             compiled: Mutex::default(),
             templates,
             loading: Mutex::default(),
@@ -98,12 +113,13 @@ impl PolicyHost {
         generation: u64,
         bundle: &Bundle,
     ) -> Result<Arc<Policy>, LoadError> {
-        self.make(tenant, generation, bundle)
+        self.make(tenant, generation, bundle, Pace::AtOnce)
             .map(|(policy, _)| Arc::new(policy))
     }
 
     /// As [`load_for`](Self::load_for), and asks it the questions that any policy can
-    /// answer: for one that is to take the place of another.
+    /// answer: for one that is to take the place of another. It is compiled beside
+    /// what is served meanwhile.
     ///
     /// # Errors
     /// Also [`LoadError::Question`].
@@ -113,7 +129,7 @@ impl PolicyHost {
         generation: u64,
         bundle: &Bundle,
     ) -> Result<Arc<Policy>, LoadError> {
-        let (mut policy, trial) = self.make(tenant, generation, bundle)?;
+        let (mut policy, trial) = self.make(tenant, generation, bundle, Pace::Beside)?;
         // Nobody's request waits for this.
         let own = std::mem::replace(&mut policy.limits, trial);
         for question in smoke::questions() {
@@ -133,12 +149,13 @@ impl PolicyHost {
         tenant: &str,
         generation: u64,
         bundle: &Bundle,
+        pace: Pace,
     ) -> Result<(Policy, PolicyLimits), LoadError> {
         let limits = bundle.limits.over(&self.limits.policy());
         self.check_limits(&limits)?;
         let own = templates::parse_all(&bundle.place, &bundle.templates)?;
         let _loading = lock(&self.loading);
-        let compiled = self.compile(&bundle.module)?;
+        let compiled = self.compile(&bundle.module, pace)?;
         let mut policy = Policy {
             owner: tenant.into(),
             generation,
@@ -263,6 +280,11 @@ impl PolicyHost {
         self.outcomes.all()
     }
 
+    /// How often modules were compiled since the start.
+    pub fn compilations(&self) -> Compilations {
+        self.compiler.compilations()
+    }
+
     async fn ask<T: Send + 'static>(
         &self,
         policy: &Arc<Policy>,
@@ -310,12 +332,20 @@ impl PolicyHost {
         }
     }
 
-    fn compile(&self, wasm: &[u8]) -> Result<Arc<Compiled>, LoadError> {
+    fn compile(&self, wasm: &[u8], pace: Pace) -> Result<Arc<Compiled>, LoadError> {
         let digest = load::hash(wasm);
         if let Some(known) = lock(&self.compiled).get(&digest).and_then(Weak::upgrade) {
             return Ok(known);
         }
-        let pre = load::compile(&self.engine, wasm, self.limits.module_bytes_max)?;
+        load::check(wasm, self.limits.module_bytes_max)?;
+        let component = self
+            .compiler
+            .component(&self.engine, &digest, wasm, &self.limits.compile, pace)
+            .map_err(|error| LoadError::Compile {
+                module: digest.clone(),
+                error,
+            })?;
+        let pre = load::link(&self.engine, &component)?;
         let compiled = Arc::new(Compiled {
             digest: digest.clone(),
             pre,

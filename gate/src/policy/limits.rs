@@ -1,5 +1,7 @@
 //! How much of the machine a policy may use. Every number of this room is here.
 
+use std::time::Duration;
+
 /// What one call of one policy may use.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PolicyLimits {
@@ -45,6 +47,19 @@ pub struct HostLimits {
     pub load_deadline_ms: u64,
     /// The component as a file.
     pub module_bytes_max: usize,
+    pub compile: CompileLimits,
+}
+
+/// What it may take to make code of one module, in a process of its own. The largest
+/// known modules, policies in Python, take some 15 s of processor time and 300 MiB.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CompileLimits {
+    /// Processor time, over all threads.
+    pub cpu_seconds_max: u64,
+    /// By the clock, since it gives way to others.
+    pub deadline: Duration,
+    /// Memory that it may write to.
+    pub memory_bytes_max: u64,
 }
 
 impl HostLimits {
@@ -78,6 +93,11 @@ impl Default for HostLimits {
             slow_ms: 10,
             load_deadline_ms: 1000,
             module_bytes_max: 32 * MIB,
+            compile: CompileLimits {
+                cpu_seconds_max: 120,
+                deadline: Duration::from_secs(300),
+                memory_bytes_max: 2 << 30,
+            },
         }
     }
 }
@@ -123,6 +143,22 @@ pub(super) const GENERATION_PROVEN_AFTER: u32 = 1000;
 /// A policy's own templates, and one of them as a file.
 pub(super) const TEMPLATES_MAX: usize = 64;
 pub(super) const TEMPLATE_BYTES_MAX: usize = 64 * KIB;
+
+/// Code of one module. It is some three times as large as the module.
+pub(super) const ARTEFACT_BYTES_MAX: usize = 256 * MIB;
+
+/// Threads of the compiler, each of which takes memory: more than these find little
+/// to do in one module.
+pub(super) const COMPILE_THREADS_MAX: usize = 8;
+
+/// How much the compiler gives way while others are served: each of its threads gets a
+/// tenth of what a thread of the gate's gets that wants the same core.
+pub(super) const COMPILE_NICENESS: i32 = 10;
+
+/// Compiled policies on the disk: a tenant with one in JavaScript and the three before
+/// it takes 150 MB.
+pub(super) const KEPT_BYTES_MAX: u64 = 4 << 30;
+pub(super) const KEPT_FILES_MAX: usize = 1024;
 
 /// Series of outcomes that are counted; with one more, an old generation's goes.
 pub(super) const OUTCOMES_MAX: usize = 4096;

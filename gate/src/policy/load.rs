@@ -14,6 +14,7 @@ use wit_parser::decoding::{self, DecodedWasm};
 use wit_parser::{Resolve, WorldId};
 
 use super::bindings::{COMPONENT_TYPE, PolicyPre};
+use super::compiler::CompilerError;
 use super::contract::{self, SUPPORTED, Supported, World};
 use super::guest::Guest;
 use super::manifest::ManifestError;
@@ -74,8 +75,11 @@ pub enum LoadError {
     World(Vec<String>),
     #[error("module: this core module cannot be made a component: {0}")]
     Pack(String),
-    #[error("module: the component cannot be compiled: {0}")]
-    Compile(String),
+    #[error("module: sha256:{module}: {error}")]
+    Compile {
+        module: String,
+        error: CompilerError,
+    },
     #[error("module: the policy failed its trial: {0}")]
     Trial(Fault),
     #[error("module: what the policy says of itself cannot be used: {0}")]
@@ -104,34 +108,21 @@ fn list_problems(problems: &[Problem]) -> String {
 
 /// The SHA-256 of a module, in hexadecimal: its name in logs and decisions.
 pub(super) fn hash(wasm: &[u8]) -> String {
-    let digest = digest::digest(&digest::SHA256, wasm);
-    digest
-        .as_ref()
-        .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect()
+    hexadecimal(digest::digest(&digest::SHA256, wasm).as_ref())
 }
 
-/// Checks a component against the contract and compiles it. This takes from
-/// tens of milliseconds to seconds, and all cores.
-pub(super) fn compile(
-    engine: &Engine,
-    wasm: &[u8],
-    bytes_max: usize,
-) -> Result<PolicyPre<Guest>, LoadError> {
+pub(super) fn hexadecimal(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// Everything that can be told of a component without compiling it.
+pub(super) fn check(wasm: &[u8], bytes_max: usize) -> Result<(), LoadError> {
     if wasm.len() > bytes_max {
         return Err(LoadError::TooLarge {
             bytes: wasm.len(),
             max: bytes_max,
         });
     }
-    check(wasm)?;
-    let component = Component::new(engine, wasm).map_err(|error| compile_error(&error))?;
-    link(engine, &component)
-}
-
-/// Everything that can be told of a component without compiling it.
-fn check(wasm: &[u8]) -> Result<(), LoadError> {
     check_preamble(wasm)?;
     let (resolve, id) = decode(wasm)?;
     check_imports(&resolve, id)?;
@@ -141,7 +132,7 @@ fn check(wasm: &[u8]) -> Result<(), LoadError> {
 }
 
 /// The empty linker is the whole of what a guest may call.
-fn link(engine: &Engine, component: &Component) -> Result<PolicyPre<Guest>, LoadError> {
+pub(super) fn link(engine: &Engine, component: &Component) -> Result<PolicyPre<Guest>, LoadError> {
     let unfit = |error: wasmtime::Error| LoadError::World(vec![format!("{error:#}")]);
     let linked = Linker::<Guest>::new(engine)
         .instantiate_pre(component)
@@ -217,8 +208,4 @@ fn check_world(found: World<'_>) -> Result<(), LoadError> {
     } else {
         Err(LoadError::World(differences))
     }
-}
-
-fn compile_error(error: &wasmtime::Error) -> LoadError {
-    LoadError::Compile(format!("{error:#}"))
 }

@@ -5,6 +5,8 @@
 //! asks for anything of the system is turned away here, before the gate sees
 //! it.
 
+#![forbid(unsafe_code)]
+
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::{env, fs};

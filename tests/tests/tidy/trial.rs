@@ -201,6 +201,12 @@ fn a_habit_that_is_broken_is_named_with_its_line() {
         "//! X.\nfn f() { unsafe { g() } }\n",
         "unsafe code",
     );
+    bad(
+        "gate/src/policy/compiler.rs",
+        "//! X.\n#![allow(unsafe_code)]\n",
+        "lint on unsafe code",
+    );
+    bad("gate/core/src/lib.rs", "//! X.\n", "say `#![forbid");
     bad("a/b.rs", "//! X.\nfn get_user() {}\n", "get_user");
     bad(
         "a/b.rs",

@@ -11,6 +11,7 @@ use axum::response::{Html, IntoResponse, Response};
 use super::ask::Api;
 use super::problem::Problem;
 use crate::control::ledger::Ledger;
+use crate::policy::compiler::Compilations;
 use crate::policy::{Calls, Series};
 
 pub(super) async fn healthz() -> &'static str {
@@ -62,7 +63,9 @@ pub(super) async fn metrics(State(api): State<Arc<Api>>) -> Response {
             "# HELP portcullis_{name} {help}.\n# TYPE portcullis_{name} gauge\nportcullis_{name} {value}"
         );
     }
-    write_outcomes(&mut text, &api.state.policies.host().outcomes());
+    let host = api.state.policies.host();
+    write_outcomes(&mut text, &host.outcomes());
+    write_compilations(&mut text, host.compilations());
     let kind = "text/plain; version=0.0.4; charset=utf-8";
     (StatusCode::OK, [(header::CONTENT_TYPE, kind)], text).into_response()
 }
@@ -103,6 +106,23 @@ fn write_outcomes(text: &mut String, outcomes: &[(Series, Calls)]) {
                 value(calls)
             );
         }
+    }
+}
+
+fn write_compilations(text: &mut String, compilations: Compilations) {
+    let Compilations {
+        made,
+        failed,
+        reused,
+    } = compilations;
+    let name = "portcullis_policy_compilations_total";
+    let _ = writeln!(
+        text,
+        "# HELP {name} Modules of policies, by how they became code: compiled, in vain, or \
+         kept from before.\n# TYPE {name} counter"
+    );
+    for (outcome, count) in [("made", made), ("failed", failed), ("kept", reused)] {
+        let _ = writeln!(text, "{name}{{outcome=\"{outcome}\"}} {count}");
     }
 }
 
