@@ -91,25 +91,23 @@ pub struct Compilations {
 /// Makes code of modules.
 #[derive(Debug)]
 pub struct Compiler {
-    way: Way,
+    /// In this process where there is none.
+    apart: Option<Apart>,
     made: AtomicU64,
     failed: AtomicU64,
     reused: AtomicU64,
 }
 
 #[derive(Debug)]
-enum Way {
-    Here,
-    Apart {
-        program: Program,
-        kept: Option<Kept>,
-    },
+struct Apart {
+    program: Program,
+    kept: Option<Kept>,
 }
 
 impl Compiler {
     /// In this process, and nothing is kept: for commands, which serve nobody else.
     pub fn here() -> Self {
-        Self::by(Way::Here)
+        Self::by(None)
     }
 
     /// In processes of `program`; what comes out is kept in the folder of the store.
@@ -123,12 +121,12 @@ impl Compiler {
                 );
             })
             .ok();
-        Self::by(Way::Apart { program, kept })
+        Self::by(Some(Apart { program, kept }))
     }
 
-    fn by(way: Way) -> Self {
+    fn by(apart: Option<Apart>) -> Self {
         Self {
-            way,
+            apart,
             made: AtomicU64::new(0),
             failed: AtomicU64::new(0),
             reused: AtomicU64::new(0),
@@ -153,12 +151,10 @@ impl Compiler {
         limits: &CompileLimits,
         pace: Pace,
     ) -> Result<Component, CompilerError> {
-        let (program, kept) = match &self.way {
-            Way::Here => {
-                return Component::new(engine, wasm).map_err(|error| refused(&error));
-            }
-            Way::Apart { program, kept } => (program, kept.as_ref()),
+        let Some(Apart { program, kept }) = &self.apart else {
+            return Component::new(engine, wasm).map_err(|error| refused(&error));
         };
+        let kept = kept.as_ref();
         let order = Order {
             engine: engine::mark(engine),
             memory_bytes_max: limits.memory_bytes_max,
