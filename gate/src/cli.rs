@@ -28,6 +28,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
+pub use compile::CompilePolicy;
 pub use failure::Failure;
 pub use terminal::Terminal;
 
@@ -93,9 +94,6 @@ enum Command {
     /// Write, check, test and measure a tenant's policy
     #[command(subcommand)]
     Policy(policy::PolicyCommand),
-    /// What a gate starts to have a policy compiled beside it
-    #[command(hide = true)]
-    CompilePolicy(compile::CompilePolicy),
     /// Print what makes a shell complete the commands
     #[command(
         after_help = "Examples:\n  portcullis completion bash > /etc/bash_completion.d/portcullis\n  portcullis completion zsh > ~/.zfunc/_portcullis\n  portcullis completion fish > ~/.config/fish/completions/portcullis.fish"
@@ -144,7 +142,6 @@ pub fn execute(cli: Cli, surroundings: &mut Surroundings<'_>) -> Result<(), Fail
         Command::Bulk(command) => bulk::execute(command, surroundings),
         Command::Audit(command) => audit::execute(command, surroundings),
         Command::Policy(command) => policy::execute(command, surroundings),
-        Command::CompilePolicy(order) => order.execute(surroundings),
         Command::Completion(completion) => completion.execute(surroundings),
         Command::Man(man) => man.execute(surroundings),
     }

@@ -7,7 +7,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use mimalloc::MiMalloc;
-use portcullis::cli::{self, Cli, Failure, Surroundings, Terminal};
+use portcullis::cli::{self, Cli, CompilePolicy, Failure, Surroundings, Terminal};
 
 /// Under many small, short-lived allocations on several threads it is faster
 /// than the system's, and holds its size.
@@ -15,7 +15,6 @@ use portcullis::cli::{self, Cli, Failure, Surroundings, Terminal};
 static ALLOCATOR: MiMalloc = MiMalloc;
 
 fn main() -> ExitCode {
-    let cli = Cli::parse();
     let (mut out, mut err, mut input) = (io::stdout(), io::stderr(), io::stdin().lock());
     let mut surroundings = Surroundings {
         out: &mut out,
@@ -24,7 +23,11 @@ fn main() -> ExitCode {
         terminal: Terminal::of_process(),
         variable: &|name| std::env::var_os(name),
     };
-    match cli::execute(cli, &mut surroundings) {
+    let done = match CompilePolicy::asked(std::env::args_os()) {
+        Some(order) => order.execute(&mut surroundings),
+        None => cli::execute(Cli::parse(), &mut surroundings),
+    };
+    match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
             if failure != Failure::Unheard {

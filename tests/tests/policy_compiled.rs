@@ -195,11 +195,9 @@ async fn compiler_at_work(gate: &Gate) -> (u32, JoinHandle<Answer>) {
     let mut compiler = None;
     eventually("a compiler that gives way", || {
         compiler = compiler_of(gate).filter(|compiler| {
-            let status = fs::read_to_string(format!("/proc/{compiler}/stat")).unwrap();
-            let fields = status.rsplit_once(')').unwrap().1;
             let score = fs::read_to_string(format!("/proc/{compiler}/oom_score_adj")).unwrap();
-            let niceness = fields.split_whitespace().nth(16).unwrap();
-            (niceness, score.trim()) == ("10", "1000")
+            let gates = niceness(gate.process());
+            score.trim() == "1000" && niceness(*compiler) == (gates + 10).min(19)
         });
         compiler.is_some()
     })
@@ -207,6 +205,12 @@ async fn compiler_at_work(gate: &Gate) -> (u32, JoinHandle<Answer>) {
     let compiler = compiler.unwrap();
     signal(compiler, "STOP");
     (compiler, putting)
+}
+
+fn niceness(process: u32) -> i32 {
+    let status = fs::read_to_string(format!("/proc/{process}/stat")).unwrap();
+    let fields = status.rsplit_once(')').unwrap().1;
+    fields.split_whitespace().nth(16).unwrap().parse().unwrap()
 }
 
 fn signal(process: u32, name: &str) {

@@ -1,13 +1,17 @@
 //! `portcullis compile-policy`: what a gate starts to have a policy compiled. A module
-//! comes in, code goes out; nobody types it.
+//! comes in, code goes out. Nobody types it, so no help, completion or page of the
+//! manual offers it.
 
-use clap::Args;
+use std::ffi::OsString;
+
+use clap::Parser;
 
 use super::{Failure, Surroundings};
 use crate::policy::compiler::{self, Order};
 
-#[derive(Debug, Args)]
-pub(super) struct CompilePolicy {
+#[derive(Debug, Parser)]
+#[command(name = "portcullis compile-policy")]
+pub struct CompilePolicy {
     /// The mark of the engine that will run the code
     #[arg(long)]
     engine: String,
@@ -18,12 +22,21 @@ pub(super) struct CompilePolicy {
     #[arg(long)]
     cpu_seconds: u64,
     /// How much it gives way to others
-    #[arg(long, default_value_t = 0)]
+    #[arg(long)]
     niceness: i32,
 }
 
 impl CompilePolicy {
-    pub(super) fn execute(self, surroundings: &mut Surroundings<'_>) -> Result<(), Failure> {
+    /// Whether the process was started for this: by its arguments, its name first.
+    pub fn asked(arguments: impl IntoIterator<Item = OsString>) -> Option<Self> {
+        let mut arguments = arguments.into_iter().skip(1).peekable();
+        let asked = arguments.peek().is_some_and(|word| word == compiler::ASK);
+        asked.then(|| Self::parse_from(arguments))
+    }
+
+    /// # Errors
+    /// Why there is no code, in words for the gate.
+    pub fn execute(self, surroundings: &mut Surroundings<'_>) -> Result<(), Failure> {
         let order = Order {
             engine: self.engine,
             memory_bytes_max: self.memory_bytes,

@@ -24,6 +24,9 @@ use kept::Kept;
 pub use child::Program;
 pub use inside::compile as compile_inside;
 
+/// What the gate's executable is called with to compile.
+pub const ASK: &str = "compile-policy";
+
 /// The folder for compiled policies, in the folder of the store.
 const FOLDER: &str = "compiled";
 

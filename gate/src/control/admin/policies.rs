@@ -21,6 +21,7 @@ use super::problem::Problem;
 use super::scope::no_tenant;
 use crate::control::policies::{PolicyError, parse_cases};
 use crate::live::tenants::Tenant;
+use crate::policy::compiler::CompilerError;
 use crate::policy::{Bundle, LimitsAsked, LoadError, Policy, builtin, read_settings};
 
 /// The policy in force.
@@ -200,6 +201,14 @@ fn problem(error: &PolicyError) -> Problem {
                 Some(first) => problem.of(format!("settings.{}", first.key)),
                 None => problem,
             }
+        }
+        // Nothing of the policy's own: the gate can't have anything compiled.
+        PolicyError::Load(LoadError::Compile {
+            error: CompilerError::Start(_),
+            ..
+        }) => {
+            tracing::error!(%error, "a policy could not be compiled");
+            super::ask::internal()
         }
         PolicyError::Load(_) => refused(error.to_string()).of("module"),
         PolicyError::Case(_) => refused(error.to_string()).of("cases"),

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use rustix::process::Signal;
 
 use super::artefact::Artefact;
-use super::{CompilerError, Order, Pace};
+use super::{ASK, CompilerError, Order, Pace};
 use crate::policy::limits::{ARTEFACT_BYTES_MAX, COMPILE_NICENESS, COMPILE_THREADS_MAX};
 
 /// What is heard of a compiler's last words; the first of them say the most.
@@ -35,7 +35,7 @@ impl Program {
         } else {
             std::env::current_exe().unwrap_or_else(|_| PathBuf::from("portcullis"))
         };
-        Self::at(path, &["compile-policy"])
+        Self::at(path, &[ASK])
     }
 
     /// Another executable that understands the same order.
