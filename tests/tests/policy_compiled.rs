@@ -315,6 +315,30 @@ fn a_module_that_takes_too_much_to_compile_is_refused_by_what_it_takes() {
         .unwrap();
 }
 
+/// A gate that starts beside many others may lose its compiler to a lack of memory.
+#[test]
+fn a_compiler_that_ends_by_itself_at_a_start_is_asked_once_more() {
+    let store = tempfile::tempdir().unwrap();
+    let loaded = |ends: usize| {
+        let asked = store.path().join("asked");
+        drop(fs::remove_file(&asked));
+        let script = format!(
+            "echo >> {asked}; [ $(wc -l < {asked}) -gt {ends} ] || kill -9 $$; \
+             exec {gate} compile-policy \"$@\"",
+            asked = asked.display(),
+            gate = binary().display(),
+        );
+        let program = Program::at("/bin/sh", &["-c", &script, "sh"]);
+        let compiler = Compiler::apart(program, store.path());
+        let host = PolicyHost::with_compiler(HostLimits::default(), compiler).unwrap();
+        let loaded = host.load_module(&guests::hostile(), Settings::default());
+        loaded.map(|_| ()).map_err(|error| error.to_string())
+    };
+    let twice = loaded(2).unwrap_err();
+    assert!(twice.contains("the compiler ended (signal: 9"), "{twice}");
+    assert_eq!(loaded(1), Ok(()));
+}
+
 #[test]
 fn what_the_engine_does_not_take_is_told_as_it_is_by_a_compiler_in_the_process() {
     let store = tempfile::tempdir().unwrap();

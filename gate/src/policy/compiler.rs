@@ -170,13 +170,19 @@ impl Compiler {
             return Ok(component);
         }
         let started = Instant::now();
-        let made = program
-            .compile(wasm, &order, pace, limits.deadline)
-            .and_then(|made| {
-                // Only the engine that runs it has the last word on what it can run.
-                let component = made.revive(engine).map_err(|error| refused(&error))?;
-                Ok((made, component))
-            });
+        let compile = || program.compile(wasm, &order, pace, limits.deadline);
+        let mut made = compile();
+        if let (Err(error @ CompilerError::Ended { .. }), Pace::AtOnce) = (&made, pace) {
+            // At a start the tenant would be left with an older policy, or the gate
+            // would not start, because the system had a bad moment.
+            tracing::warn!(module = digest, %error, "a policy is compiled once more");
+            made = compile();
+        }
+        let made = made.and_then(|made| {
+            // Only the engine that runs it has the last word on what it can run.
+            let component = made.revive(engine).map_err(|error| refused(&error))?;
+            Ok((made, component))
+        });
         let counter = if made.is_ok() {
             &self.made
         } else {
