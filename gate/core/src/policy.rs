@@ -11,6 +11,7 @@ pub mod fault;
 pub mod notification;
 pub mod reactivation;
 pub mod refusal;
+pub mod scrub;
 pub mod template;
 
 use std::collections::BTreeMap;

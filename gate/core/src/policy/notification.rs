@@ -7,7 +7,7 @@ use super::template::{self, Markup, Template};
 use super::{Action, AnswerLimits, Channel, Context, Fault, Suspension};
 
 /// What happened to a user.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum UserEvent {
     Suspended,
     Restored,
@@ -27,7 +27,7 @@ pub enum Audience {
 }
 
 /// What a policy is asked about a notification.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct NotificationInput {
     pub context: Context,
     pub event: UserEvent,

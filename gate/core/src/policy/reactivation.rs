@@ -32,7 +32,7 @@ impl Proof {
 }
 
 /// What a policy is asked about a reset. Times are Unix seconds.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct ReactivationInput {
     pub context: Context,
     pub suspension: Suspension,
