@@ -20,8 +20,7 @@ use super::load::{LoadError, hexadecimal};
 /// Makes the engine: instances come from a pool, which is as large as the
 /// threads that can use it and no larger.
 ///
-/// `metered`: it counts what a guest does, which costs a third more, in place of
-/// watching the clock.
+/// `metered`: it counts what a guest does, which costs a third more.
 pub(super) fn build(limits: &HostLimits, metered: bool) -> Result<Engine, LoadError> {
     let slots = u32::try_from(limits.guest_threads)
         .ok()
@@ -60,7 +59,7 @@ fn start(config: &Config) -> Result<Engine, LoadError> {
 fn code_config(metered: bool) -> Config {
     let mut config = Config::new();
     config
-        .epoch_interruption(!metered)
+        .epoch_interruption(true)
         .consume_fuel(metered)
         .max_wasm_stack(GUEST_STACK_BYTES)
         // What no policy needs is not offered. Canonical NaNs: the same

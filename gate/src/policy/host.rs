@@ -16,7 +16,7 @@ use wasmtime::Engine;
 use super::bundle::Bundle;
 use super::compiler::{Compilations, Compiler, Pace};
 use super::engine::{self, Clock};
-use super::limits::{HostLimits, PolicyLimits};
+use super::limits::{HostLimits, METERED_DEADLINE_TIMES, PolicyLimits};
 use super::load::{self, LoadError};
 use super::loaded::{Compiled, Policy};
 use super::metrics::{Calls, Outcomes, Series};
@@ -59,8 +59,8 @@ impl PolicyHost {
         Self::start(limits, compiler, false)
     }
 
-    /// One that counts what a guest does ([`cost`](Self::cost)) and knows no
-    /// deadline: for measurements.
+    /// One that counts what a guest does ([`cost`](Self::cost)) and has more patience:
+    /// for measurements and rehearsals.
     ///
     /// # Errors
     /// As [`new`](Self::new).
@@ -153,6 +153,7 @@ impl PolicyHost {
     ) -> Result<(Policy, PolicyLimits), LoadError> {
         let limits = bundle.limits.over(&self.limits.policy());
         self.check_limits(&limits)?;
+        let limits = self.be_patient(limits);
         let own = templates::parse_all(&bundle.place, &bundle.templates)?;
         let _loading = lock(&self.loading);
         let compiled = self.compile(&bundle.module, pace)?;
@@ -172,6 +173,25 @@ impl PolicyHost {
         };
         policy.try_out(&self.clock, &trial)?;
         Ok((policy, trial))
+    }
+
+    /// A policy that another host has loaded, for this one: compiled for its engine,
+    /// and not tried again.
+    ///
+    /// # Errors
+    /// As [`load`](Self::load), for the module alone.
+    pub fn adopt(&self, policy: &Policy) -> Result<Policy, LoadError> {
+        let _loading = lock(&self.loading);
+        Ok(Policy {
+            owner: Arc::clone(&policy.owner),
+            generation: policy.generation,
+            module: Arc::clone(&policy.module),
+            compiled: self.compile(&policy.module, Pace::Beside)?,
+            settings: policy.settings.clone(),
+            templates: policy.templates.clone(),
+            limits: self.be_patient(policy.limits.clone()),
+            description: policy.description.clone(),
+        })
     }
 
     /// Loads a module with its settings alone.
@@ -306,6 +326,18 @@ impl PolicyHost {
         answer
     }
 
+    fn be_patient(&self, limits: PolicyLimits) -> PolicyLimits {
+        let times = self
+            .clock
+            .meter
+            .as_ref()
+            .map_or(1, |_| METERED_DEADLINE_TIMES);
+        PolicyLimits {
+            deadline_ms: limits.deadline_ms.saturating_mul(times),
+            ..limits
+        }
+    }
+
     fn check_limits(&self, limits: &PolicyLimits) -> Result<(), LoadError> {
         let ceiling = &self.limits.ceiling;
         let checks = [
@@ -347,7 +379,7 @@ impl PolicyHost {
             })?;
         let pre = load::link(&self.engine, &component)?;
         let compiled = Arc::new(Compiled {
-            digest: digest.clone(),
+            digest: digest.as_str().into(),
             pre,
         });
         let mut modules = lock(&self.compiled);

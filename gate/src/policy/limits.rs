@@ -162,3 +162,7 @@ pub(super) const KEPT_FILES_MAX: usize = 1024;
 
 /// Series of outcomes that are counted; with one more, an old generation's goes.
 pub(super) const OUTCOMES_MAX: usize = 4096;
+
+/// How often a host that counts gives a policy its deadline: counting takes time, and
+/// what takes ten times as long would have failed its users, too.
+pub(super) const METERED_DEADLINE_TIMES: u64 = 10;

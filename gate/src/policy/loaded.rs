@@ -19,7 +19,7 @@ use super::threads::Owner;
 
 /// A module, ready to be instantiated.
 pub(super) struct Compiled {
-    pub(super) digest: String,
+    pub(super) digest: Arc<str>,
     pub(super) pre: PolicyPre<Guest>,
 }
 
@@ -40,6 +40,10 @@ pub struct Policy {
 impl Policy {
     /// The SHA-256 of the module, in hexadecimal.
     pub fn digest(&self) -> &str {
+        &self.compiled.digest
+    }
+
+    pub(super) fn shared_digest(&self) -> &Arc<str> {
         &self.compiled.digest
     }
 
