@@ -17,7 +17,7 @@ use super::{WorkerRef, page};
 use crate::config::OnFailure;
 use crate::live::refusals::{Key, Prepared};
 use crate::live::tenants::Tenant;
-use crate::policy::{Generation, Policy};
+use crate::policy::{Generation, Policy, Question};
 
 /// What was answered.
 pub(super) struct Told {
@@ -129,6 +129,10 @@ async fn ask(
     // What the threads have no time for says nothing of the policy.
     if !matches!(answer, Err(Fault::Busy | Fault::OverBudget)) {
         tenant.policies.report(generation, answer.is_ok());
+        let (question, told) = (Question::Refusal(input.clone()), answer.clone());
+        tenant
+            .decisions
+            .note(policy, question, told.map(crate::policy::Answer::Refusal));
     }
     let fault = match answer {
         Ok(decision) => return Ok((Arc::clone(policy), decision)),

@@ -14,7 +14,7 @@ use portcullis_core::path::CheckedPath;
 use super::judges::Judges;
 use super::sessions::TOKEN_PLACE;
 use crate::config::{TenantConfig, UpstreamProtocol};
-use crate::policy::Generations;
+use crate::policy::{Decisions, Generations};
 
 /// Where an app is, and what it speaks.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -27,6 +27,8 @@ pub struct App {
 pub struct Tenant {
     pub config: TenantConfig,
     pub policies: Generations,
+    /// What they decided of late.
+    pub decisions: Decisions,
     /// `judges[i]` judge what stands at `config.sources.tokens[i]`.
     pub judges: Vec<Judges>,
     pub upstream: App,
@@ -49,6 +51,7 @@ impl Tenant {
         Self {
             config,
             policies,
+            decisions: Decisions::among(1),
             judges,
             upstream,
             login_page,
@@ -115,7 +118,12 @@ pub struct Tenants {
 
 impl Tenants {
     pub fn new(tenants: Vec<Tenant>) -> Self {
-        let all: Vec<Arc<Tenant>> = tenants.into_iter().map(Arc::new).collect();
+        let count = tenants.len();
+        let shared = |tenant| Tenant {
+            decisions: Decisions::among(count),
+            ..tenant
+        };
+        let all: Vec<Arc<Tenant>> = tenants.into_iter().map(shared).map(Arc::new).collect();
         let by_host = all
             .iter()
             .flat_map(|tenant| {

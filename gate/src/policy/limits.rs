@@ -166,3 +166,42 @@ pub(super) const OUTCOMES_MAX: usize = 4096;
 /// How often a host that counts gives a policy its deadline: counting takes time, and
 /// what takes ten times as long would have failed its users, too.
 pub(super) const METERED_DEADLINE_TIMES: u64 = 10;
+
+/// Questions on record of one tenant, and of all together: they share it. With very
+/// many tenants each has at least the last.
+pub(super) const DECISIONS_PER_TENANT_MAX: usize = 256;
+pub(super) const DECISIONS_ALL_MAX: usize = 16_384;
+pub(super) const DECISIONS_LEAST: usize = 8;
+
+/// One question on record: 1 MiB for a tenant, 64 MiB for all. A usual one takes a
+/// tenth; a larger one is not kept.
+pub(super) const DECISION_BYTES_MAX: usize = 4 * KIB;
+
+/// A question that was not asked for so long is no recent one: seven days.
+pub(super) const DECISION_KEPT_S: u64 = 7 * 24 * 3600;
+
+/// Fields that are told of one decision, and characters of each.
+pub(super) const DIFFERENCES_PER_DECISION_MAX: usize = 32;
+pub(super) const DIFFERENCE_CHARS_MAX: usize = 500;
+
+/// How long a rehearsal asks; what it has not come to then is left out.
+pub const REHEARSAL_MS_MAX: u64 = 20_000;
+
+/// How long a rehearsal waits for the one before it.
+pub const REHEARSAL_WAIT_MS: u64 = 20_000;
+
+/// Decisions that a rehearsal tells of, field by field; the rest it counts.
+pub const DECISIONS_TOLD_MAX: usize = 100;
+
+/// Shadows that run at a time, over all tenants.
+pub const SHADOWS_MAX: usize = 8;
+
+/// How long one may run: a day.
+pub const SHADOW_MS_MAX: u64 = 24 * 3600 * 1000;
+
+/// Decisions of one shadow that wait; further ones are skipped. Each may hold an
+/// answer, so 8 MiB of a policy that always answers with as much as it may.
+pub(super) const SHADOW_QUEUE_MAX: usize = 32;
+
+/// Differences of one shadow that are kept as examples.
+pub(super) const SHADOW_EXAMPLES_MAX: usize = 32;

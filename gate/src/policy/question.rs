@@ -3,9 +3,11 @@
 
 use std::sync::Arc;
 
+use portcullis_core::policy::scrub::{scrub_notification, scrub_reactivation, scrub_refusal};
 use portcullis_core::policy::{
-    AnswerLimits, Fault, Message, NotificationDecision, NotificationInput, ReactivationDecision,
-    ReactivationInput, RefusalDecision, RefusalInput, Surface, Verdict,
+    AnswerLimits, Context, Fault, Message, NotificationDecision, NotificationInput,
+    ReactivationDecision, ReactivationInput, RefusalDecision, RefusalInput, Surface, Suspension,
+    Verdict,
 };
 use toml::{Table, Value};
 
@@ -13,7 +15,7 @@ use super::host::PolicyHost;
 use super::loaded::Policy;
 
 /// What a policy can be asked.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Question {
     Refusal(RefusalInput),
     Reactivation(ReactivationInput),
@@ -58,6 +60,40 @@ impl Question {
             Question::Refusal(_) => "refusal",
             Question::Reactivation(_) => "reactivation",
             Question::Notification(_) => "notification",
+        }
+    }
+
+    /// Without anything of the person whom it is about.
+    #[must_use]
+    pub fn scrubbed(&self) -> Question {
+        match self {
+            Question::Refusal(input) => Question::Refusal(scrub_refusal(input)),
+            Question::Reactivation(input) => Question::Reactivation(scrub_reactivation(input)),
+            Question::Notification(input) => Question::Notification(scrub_notification(input)),
+        }
+    }
+
+    pub fn context(&self) -> &Context {
+        match self {
+            Question::Refusal(input) => &input.context,
+            Question::Reactivation(input) => &input.context,
+            Question::Notification(input) => &input.context,
+        }
+    }
+
+    pub fn suspension(&self) -> Option<&Suspension> {
+        match self {
+            Question::Refusal(input) => Some(&input.suspension),
+            Question::Reactivation(input) => Some(&input.suspension),
+            Question::Notification(input) => input.suspension.as_ref(),
+        }
+    }
+
+    pub(super) fn parts_mut(&mut self) -> (&mut Context, Option<&mut Suspension>) {
+        match self {
+            Question::Refusal(input) => (&mut input.context, Some(&mut input.suspension)),
+            Question::Reactivation(input) => (&mut input.context, Some(&mut input.suspension)),
+            Question::Notification(input) => (&mut input.context, input.suspension.as_mut()),
         }
     }
 }
