@@ -22,13 +22,16 @@ mod places;
 mod policies;
 mod problem;
 mod query;
+mod question;
 mod quotes;
 mod reachfive;
+mod rehearsal;
 mod retry;
 mod schema;
 mod scope;
 mod serve;
 mod sessions;
+mod shadow;
 mod suspension;
 mod throttle;
 mod times;
@@ -272,6 +275,32 @@ fn policies_of(offers: &mut Offers) {
             "Put the policy before it in force again",
         ),
         policies::roll_back,
+    );
+    offers.add_long::<policies::PolicyFields, rehearsal::RehearsalView, _, _>(
+        Offer::post(
+            "/api/v1/tenants/{id}/policy/rehearse",
+            Call::RehearsePolicy,
+            "Ask a candidate what the policy was asked of late, and compare",
+        ),
+        rehearsal::rehearse,
+    );
+    const SHADOW: &str = "/api/v1/tenants/{id}/policy/shadow";
+    offers.add(
+        Offer::get(SHADOW, Call::ShowPolicy, "What a shadow has counted"),
+        shadow::show,
+    );
+    offers.add_long::<policies::PolicyFields, shadow::ShadowView, _, _>(
+        Offer::post(
+            SHADOW,
+            Call::RehearsePolicy,
+            "Run a candidate beside the policy in force for a while",
+        )
+        .takes(shadow::PARAMETERS),
+        shadow::begin,
+    );
+    offers.add(
+        Offer::delete(SHADOW, Call::RehearsePolicy, "Stop the shadow"),
+        shadow::stop,
     );
 }
 

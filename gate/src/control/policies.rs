@@ -4,6 +4,8 @@
 //! all beside the data path. Then it is written down, put on record, and put in
 //! force by one pointer store; whatever fails before that leaves the old one alone.
 
+mod rehearse;
+mod shadow;
 mod shelf;
 mod watch;
 
@@ -14,7 +16,7 @@ use portcullis_core::ids::TenantId;
 use portcullis_core::ledger::{Draft, Event, PolicyStep};
 use portcullis_core::time::Timestamp;
 use thiserror::Error;
-use tokio::sync::{Mutex, mpsc};
+use tokio::sync::{Mutex, Semaphore, mpsc};
 
 use super::command::Caller;
 use super::ledger::{AppendError, Expect, Ledger};
@@ -22,8 +24,9 @@ use crate::config::PolicySource;
 use crate::live::Reader;
 use crate::live::tenants::Tenant;
 use crate::policy::cases::{Case, CaseError};
-use crate::policy::{Bundle, Generations, LoadError, Policy, PolicyHost, Step};
+use crate::policy::{Bundle, Ended, Generations, LoadError, Policy, PolicyHost, SHADOWS_MAX, Step};
 
+pub use rehearse::{Asked, Rehearsal};
 pub use shelf::{Shelf, ShelfError};
 
 /// Why a policy was not put in force. The one before it stays.
@@ -39,6 +42,10 @@ pub enum PolicyError {
     Shelf(#[from] ShelfError),
     #[error("the change could not be put on record: {0}")]
     Ledger(#[from] AppendError),
+    #[error("others are being tried, as many as can be at a time")]
+    Busy,
+    #[error("a shadow runs already beside the policy in force")]
+    ShadowRuns,
     #[error("the work was broken off")]
     BrokenOff,
 }
@@ -50,6 +57,10 @@ pub struct Policies {
     clock: fn() -> Timestamp,
     /// One change at a time: compiling takes all cores anyway.
     changing: Mutex<()>,
+    /// One rehearsal at a time, for the same reason.
+    rehearsing: Arc<Mutex<()>>,
+    shadow_host: Arc<shadow::ShadowHost>,
+    shadow_places: Arc<Semaphore>,
 }
 
 /// A policy that was taken back by itself.
@@ -70,6 +81,9 @@ impl Policies {
             ledger,
             clock,
             changing: Mutex::new(()),
+            rehearsing: Arc::default(),
+            shadow_host: Arc::default(),
+            shadow_places: Arc::new(Semaphore::new(SHADOWS_MAX)),
         });
         let (sender, taken_back) = mpsc::unbounded_channel();
         for tenant in live.tenants().all() {
@@ -129,6 +143,7 @@ impl Policies {
         kept.push(policy.generation());
         self.keep(tenant.id(), kept).await?;
         let step = tenant.policies.put(policy);
+        self.end_shadow(tenant, Ended::Swapped);
         told(tenant.id(), &step, "a policy was put in force");
         Ok(step)
     }
@@ -147,6 +162,7 @@ impl Policies {
         kept.pop();
         self.keep(tenant.id(), kept).await?;
         let step = tenant.policies.roll_back().ok_or(PolicyError::NoneBefore)?;
+        self.end_shadow(tenant, Ended::Swapped);
         told(tenant.id(), &step, "a policy was taken back");
         Ok(step)
     }
@@ -164,11 +180,13 @@ impl Policies {
             let recorded = self
                 .record(&id, &step.from, &step.to, PolicyStep::Failed, &by)
                 .await;
-            let kept = live
-                .tenants()
-                .of_id(id.as_str())
-                .map(|tenant| numbers(&tenant.policies))
-                .unwrap_or_default();
+            let kept = match live.tenants().of_id(id.as_str()) {
+                Some(tenant) => {
+                    self.end_shadow(tenant, Ended::Swapped);
+                    numbers(&tenant.policies)
+                }
+                None => Vec::new(),
+            };
             let kept = self.keep(&id, kept).await;
             if let Err(error) = recorded.and(kept) {
                 tracing::error!(tenant = %id, %error, "that a policy was taken back was not written down");

@@ -24,6 +24,8 @@ pub(super) enum Call {
     ShowPolicy,
     /// Puts a tenant's policy in force, and takes it back.
     PutPolicy,
+    /// Runs a candidate beside the policy in force.
+    RehearsePolicy,
     CreateToken,
     ListTokens,
     RevokeToken,
@@ -34,7 +36,7 @@ const NO: bool = false;
 const YES: bool = true;
 
 /// A row a call; the columns are as [`column`] numbers them.
-pub(super) const TABLE: [(Call, [bool; 4]); 19] = [
+pub(super) const TABLE: [(Call, [bool; 4]); 20] = [
     //                      global-admin, tenant-admin, support, auditor
     (Call::ShowUser, /*  */ [YES, YES, YES, YES]),
     (Call::ListUsers, /* */ [YES, YES, YES, YES]),
@@ -51,6 +53,7 @@ pub(super) const TABLE: [(Call, [bool; 4]); 19] = [
     (Call::Events, /*    */ [YES, YES, YES, YES]),
     (Call::ShowPolicy, /**/ [YES, YES, YES, YES]),
     (Call::PutPolicy, /* */ [YES, YES, NO, NO]),
+    (Call::RehearsePolicy, [YES, YES, NO, NO]),
     // A tenant-admin's reach ends at its own tenant: see `tokens`.
     (Call::CreateToken, [YES, YES, NO, NO]),
     (Call::ListTokens, /**/ [YES, YES, NO, NO]),

@@ -11,8 +11,9 @@ use axum::response::{Html, IntoResponse, Response};
 use super::ask::Api;
 use super::problem::Problem;
 use crate::control::ledger::Ledger;
+use crate::live::tenants::Tenant;
 use crate::policy::compiler::Compilations;
-use crate::policy::{Calls, Series};
+use crate::policy::{Calls, Counts, Series};
 
 pub(super) async fn healthz() -> &'static str {
     "ok\n"
@@ -66,6 +67,7 @@ pub(super) async fn metrics(State(api): State<Arc<Api>>) -> Response {
     let host = api.state.policies.host();
     write_outcomes(&mut text, &host.outcomes());
     write_compilations(&mut text, host.compilations());
+    write_shadows(&mut text, live.tenants().all());
     let kind = "text/plain; version=0.0.4; charset=utf-8";
     (StatusCode::OK, [(header::CONTENT_TYPE, kind)], text).into_response()
 }
@@ -123,6 +125,41 @@ fn write_compilations(text: &mut String, compilations: Compilations) {
     );
     for (outcome, count) in [("made", made), ("failed", failed), ("kept", reused)] {
         let _ = writeln!(text, "{name}{{outcome=\"{outcome}\"}} {count}");
+    }
+}
+
+/// Of each tenant that had a shadow.
+fn write_shadows(text: &mut String, tenants: &[Arc<Tenant>]) {
+    let shadowed: Vec<(&Tenant, Counts)> = tenants
+        .iter()
+        .filter_map(|tenant| Some((&**tenant, tenant.decisions.shadowed()?)))
+        .collect();
+    let name = "portcullis_policy_shadow_total";
+    let _ = writeln!(
+        text,
+        "# HELP {name} Decisions that a shadow was asked as well, by how its answer compares.\n\
+         # TYPE {name} counter"
+    );
+    for (tenant, counts) in shadowed {
+        let Counts {
+            same,
+            different,
+            failed,
+            skipped,
+        } = counts;
+        let outcomes = [
+            ("same", same),
+            ("different", different),
+            ("failed", failed),
+            ("skipped", skipped),
+        ];
+        for (outcome, count) in outcomes {
+            let tenant = tenant.id();
+            let _ = writeln!(
+                text,
+                "{name}{{tenant=\"{tenant}\",outcome=\"{outcome}\"}} {count}"
+            );
+        }
     }
 }
 

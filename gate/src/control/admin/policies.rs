@@ -21,6 +21,7 @@ use super::problem::Problem;
 use super::scope::no_tenant;
 use crate::control::policies::{PolicyError, parse_cases};
 use crate::live::tenants::Tenant;
+use crate::policy::cases::Case;
 use crate::policy::compiler::CompilerError;
 use crate::policy::{Bundle, LimitsAsked, LoadError, Policy, builtin, read_settings};
 
@@ -82,12 +83,7 @@ pub(super) async fn show(ask: Ask) -> Result<Answer<PolicyView>, Problem> {
 }
 
 pub(super) async fn put(ask: Ask, stream: Body) -> Result<Response, Problem> {
-    let tenant = tenant(&ask)?;
-    let (_, bytes) = body::read_bulk(&ask.headers, stream).await?;
-    let fields: PolicyFields = body::parse(&bytes)?;
-    let cases = parse_cases(fields.cases.iter())
-        .map_err(|error| Problem::field("cases", error.to_string()))?;
-    let bundle = bundle(&tenant, fields)?;
+    let (tenant, bundle, cases) = candidate(&ask, stream).await?;
     // In a task of its own: a client that hangs up must not leave it half done.
     let api = Arc::clone(&ask.api);
     let put = tokio::spawn(async move {
@@ -108,8 +104,22 @@ pub(super) async fn roll_back(ask: Ask, _: RollbackFields) -> Result<Answer<Poli
     Answer::ok(&view(&tenant))
 }
 
+/// The tenant, and what is to be tried or put in force there.
+pub(super) async fn candidate(
+    ask: &Ask,
+    stream: Body,
+) -> Result<(Arc<Tenant>, Bundle, Vec<Case>), Problem> {
+    let tenant = tenant(ask)?;
+    let (_, bytes) = body::read_bulk(&ask.headers, stream).await?;
+    let fields: PolicyFields = body::parse(&bytes)?;
+    let cases = parse_cases(fields.cases.iter())
+        .map_err(|error| Problem::field("cases", error.to_string()))?;
+    let bundle = bundle(&tenant, fields)?;
+    Ok((tenant, bundle, cases))
+}
+
 /// The tenant of the path, which must be the token's own, if it has one.
-fn tenant(ask: &Ask) -> Result<Arc<Tenant>, Problem> {
+pub(super) fn tenant(ask: &Ask) -> Result<Arc<Tenant>, Problem> {
     let own = ask.caller.tenant.as_ref();
     if own.is_some_and(|own| own.as_str() != ask.id) {
         return Err(no_tenant(&ask.id));
@@ -186,7 +196,7 @@ fn view(tenant: &Tenant) -> PolicyView {
     }
 }
 
-fn problem(error: &PolicyError) -> Problem {
+pub(super) fn problem(error: &PolicyError) -> Problem {
     let refused = |what: String| {
         let status = StatusCode::UNPROCESSABLE_ENTITY;
         Problem::new(status, "policy_refused", what).mend(
@@ -216,6 +226,13 @@ fn problem(error: &PolicyError) -> Problem {
             let status = StatusCode::CONFLICT;
             Problem::new(status, "no_earlier_policy", error.to_string())
         }
+        PolicyError::ShadowRuns => {
+            let status = StatusCode::CONFLICT;
+            Problem::new(status, "shadow_runs", error.to_string())
+                .mend("stop it first: DELETE …/policy/shadow")
+        }
+        PolicyError::Busy => Problem::unavailable("busy", error.to_string())
+            .mend("come back when one of them is done"),
         PolicyError::Shelf(_) | PolicyError::Ledger(_) | PolicyError::BrokenOff => {
             tracing::error!(%error, "a policy could not be put in force");
             super::ask::internal()

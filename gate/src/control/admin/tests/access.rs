@@ -29,6 +29,10 @@ fn request(call: Call) -> (&'static str, &'static str) {
             "PUT /api/v1/tenants/acme/policy",
             "{\"settings\":{\"contact\":\"a@b.test\"}}",
         ),
+        Call::RehearsePolicy => (
+            "POST /api/v1/tenants/acme/policy/rehearse",
+            "{\"settings\":{\"contact\":\"a@b.test\"}}",
+        ),
         Call::CreateToken => (
             "POST /api/v1/tokens",
             "{\"role\":\"auditor\",\"tenant\":\"acme\"}",
