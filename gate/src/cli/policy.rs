@@ -2,9 +2,12 @@
 //! their own machine.
 
 mod bench;
+mod gate;
 mod new;
 mod push;
+mod rehearse;
 mod scaffold;
+mod shadow;
 
 use std::path::{Path, PathBuf};
 
@@ -41,6 +44,17 @@ pub(super) enum PolicyCommand {
         after_help = "Examples:\n  portcullis policy bench policies/acme\n  portcullis policy bench policies/acme --save       writes policies/acme/bench.toml"
     )]
     Bench(bench::Bench),
+    /// Ask a candidate what a running gate's policy was asked of late, and tell the
+    /// differences
+    #[command(
+        after_help = "Examples:\n  portcullis policy rehearse --tenant acme policies/acme\n  portcullis policy rehearse --tenant acme policies/acme --json --fail-on-difference\n  portcullis policy rehearse --tenant acme policies/acme --shadow 10m"
+    )]
+    Rehearse(rehearse::Rehearse),
+    /// Tell what a candidate that runs beside the policy in force has counted
+    #[command(
+        after_help = "Examples:\n  portcullis policy shadow --tenant acme\n  portcullis policy shadow --tenant acme --stop"
+    )]
+    Shadow(shadow::Shadow),
     /// Put a policy in force at a running gate, with its cases as a condition
     #[command(after_help = "Examples:\n  portcullis policy push --tenant acme policies/acme")]
     Push(push::Push),
@@ -75,6 +89,8 @@ pub(super) fn execute(
         PolicyCommand::Check(folder) => check(&folder.path, surroundings),
         PolicyCommand::Test(folder) => test(&folder.path, surroundings),
         PolicyCommand::Bench(bench) => bench.execute(surroundings),
+        PolicyCommand::Rehearse(rehearse) => rehearse.execute(surroundings),
+        PolicyCommand::Shadow(shadow) => shadow.execute(surroundings),
         PolicyCommand::Push(push) => push.execute(surroundings),
         PolicyCommand::Rollback(rollback) => rollback.execute(surroundings),
     }
