@@ -10,7 +10,7 @@ use schemars::SchemaGenerator;
 use schemars::generate::SchemaSettings;
 use serde_json::{Map, Value, json};
 
-use super::access::permitted;
+use super::access::{Call, permitted};
 use super::offer::Offer;
 use super::parameter::name_schema;
 use super::problem;
@@ -227,7 +227,9 @@ fn responses(offer: &Offer, schemas: &mut Schemas) -> Value {
     if offer.changes() && names {
         failures.push((412, "The user is not at that revision any more"));
     }
-    if offer.path.contains("/users/{id}") {
+    // A token may be asked for in the name of a user, too.
+    let makes_token = offer.call() == Call::CreateToken;
+    if offer.path.contains("/users/{id}") || makes_token {
         failures.push((410, "The user is deleted, which is final"));
     }
     for (status, what) in failures {
