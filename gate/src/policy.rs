@@ -39,8 +39,8 @@ pub use difference::{Difference, differences};
 pub use generations::{Generation, Generations, Step};
 pub use host::PolicyHost;
 pub use limits::{
-    CompileLimits, DECISIONS_TOLD_MAX, GENERATIONS_KEPT, HostLimits, PolicyLimits, REHEARSAL_MS_MAX,
-    REHEARSAL_WAIT_MS, SHADOW_MS_MAX, SHADOWS_MAX,
+    CompileLimits, DECISIONS_TOLD_MAX, GENERATIONS_KEPT, HostLimits, PolicyLimits,
+    REHEARSAL_MS_MAX, REHEARSAL_WAIT_MS, SHADOW_MS_MAX, SHADOWS_MAX,
 };
 pub use load::{LoadError, Problem};
 pub use loaded::Policy;

@@ -45,10 +45,10 @@ pub(super) fn build(limits: &HostLimits, metered: bool) -> Result<Engine, LoadEr
     start(&config)
 }
 
-/// Makes an engine that compiles for the gate's and runs nothing: it sets no room
-/// aside for instances.
-pub(super) fn for_compiling() -> Result<Engine, LoadError> {
-    start(&code_config(false))
+/// Makes an engine that compiles for the one of [`build`] and runs nothing: it sets no
+/// room aside for instances.
+pub(super) fn for_compiling(metered: bool) -> Result<Engine, LoadError> {
+    start(&code_config(metered))
 }
 
 fn start(config: &Config) -> Result<Engine, LoadError> {
@@ -213,10 +213,13 @@ mod tests {
     /// What the compiler's process makes is for the gate's engine.
     #[test]
     fn code_is_the_same_with_and_without_a_pool_and_another_when_metered() {
-        let gate = mark(&build(&HostLimits::default(), false).unwrap());
-        assert_eq!(gate, mark(&for_compiling().unwrap()));
-        assert_ne!(gate, mark(&build(&HostLimits::default(), true).unwrap()));
-        assert_eq!(gate.len(), 64);
+        let marks = [false, true].map(|metered| {
+            let gate = mark(&build(&HostLimits::default(), metered).unwrap());
+            assert_eq!(gate, mark(&for_compiling(metered).unwrap()));
+            assert_eq!(gate.len(), 64);
+            gate
+        });
+        assert_ne!(marks[0], marks[1]);
     }
 
     /// A clock that rests and is not woken would let a guest loop for ever.

@@ -30,7 +30,7 @@ pub struct PolicyHost {
     engine: Engine,
     clock: Arc<Clock>,
     threads: GuestThreads,
-    compiler: Compiler,
+    compiler: Arc<Compiler>,
     /// Compiled modules by digest. Weak: a module goes with its last policy.
     compiled: Mutex<HashMap<String, Weak<Compiled>>>,
     /// The gate's own.
@@ -56,7 +56,7 @@ impl PolicyHost {
     /// # Errors
     /// As [`new`](Self::new).
     pub fn with_compiler(limits: HostLimits, compiler: Compiler) -> Result<PolicyHost, LoadError> {
-        Self::start(limits, compiler, false)
+        Self::start(limits, Arc::new(compiler), false)
     }
 
     /// One that counts what a guest does ([`cost`](Self::cost)) and has more patience:
@@ -65,12 +65,28 @@ impl PolicyHost {
     /// # Errors
     /// As [`new`](Self::new).
     pub fn metered() -> Result<PolicyHost, LoadError> {
-        Self::start(HostLimits::default(), Compiler::here(), true)
+        Self::start(HostLimits::default(), Arc::new(Compiler::here()), true)
+    }
+
+    /// As [`metered`](Self::metered), beside this one: by the same compiler.
+    ///
+    /// # Errors
+    /// As [`new`](Self::new).
+    pub fn metered_beside(&self) -> Result<PolicyHost, LoadError> {
+        Self::start(HostLimits::default(), Arc::clone(&self.compiler), true)
+    }
+
+    /// One with limits and threads of its own, beside this one: by the same compiler.
+    ///
+    /// # Errors
+    /// As [`new`](Self::new).
+    pub fn beside(&self, limits: HostLimits) -> Result<PolicyHost, LoadError> {
+        Self::start(limits, Arc::clone(&self.compiler), false)
     }
 
     fn start(
         limits: HostLimits,
-        compiler: Compiler,
+        compiler: Arc<Compiler>,
         metered: bool,
     ) -> Result<PolicyHost, LoadError> {
         let engine = engine::build(&limits, metered)?;

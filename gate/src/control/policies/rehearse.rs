@@ -59,24 +59,25 @@ impl Policies {
         let turn = turn.map_err(|_| PolicyError::Busy)?;
         let current = Arc::clone(&tenant.policies.current().policy);
         let decisions = tenant.decisions.record.recent((self.clock)().seconds());
-        let id = tenant.id().clone();
+        let (id, gates) = (tenant.id().clone(), Arc::clone(&self.host));
         let done = tokio::task::spawn_blocking(move || {
             // Until it is done, whoever has gone away meanwhile.
             let _turn = turn;
-            run(&id, current, decisions, &bundle, cases)
+            run(&gates, &id, current, decisions, &bundle, cases)
         });
         done.await.map_err(|_| PolicyError::BrokenOff)?
     }
 }
 
 fn run(
+    gates: &PolicyHost,
     tenant: &TenantId,
     current: Arc<Policy>,
     decisions: Vec<Decision>,
     bundle: &Bundle,
     cases: Vec<Case>,
 ) -> Result<Rehearsal, PolicyError> {
-    let host = PolicyHost::metered()?;
+    let host = gates.metered_beside()?;
     let candidate = host.load_tried(tenant.as_str(), 0, bundle)?;
     let runtime = tokio::runtime::Handle::current();
     for case in &cases {

@@ -22,13 +22,13 @@ use crate::policy::{Bundle, Ended, Heard, HostLimits, LoadError, Policy, PolicyH
 pub(super) struct ShadowHost(Mutex<Weak<PolicyHost>>);
 
 impl ShadowHost {
-    fn host(&self) -> Result<Arc<PolicyHost>, LoadError> {
+    fn beside(&self, gates: &PolicyHost) -> Result<Arc<PolicyHost>, LoadError> {
         let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(host) = known.upgrade() {
             return Ok(host);
         }
         // One thread: however many candidates burn time, they burn that of one.
-        let host = Arc::new(PolicyHost::new(HostLimits {
+        let host = Arc::new(gates.beside(HostLimits {
             guest_threads: 1,
             ..HostLimits::default()
         })?);
@@ -55,8 +55,9 @@ impl Policies {
         let place = place.map_err(|_| PolicyError::Busy)?;
         free(tenant)?;
         let (hosts, id) = (Arc::clone(&self.shadow_host), tenant.id().clone());
+        let gates = Arc::clone(&self.host);
         let made = tokio::task::spawn_blocking(move || {
-            let host = hosts.host()?;
+            let host = hosts.beside(&gates)?;
             let candidate = host.load_tried(id.as_str(), 0, &bundle)?;
             let runtime = tokio::runtime::Handle::current();
             for case in cases {

@@ -4,6 +4,7 @@
 use std::io::{Read, Write};
 
 use rustix::process::{self, Resource, Rlimit, Signal};
+use wasmtime::Engine;
 
 use super::Order;
 use crate::policy::engine;
@@ -33,21 +34,27 @@ pub fn compile(
         .take(bytes_max)
         .read_to_end(&mut wasm)
         .map_err(|error| format!("the module cannot be read: {error}"))?;
-    let engine = engine::for_compiling().map_err(|error| error.to_string())?;
-    let mark = engine::mark(&engine);
-    if mark != order.engine {
-        return Err(format!(
-            "this executable compiles for the engine {mark}, and the gate has {}",
-            order.engine
-        ));
-    }
-    let code = engine
+    let code = engine_of(order)?
         .precompile_component(&wasm)
         .map_err(|error| format!("{error:#}"))?;
     output
         .write_all(&code)
         .and_then(|()| output.flush())
         .map_err(|error| format!("the code cannot be handed over: {error}"))
+}
+
+/// The engine that the code is for: the gate's, or the one that counts.
+fn engine_of(order: &Order) -> Result<Engine, String> {
+    for metered in [false, true] {
+        let engine = engine::for_compiling(metered).map_err(|error| error.to_string())?;
+        if engine::mark(&engine) == order.engine {
+            return Ok(engine);
+        }
+    }
+    Err(format!(
+        "this executable does not compile for the gate's engine, {}",
+        order.engine
+    ))
 }
 
 /// The gate comes first: in processor time, in memory, and when the system must end
