@@ -12,7 +12,7 @@ use http::Method;
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use portcullis_tests::browser::{Browser, takes_back};
-use portcullis_tests::client::{Answer, Wire, pieces};
+use portcullis_tests::client::{Answer, Ask, Wire, pieces};
 use portcullis_tests::demo::Demo;
 use portcullis_tests::patience::{LONG, within};
 use portcullis_tests::socket::Socket;
@@ -157,6 +157,22 @@ async fn an_old_session_stays_dead_through_a_restart_until_a_new_login() {
     stays_dead(&bob).await;
     let mut anew = Browser::signed_in(demo.data, ACME, "bob").await;
     assert_eq!(anew.api("/api/me").await.status, 200);
+}
+
+#[tokio::test]
+async fn the_token_of_an_earlier_start_opens_nothing_after_the_next() {
+    let mut demo = Demo::start();
+    let old = demo.token();
+    demo.restart();
+    assert_ne!(demo.token(), old);
+    let asked = Ask::new(Method::GET, "/api/v1/tokens?in_force=true")
+        .header("host", &demo.admin.to_string())
+        .header("authorization", &format!("Bearer {old}"));
+    assert_eq!(asked.send(demo.admin).await.status, 401);
+    let listed = demo.command(&["token", "list", "--in-force", "--json"]);
+    assert_eq!(listed.code, 0, "{}", listed.err);
+    let listed: Value = serde_json::from_str(&listed.out).unwrap();
+    assert_eq!(listed["tokens"].as_array().unwrap().len(), 1, "{listed}");
 }
 
 /// Reads until the body ends or breaks; whether it broke.

@@ -150,8 +150,15 @@ impl Gate {
             .map_err(StartError::Introduce)
     }
 
-    /// Makes an admin token for all tenants, named `name` in the ledger.
-    pub fn make_admin_token(&self, name: &str) -> Result<Secret, StartError> {
+    /// Makes an admin token for all tenants, named `name` in the ledger, in the place
+    /// of those that it made under that name before: they are revoked.
+    pub fn renew_admin_token(&self, name: &str) -> Result<Secret, StartError> {
+        let all = self.tokens.list().into_iter();
+        let earlier = all.filter(|token| {
+            let ours = token.role == Role::GlobalAdmin && token.user.is_none();
+            ours && token.name == name && token.revoked_at.is_none()
+        });
+        let earlier: Vec<String> = earlier.map(|token| token.id).collect();
         let ask = TokenAsk {
             role: Role::GlobalAdmin,
             tenant: None,
@@ -161,7 +168,12 @@ impl Gate {
         };
         let by = Caller::gate();
         let made = self.tokens.create(ask, &by, wall_clock(), None);
-        Ok(Secret::new(self.control.block_on(made)?.secret))
+        let secret = Secret::new(self.control.block_on(made)?.secret);
+        for id in earlier {
+            let revoked = self.tokens.revoke(&id, &by, wall_clock());
+            self.control.block_on(revoked)?;
+        }
+        Ok(secret)
     }
 
     /// Says where the gate is: in the log, and in the ready file if one is asked for.

@@ -87,7 +87,7 @@ pub fn run(keep: bool) -> Result<(), DemoError> {
     let gate = Gate::start(config)?;
     introduce(&gate)?;
     let token_file = folder.join(TOKEN_FILE);
-    let token = gate.make_admin_token("demo admin")?;
+    let token = gate.renew_admin_token("demo admin")?;
     write(&token_file, token.expose_bytes(), 0o600)?;
     let places = Places {
         data: gate.data_address,
