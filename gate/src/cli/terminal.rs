@@ -1,9 +1,9 @@
 //! What the commands may expect of whoever reads them: a person at a terminal, or
 //! a script.
 
+use std::ffi::OsString;
 use std::io::{self, IsTerminal};
 
-use console::Term;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use super::{Failure, Surroundings, print::visible};
@@ -25,17 +25,24 @@ impl Terminal {
     /// Of this process.
     pub fn of_process() -> Self {
         let watched = io::stderr().is_terminal();
-        let width = || {
-            Term::stdout()
-                .size_checked()
-                .map(|(_, columns)| columns.into())
-        };
+        let told = || rustix::termios::tcgetwinsize(io::stdout()).map_or(0, |size| size.ws_col);
+        let width = || width(told(), std::env::var_os("COLUMNS"));
         Self {
             asks: io::stdin().is_terminal() && watched,
             watched,
             width: io::stdout().is_terminal().then(width).flatten(),
         }
     }
+}
+
+/// `told`: the columns of the terminal, 0 where it does not say, as on a serial line;
+/// then `COLUMNS` does. How many rows it has is of no concern.
+fn width(told: u16, variable: Option<OsString>) -> Option<usize> {
+    if told > 0 {
+        return Some(told.into());
+    }
+    let columns = variable?.to_str()?.parse().ok()?;
+    Some(columns).filter(|columns| *columns > 0)
 }
 
 /// Asks before what is not easily taken back.
@@ -101,4 +108,18 @@ pub(super) fn progress(watched: bool, what: &str, total: Option<u64>, unit: Unit
 pub(super) enum Unit {
     Users,
     Bytes,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_terminal_knows_its_width_and_else_the_variable_does() {
+        let width = |told, variable: &str| width(told, Some(variable.into()));
+        assert_eq!(width(80, "200"), Some(80));
+        assert_eq!(width(0, "100"), Some(100));
+        assert_eq!([width(0, "0"), width(0, "wide")], [None, None]);
+        assert_eq!(super::width(0, None), None);
+    }
 }

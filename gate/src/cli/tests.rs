@@ -10,6 +10,7 @@ mod lives;
 mod policy;
 mod tokens;
 mod users;
+mod widths;
 
 use std::ffi::OsString;
 

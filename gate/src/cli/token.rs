@@ -17,7 +17,7 @@ use portcullis_core::limits;
 use serde_json::{Map, Value, json};
 
 use super::client::AdminApi;
-use super::print::{Table, visible};
+use super::print::{Column, Table, visible};
 use super::user::SEGMENT;
 use super::{ConfigFile, Failure, Surroundings, terminal, words};
 
@@ -417,15 +417,15 @@ fn print_list(surroundings: &mut Surroundings<'_>, tokens: &[Value]) -> std::io:
         ]
     };
     let mut table = Table::new(&[
-        "TOKEN",
-        "ROLE",
-        "TENANT",
-        "USER",
-        "NAME",
-        "STATE",
-        "CREATED",
-        "EXPIRES",
-        "LAST USED",
+        Column::whole("TOKEN"),
+        Column::whole("ROLE"),
+        Column::whole("TENANT"),
+        Column::whole("USER"),
+        Column::words("NAME"),
+        Column::words("STATE"),
+        Column::whole("CREATED").spare(1),
+        Column::whole("EXPIRES"),
+        Column::whole("LAST USED").spare(2),
     ]);
     tokens.iter().for_each(|token| table.row(cells(token)));
     table.print(surroundings.out, surroundings.terminal.width)

@@ -9,7 +9,7 @@ use clap::Args;
 use serde::{Deserialize, Serialize};
 
 use super::wrong;
-use crate::cli::print::Table;
+use crate::cli::print::{Column, Table};
 use crate::cli::{Failure, Surroundings};
 use crate::policy::{Bundle, HostLimits, PolicyHost, Question, cases};
 
@@ -47,7 +47,7 @@ impl Bench {
         let file = self.folder.join("bench.toml");
         let saved = read(&file)?;
         let measured = measure(&self.folder)?;
-        let mut table = Table::new(&["CASE", "COST", "SAVED", "MEDIAN"]);
+        let mut table = Table::new(&["CASE", "COST", "SAVED", "MEDIAN"].map(Column::whole));
         let mut dearer = Vec::new();
         for Measured { name, cost, median } in &measured {
             let before = saved.cost.get(name).copied();

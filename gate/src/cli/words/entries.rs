@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::tables::{moment, more};
 use super::{list, names, text};
-use crate::cli::print::{Table, visible};
+use crate::cli::print::{Column, Table, visible};
 
 /// A page of entries.
 pub(in crate::cli) fn entries(
@@ -14,15 +14,11 @@ pub(in crate::cli) fn entries(
     page: &Value,
     width: Option<usize>,
 ) -> io::Result<()> {
-    const HEAD: [&str; 11] = [
-        "ENTRY", "AT", "TENANT", "USER", "ACTOR", "ACTION", "WHAT", "APPROVER", "TICKET", "BATCH",
-        "COMMENT",
-    ];
     let entries = list(page, "entries");
     if entries.is_empty() {
         return writeln!(out, "No such entries.");
     }
-    let mut table = Table::new(&HEAD);
+    let mut table = Table::new(&columns(entries));
     for entry in entries {
         let text = |key| moment(text(entry, key));
         table.row([
@@ -41,6 +37,27 @@ pub(in crate::cli) fn entries(
     }
     table.print(out, width)?;
     more(out, page)
+}
+
+fn columns(entries: &[Value]) -> [Column; 11] {
+    let mut tenants = entries.iter().map(|entry| text(entry, "tenant"));
+    let first = tenants.next();
+    // Where there are several, a user's id alone does not say who it is.
+    let one_tenant = tenants.all(|tenant| Some(&tenant) == first.as_ref());
+    let tenant = Column::whole("TENANT");
+    [
+        Column::whole("ENTRY"),
+        Column::whole("AT"),
+        if one_tenant { tenant.spare(1) } else { tenant },
+        Column::whole("USER"),
+        Column::whole("ACTOR"),
+        Column::whole("ACTION"),
+        Column::words("WHAT"),
+        Column::whole("APPROVER").spare(3),
+        Column::whole("TICKET").spare(5),
+        Column::whole("BATCH").spare(2),
+        Column::words("COMMENT").spare(4),
+    ]
 }
 
 /// One entry in a line, for those who watch.

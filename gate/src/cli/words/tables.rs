@@ -5,7 +5,7 @@ use std::io::{self, Write};
 use serde_json::Value;
 
 use super::{list, text};
-use crate::cli::print::{Table, pairs};
+use crate::cli::print::{Column, Table, pairs};
 
 /// All that is known of one user.
 pub(in crate::cli) struct Profile<'a> {
@@ -36,20 +36,21 @@ const ROWS: [(&str, &str); 18] = [
     ("updated", "updated_at"),
 ];
 
-const HOLD: [(&str, &str); 13] = [
-    ("HOLD", "name"),
-    ("KIND", "kind"),
-    ("ACCESS", "access"),
-    ("REASON", "reason"),
-    ("TEXT", "reason_text"),
-    ("ACTOR", "actor"),
-    ("APPROVER", "approver"),
-    ("TICKET", "ticket"),
-    ("PLACED", "placed_at"),
-    ("FROM", "starts_at"),
-    ("UNTIL", "ends_at"),
-    ("SOURCE", "source"),
-    ("COMMENT", "comment"),
+/// A user has few holds, and each part of one may be what is asked for: none is spare.
+const HOLD: [(Column, &str); 13] = [
+    (Column::whole("HOLD"), "name"),
+    (Column::whole("KIND"), "kind"),
+    (Column::whole("ACCESS"), "access"),
+    (Column::whole("REASON"), "reason"),
+    (Column::words("TEXT"), "reason_text"),
+    (Column::whole("ACTOR"), "actor"),
+    (Column::whole("APPROVER"), "approver"),
+    (Column::whole("TICKET"), "ticket"),
+    (Column::whole("PLACED"), "placed_at"),
+    (Column::whole("FROM"), "starts_at"),
+    (Column::whole("UNTIL"), "ends_at"),
+    (Column::whole("SOURCE"), "source"),
+    (Column::words("COMMENT"), "comment"),
 ];
 
 impl Profile<'_> {
@@ -86,15 +87,16 @@ pub(in crate::cli) fn page(
     page: &Value,
     width: Option<usize>,
 ) -> io::Result<()> {
-    const COLUMNS: [(&str, &str); 8] = [
-        ("USER", "id"),
-        ("STATUS", "status"),
-        ("SUSPENSION", "suspension_status"),
-        ("REASON", "suspension_information.reason"),
-        ("BY", "suspension_information.by"),
-        ("UNTIL", "suspension_information.until"),
-        ("EMAIL", "email"),
-        ("UPDATED", "updated_at"),
+    const COLUMNS: [(Column, &str); 8] = [
+        (Column::whole("USER"), "id"),
+        // Who has a kind of suspension is suspended.
+        (Column::whole("STATUS").spare(3), "status"),
+        (Column::whole("SUSPENSION"), "suspension_status"),
+        (Column::whole("REASON"), "suspension_information.reason"),
+        (Column::whole("BY"), "suspension_information.by"),
+        (Column::whole("UNTIL"), "suspension_information.until"),
+        (Column::whole("EMAIL").spare(2), "email"),
+        (Column::whole("UPDATED").spare(1), "updated_at"),
     ];
     let users = list(page, "users");
     if users.is_empty() {
@@ -110,21 +112,21 @@ pub(in crate::cli) fn sessions(
     page: &Value,
     width: Option<usize>,
 ) -> io::Result<()> {
-    const HEAD: [&str; 8] = [
-        "SESSION",
-        "ALIVE",
-        "COOKIE",
-        "LOGIN",
-        "FIRST SEEN",
-        "LAST SEEN",
-        "ADDRESS",
-        "AGENT",
+    const COLUMNS: [Column; 8] = [
+        Column::whole("SESSION"),
+        Column::whole("ALIVE"),
+        Column::whole("COOKIE").spare(1),
+        Column::whole("LOGIN").spare(3),
+        Column::whole("FIRST SEEN").spare(2),
+        Column::whole("LAST SEEN"),
+        Column::whole("ADDRESS"),
+        Column::words("AGENT").spare(4),
     ];
     let sessions = list(page, "sessions");
     if sessions.is_empty() {
         return writeln!(out, "No sessions.");
     }
-    let mut table = Table::new(&HEAD);
+    let mut table = Table::new(&COLUMNS);
     for session in sessions {
         let alive = session.get("alive") == Some(&Value::Bool(true));
         let text = |key| moment(text(session, key));
@@ -158,9 +160,9 @@ pub(super) fn more(out: &mut dyn Write, page: &Value) -> io::Result<()> {
     }
 }
 
-fn table(columns: &[(&'static str, &str)], rows: &[Value]) -> Table {
-    let head: Vec<&'static str> = columns.iter().map(|(head, _)| *head).collect();
-    let mut table = Table::new(&head);
+fn table(columns: &[(Column, &str)], rows: &[Value]) -> Table {
+    let heads: Vec<Column> = columns.iter().map(|(head, _)| *head).collect();
+    let mut table = Table::new(&heads);
     for row in rows {
         table.row(columns.iter().map(|(_, path)| moment(text(row, path))));
     }
