@@ -34,10 +34,10 @@ pub use terminal::Terminal;
 
 const EXAMPLES: &str = "\
 Examples:
-  portcullis demo                                   try it, nothing else to install
-  portcullis check --config portcullis.toml         is the configuration right?
-  portcullis run --config portcullis.toml           run a gate
-  portcullis token create --role global-admin       the first token, before the gate runs
+  portcullis demo                                 try it: nothing to install
+  portcullis check --config portcullis.toml       is the configuration right?
+  portcullis run --config portcullis.toml         run a gate
+  portcullis token create --role global-admin     the first token, before a run
 
   export PORTCULLIS_ADMIN_URL=http://127.0.0.1:8081 PORTCULLIS_TOKEN=…
   portcullis user suspend bob --reason suspiciousUserNoGood --ticket SEC-42
@@ -45,14 +45,15 @@ Examples:
   portcullis user list --filter 'suspension_status==\"permanent\"'
   portcullis user restore bob --reason \"false alarm\"
   portcullis bulk suspend --from leavers.txt --ticket HR-7 --dry-run
-  portcullis audit list --ticket SEC-42             who did what, when and why
+  portcullis audit list --ticket SEC-42           who did what, when and why
 
-  portcullis policy new shop --lang rust            a policy of your own
-  portcullis policy test policies/acme              does it answer as its cases say?
+  portcullis policy new shop --lang rust          a policy of your own
+  portcullis policy test policies/acme            does it pass its cases?
 
 Every command tells its own options and examples by --help.
 
-Exit codes: 0 done, 1 the gate refused or it failed, 2 wrong arguments or configuration.";
+Exit codes: 0 done, 1 the gate refused or it failed, 2 wrong arguments or
+configuration.";
 
 /// An edge gate for accounts: once a user is suspended, that user is out.
 #[derive(Debug, Parser)]

@@ -25,7 +25,11 @@ pub(super) enum AuditCommand {
     Follow(follow::Follow),
 }
 
+/// Of `list` and `follow`.
+const WHOSE: &str = "Entries of this tenant alone [default: of every one that the token may read]";
+
 #[derive(Debug, Args)]
+#[command(mut_arg("tenant", |tenant| tenant.help(WHOSE)))]
 pub(super) struct List {
     /// About this user: an id, email, phone, username or employee id
     #[arg(long, value_name = "ID")]

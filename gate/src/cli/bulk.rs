@@ -19,12 +19,12 @@ use super::{Failure, Surroundings, terminal};
 pub(super) enum BulkCommand {
     /// Suspend many users
     #[command(
-        after_help = "Shows what it would do, and asks, unless --yes.\n\nExamples:\n  portcullis bulk suspend --from leavers.txt --ticket HR-7 --dry-run\n  portcullis bulk suspend --from leavers.txt --ticket HR-7 --batch leavers-july\n  portcullis bulk suspend --filter 'status==\"active\"' --temporary --reason dataBreach\n  cat ids | portcullis bulk suspend --from - --yes"
+        after_help = "Shows what it would do, and asks, unless --yes.\n\nExamples:\n  portcullis bulk suspend --from leavers.txt --ticket HR-7 --dry-run\n  portcullis bulk suspend --from leavers.txt --ticket HR-7 --batch leavers-july\n  portcullis bulk suspend --filter 'status==\"active\"' --temporary \\\n      --reason dataBreach\n  cat ids | portcullis bulk suspend --from - --yes"
     )]
     Suspend(Suspend),
     /// Lift holds of many users
     #[command(
-        after_help = "Shows what it would do, and asks, unless --yes.\n\nExamples:\n  portcullis bulk restore --filter 'suspension_reason==\"dataBreach\"' --hold admin\n  portcullis bulk restore --from back.txt --reason \"passwords reset\" --yes"
+        after_help = "Shows what it would do, and asks, unless --yes.\n\nExamples:\n  portcullis bulk restore --filter 'suspension_reason==\"dataBreach\"' \\\n      --hold admin\n  portcullis bulk restore --from back.txt --reason \"passwords reset\" --yes"
     )]
     Restore(Restore),
     /// Take back what a batch has done; holds that others changed since are left alone
@@ -33,6 +33,8 @@ pub(super) enum BulkCommand {
     )]
     Undo(Undo),
 }
+
+const WHOSE: &str = "Whose users; needless with a tenant's own token, or where there is one tenant";
 
 /// Whom a bulk call is about.
 #[derive(Debug, Args)]
@@ -63,6 +65,7 @@ struct Manner {
 }
 
 #[derive(Debug, Args)]
+#[command(mut_arg("tenant", |tenant| tenant.help(WHOSE)))]
 pub(super) struct Suspend {
     #[command(flatten)]
     whom: Whom,
@@ -73,6 +76,7 @@ pub(super) struct Suspend {
 }
 
 #[derive(Debug, Args)]
+#[command(mut_arg("tenant", |tenant| tenant.help(WHOSE)))]
 pub(super) struct Restore {
     #[command(flatten)]
     whom: Whom,
@@ -83,6 +87,7 @@ pub(super) struct Restore {
 }
 
 #[derive(Debug, Args)]
+#[command(mut_arg("tenant", |tenant| tenant.help("Whose batch; needless with a tenant's own token, or where there is one tenant")))]
 pub(super) struct Undo {
     /// The batch to take back
     #[arg(value_name = "BATCH")]

@@ -26,7 +26,7 @@ pub(super) enum PolicyCommand {
     New(new::New),
     /// Turn a core WebAssembly module, as a compiler makes it, into a component
     #[command(
-        after_help = "Examples:\n  portcullis policy pack target/wasm32-unknown-unknown/release/shop.wasm --output policy.wasm"
+        after_help = "Examples:\n  portcullis policy pack target/wasm32-unknown-unknown/release/shop.wasm \\\n      --output policy.wasm"
     )]
     Pack(Pack),
     /// Check a policy's module, settings, templates and limits, as a gate would
@@ -41,7 +41,7 @@ pub(super) enum PolicyCommand {
     Test(Folder),
     /// Measure what each case costs, and compare with a saved result
     #[command(
-        after_help = "Examples:\n  portcullis policy bench policies/acme\n  portcullis policy bench policies/acme --save       writes policies/acme/bench.toml"
+        after_help = "Examples:\n  portcullis policy bench policies/acme\n  portcullis policy bench policies/acme --save     writes bench.toml"
     )]
     Bench(bench::Bench),
     /// Ask a candidate what a running gate's policy was asked of late, and tell the

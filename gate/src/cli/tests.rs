@@ -110,6 +110,26 @@ fn help_teaches_by_example() {
 }
 
 #[test]
+fn help_fits_a_terminal_of_eighty_columns() {
+    use clap::CommandFactory;
+    let mut left = vec![Cli::command().term_width(80)];
+    left[0].build();
+    while let Some(mut command) = left.pop() {
+        let after = command.get_after_help().map(ToString::to_string);
+        for line in after.unwrap_or_default().lines() {
+            // Folded it could not be copied.
+            assert!(line.chars().count() <= 80, "{line}");
+        }
+        let help = command.render_long_help().to_string();
+        for line in help.lines() {
+            let option = line.trim_start().starts_with(['-', '[']);
+            assert!(line.chars().count() <= 80 || option, "{line}");
+        }
+        left.extend(command.get_subcommands().cloned());
+    }
+}
+
+#[test]
 fn the_reference_of_the_commands_has_every_command_and_option() {
     use clap::CommandFactory;
     const REFERENCE: &str = include_str!("../../../docs/commands.md");

@@ -29,17 +29,17 @@ pub(super) enum UserCommand {
     Show(look::Show),
     /// List users
     #[command(
-        after_help = "Examples:\n  portcullis user list --query bob\n  portcullis user list --filter 'suspension_status==\"permanent\"'\n  portcullis user list --filter 'status==\"suspended\" and suspension_reason==\"violatedTrustByeBye\"' --limit 200"
+        after_help = "Examples:\n  portcullis user list --query bob\n  portcullis user list --filter 'suspension_status==\"permanent\"'\n  portcullis user list --limit 200 \\\n      --filter 'status==\"suspended\" and suspension_reason==\"dataBreach\"'"
     )]
     List(look::List),
     /// Suspend a user: out at once, live connections and sessions included
     #[command(
-        after_help = "Examples:\n  portcullis user suspend bob\n  portcullis user suspend bob --temporary --reason suspiciousUserNoGood --ends-at 24h\n  portcullis user suspend bob --reason \"called in, phone stolen\" --reason-key stolenPhone\n  portcullis user suspend bob --read-only --starts-at 2030-01-01T00:00:00Z --ends-at 90d\n  portcullis user suspend bob --approver alice --ticket SEC-42 --dry-run"
+        after_help = "Examples:\n  portcullis user suspend bob\n  portcullis user suspend bob --temporary --reason suspiciousUserNoGood \\\n      --ends-at 24h\n  portcullis user suspend bob --reason \"called in, phone stolen\" \\\n      --reason-key stolenPhone\n  portcullis user suspend bob --read-only --starts-at 2030-01-01T00:00:00Z \\\n      --ends-at 90d\n  portcullis user suspend bob --approver alice --ticket SEC-42 --dry-run"
     )]
     Suspend(Suspend),
     /// Lift holds; the user is let back in when none is left
     #[command(
-        after_help = "Examples:\n  portcullis user restore bob\n  portcullis user restore bob --hold fraud --reason \"false alarm\" --ticket SEC-42\n  portcullis user restore bob --keep-api-keys-disabled --dry-run"
+        after_help = "Examples:\n  portcullis user restore bob\n  portcullis user restore bob --hold fraud --reason \"false alarm\" \\\n      --ticket SEC-42\n  portcullis user restore bob --keep-api-keys-disabled --dry-run"
     )]
     Restore(Restore),
     /// Set what is known about a user: email, phone, username, employee id, locale
@@ -59,7 +59,7 @@ pub(super) enum UserCommand {
     Export(export::Export),
     /// Delete a user for good, and forget whom it was: asks for the id first, unless --yes
     #[command(
-        after_help = "Examples:\n  portcullis user export bob --output bob.json     before, if somebody has a right to it\n  portcullis user delete bob --dry-run\n  portcullis user delete bob --reason \"asked to be forgotten\" --ticket DPO-7\n  portcullis user delete bob --yes"
+        after_help = "Examples:\n  portcullis user export bob --output bob.json     before, as is their right\n  portcullis user delete bob --dry-run\n  portcullis user delete bob --reason \"asked to be forgotten\" --ticket DPO-7\n  portcullis user delete bob --yes"
     )]
     Delete(change::Delete),
 }

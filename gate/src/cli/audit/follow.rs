@@ -17,6 +17,7 @@ const WAIT: Duration = Duration::from_secs(2);
 const WAIT_MAX: Duration = Duration::from_secs(30);
 
 #[derive(Debug, Args)]
+#[command(mut_arg("tenant", |tenant| tenant.help(super::WHOSE)))]
 pub(in crate::cli) struct Follow {
     /// Begin after this entry; 0 is the very beginning [default: what comes from now on]
     #[arg(long, value_name = "ENTRY")]

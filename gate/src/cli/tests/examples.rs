@@ -50,6 +50,9 @@ fn leaves(of: &Command, path: &str, found: &mut Vec<(String, Command)>) {
 }
 
 fn check(text: &str, whence: &str) -> usize {
+    let mut whole = text.split("\\\n").map(str::trim_start);
+    let first = whole.next().unwrap_or_default().to_owned();
+    let text = whole.fold(first, |before, next| before + next);
     let lines: Vec<String> = text.lines().filter_map(command).collect();
     for line in &lines {
         if let Err(error) = Cli::try_parse_from(words(line)) {
@@ -114,6 +117,39 @@ fn the_manual_has_a_page_for_each_command() {
     let first = run("man", &[]);
     first.result.unwrap();
     assert!(first.out.starts_with(".ie") || first.out.contains(".TH portcullis"));
+}
+
+#[test]
+fn a_page_of_the_manual_can_be_copied_from() {
+    let folder = tempfile::tempdir().unwrap();
+    run(&format!("man --output {}", folder.path().display()), &[])
+        .result
+        .unwrap();
+    let page = |name: &str| std::fs::read_to_string(folder.path().join(name)).unwrap();
+    let suspend = page("portcullis-user-suspend.1");
+    // Line for line, between .nf and .fi.
+    let (_, examples) = suspend.split_once(".SH EXAMPLES\n.nf\n").unwrap();
+    let (examples, _) = examples.split_once("\n.fi").unwrap();
+    assert_eq!(
+        examples.lines().next().unwrap(),
+        "  portcullis user suspend bob"
+    );
+    let plain = suspend.replace("\\-", "-");
+    for part in [
+        "[--reason KEY_OR_TEXT]",
+        "[--hold NAME]",
+        "[--dry-run]",
+        " ID\n",
+    ] {
+        assert!(plain.contains(part), "{part}: {plain}");
+    }
+    let create = page("portcullis-token-create.1").replace("\\-", "-");
+    assert!(
+        create.contains(" --role global-admin|tenant-admin|support|auditor "),
+        "{create}"
+    );
+    let bulk = page("portcullis-bulk-suspend.1").replace("\\-", "-");
+    assert!(bulk.contains("(--from FILE | --filter FILTER)"), "{bulk}");
 }
 
 #[test]

@@ -17,6 +17,7 @@ pub(in crate::cli) struct Show {
 }
 
 #[derive(Debug, Args)]
+#[command(mut_arg("tenant", |tenant| tenant.help("Whose users; needless with a tenant's own token, or where there is one tenant")))]
 pub(in crate::cli) struct List {
     /// Which users, such as 'suspension_status=="permanent"'
     #[arg(long, value_name = "FILTER")]
