@@ -47,8 +47,8 @@ pub(super) enum TokenCommand {
 
 #[derive(Debug, Args)]
 pub(super) struct Create {
-    /// What the token may do
-    #[arg(long, value_parser = parse_role, value_name = ROLES)]
+    /// What the token may do: global-admin, tenant-admin, support or auditor
+    #[arg(long, value_parser = parse_role, value_name = "ROLE")]
     role: Role,
     /// The one tenant that it may act on
     #[arg(long, value_parser = TenantId::parse)]
@@ -81,7 +81,7 @@ pub(super) struct List {
     #[arg(long, value_name = "ID")]
     user: Option<String>,
     /// Those of one role
-    #[arg(long, value_parser = parse_role, value_name = ROLES)]
+    #[arg(long, value_parser = parse_role, value_name = "ROLE")]
     role: Option<Role>,
     /// Those that work
     #[arg(long)]
@@ -126,8 +126,6 @@ pub(super) struct Rotate {
     #[command(flatten)]
     file: ConfigFile,
 }
-
-const ROLES: &str = "global-admin|tenant-admin|support|auditor";
 
 /// A duration as it was typed, for the API, and as it was read, for the store.
 #[derive(Clone, Debug)]

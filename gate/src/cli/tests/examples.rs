@@ -144,10 +144,7 @@ fn a_page_of_the_manual_can_be_copied_from() {
         assert!(plain.contains(part), "{part}: {plain}");
     }
     let create = page("portcullis-token-create.1").replace("\\-", "-");
-    assert!(
-        create.contains(" --role global-admin|tenant-admin|support|auditor "),
-        "{create}"
-    );
+    assert!(create.contains(" --role ROLE "), "{create}");
     let bulk = page("portcullis-bulk-suspend.1").replace("\\-", "-");
     assert!(bulk.contains("(--from FILE | --filter FILTER)"), "{bulk}");
 }
