@@ -18,7 +18,7 @@ use crate::cli::{Failure, Surroundings};
 pub(in crate::cli) struct Export {
     /// The user's id, email, phone, username or employee id
     id: String,
-    /// The file to write, readable by you alone [default: standard output]
+    /// The file to write, readable by you alone; - is standard output, as is none
     #[arg(long, short, value_name = "FILE")]
     output: Option<PathBuf>,
     #[command(flatten)]
@@ -37,7 +37,8 @@ impl Export {
             header: None,
             body: None,
         };
-        let Some(file) = &self.output else {
+        let file = self.output.as_ref().filter(|file| file.as_os_str() != "-");
+        let Some(file) = file else {
             return Ok(api.stream(&call, |part| Ok(surroundings.out.write_all(part)?))?);
         };
         let mut draft = Draft::beside(file)?;
@@ -47,7 +48,7 @@ impl Export {
             draft.write(part)
         })?;
         bar.finish_and_clear();
-        let bytes = draft.finish(file)?;
+        let bytes = draft.finish()?;
         if self.common.json {
             let told = serde_json::json!({ "file": file, "bytes": bytes });
             return Ok(writeln!(surroundings.out, "{told}")?);
@@ -58,15 +59,17 @@ impl Export {
 }
 
 /// A file that takes its name when it is whole. Dropped before, it is removed.
-struct Draft {
+struct Draft<'a> {
+    /// The name that was asked for, and that errors speak of.
+    target: &'a Path,
     path: PathBuf,
     file: File,
     bytes: u64,
     whole: bool,
 }
 
-impl Draft {
-    fn beside(target: &Path) -> Result<Self, Failure> {
+impl<'a> Draft<'a> {
+    fn beside(target: &'a Path) -> Result<Self, Failure> {
         let Some(name) = target.file_name() else {
             return Err(Failure::usage(format!(
                 "--output: {} names no file; write one such as bob.json",
@@ -92,10 +95,11 @@ impl Draft {
         let file = opened.map_err(|error| {
             Failure::failed(format!(
                 "{}: cannot be written: {error}; name another file by --output",
-                path.display()
+                target.display()
             ))
         })?;
         Ok(Self {
+            target,
             path,
             file,
             bytes: 0,
@@ -108,18 +112,18 @@ impl Draft {
         self.file.write_all(part).map_err(|error| {
             Failure::failed(format!(
                 "{}: cannot be written: {error}; make room, or name another file by --output",
-                self.path.display()
+                self.target.display()
             ))
         })
     }
 
-    fn finish(mut self, target: &Path) -> Result<u64, Failure> {
+    fn finish(mut self) -> Result<u64, Failure> {
         let done = self.file.sync_all();
-        let done = done.and_then(|()| fs::rename(&self.path, target));
+        let done = done.and_then(|()| fs::rename(&self.path, self.target));
         done.map_err(|error| {
             Failure::failed(format!(
                 "{}: cannot be written: {error}; name another file by --output",
-                target.display()
+                self.target.display()
             ))
         })?;
         self.whole = true;
@@ -127,7 +131,7 @@ impl Draft {
     }
 }
 
-impl Drop for Draft {
+impl Drop for Draft<'_> {
     fn drop(&mut self) {
         if !self.whole {
             // What is left says by its name that it is no export.
