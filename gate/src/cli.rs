@@ -16,6 +16,7 @@ mod print;
 mod problem;
 mod terminal;
 mod token;
+mod typed;
 mod user;
 mod words;
 
@@ -129,11 +130,29 @@ pub struct Surroundings<'a> {
     pub variable: &'a dyn Fn(&str) -> Option<OsString>,
 }
 
-/// Does what `cli` says.
+/// Does what `words` say, the program's own name first.
 ///
 /// # Errors
-/// Why it was not done, with the exit code to leave with.
-pub fn execute(cli: Cli, surroundings: &mut Surroundings<'_>) -> Result<(), Failure> {
+/// Why it was not done, with the exit code to leave with. Where JSON was asked for,
+/// its problem object is on standard output by then.
+pub fn run(
+    words: impl IntoIterator<Item = OsString>,
+    surroundings: &mut Surroundings<'_>,
+) -> Result<(), Failure> {
+    let words: Vec<OsString> = words.into_iter().collect();
+    let done = match typed::parse(&words, surroundings) {
+        Ok(Some(cli)) => execute(cli, surroundings),
+        Ok(None) => Ok(()),
+        Err(failure) => Err(failure),
+    };
+    let problem = done.as_ref().err().and_then(Failure::problem);
+    if let Some(problem) = problem.filter(|_| typed::asks_for_json(&words)) {
+        writeln!(surroundings.out, "{problem}")?;
+    }
+    done
+}
+
+fn execute(cli: Cli, surroundings: &mut Surroundings<'_>) -> Result<(), Failure> {
     match cli.command {
         Command::Run(file) => gate::run(&file.path),
         Command::Demo { keep } => gate::demo(keep),

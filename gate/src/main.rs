@@ -5,9 +5,8 @@
 use std::io::{self, Write};
 use std::process::ExitCode;
 
-use clap::Parser;
 use mimalloc::MiMalloc;
-use portcullis::cli::{self, Cli, CompilePolicy, Failure, Surroundings, Terminal};
+use portcullis::cli::{self, CompilePolicy, Failure, Surroundings, Terminal};
 
 /// Under many small, short-lived allocations on several threads it is faster
 /// than the system's, and holds its size.
@@ -25,7 +24,7 @@ fn main() -> ExitCode {
     };
     let done = match CompilePolicy::asked(std::env::args_os()) {
         Some(order) => order.execute(&mut surroundings),
-        None => cli::execute(Cli::parse(), &mut surroundings),
+        None => cli::run(std::env::args_os(), &mut surroundings),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

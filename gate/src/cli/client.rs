@@ -98,10 +98,7 @@ impl AdminApi {
         };
         let (status, text) = runtime.block_on(exchange)?;
         if !status.is_success() {
-            return Err(Failure::failed(format!(
-                "{what}: {}",
-                problem::line(status, &text)
-            )));
+            return Err(problem::refused(what, status, &text));
         }
         match serde_json::from_str(&text) {
             Ok(json) => Ok(Answer { text, json }),
@@ -113,7 +110,7 @@ impl AdminApi {
     }
 
     fn no_answer(&self, wait: Duration) -> Failure {
-        Failure::failed(format!(
+        Failure::Unknown(format!(
             "the admin API at {} did not answer within {} s; look at the gate's log, and at what came of it, before trying again",
             self.base,
             wait.as_secs()
@@ -146,10 +143,15 @@ impl AdminApi {
     async fn send(&self, request: Request<Full<Bytes>>) -> Result<Response<Incoming>, Failure> {
         let client = Client::builder(TokioExecutor::new()).build_http();
         client.request(request).await.map_err(|error| {
-            Failure::failed(format!(
-                "cannot reach the admin API at {}: {}; start the gate, or correct {URL_VARIABLE}",
-                self.base,
-                innermost(&error)
+            let why = innermost(&error);
+            let base = &self.base;
+            if error.is_connect() {
+                return Failure::Unreachable(format!(
+                    "cannot reach the admin API at {base}: {why}; start the gate, or correct {URL_VARIABLE}"
+                ));
+            }
+            Failure::Unknown(format!(
+                "the admin API at {base} gave no answer: {why}; look at what came of it before trying again"
             ))
         })
     }
@@ -164,8 +166,8 @@ impl AdminApi {
             .collect()
             .await;
         let body = body.map_err(|error| {
-            Failure::failed(format!(
-                "the answer of {} broke off: {error}; try again",
+            Failure::Unknown(format!(
+                "the answer of {} broke off: {error}; look at what came of it before trying again",
                 self.base
             ))
         })?;

@@ -15,7 +15,9 @@ use clap::{Args, Subcommand};
 
 use super::{Failure, Surroundings};
 use crate::policy::contract::SUPPORTED;
-use crate::policy::{Bundle, HostLimits, LoadError, Policy, PolicyHost, cases, pack};
+use crate::policy::{
+    Bundle, HostLimits, LoadError, ManifestError, Policy, PolicyHost, cases, pack,
+};
 
 #[derive(Debug, Subcommand)]
 pub(super) enum PolicyCommand {
@@ -181,7 +183,15 @@ fn load(folder: &Path) -> Result<(PolicyHost, Bundle, std::sync::Arc<Policy>), F
 fn wrong(folder: &Path, error: &LoadError) -> Failure {
     let folder = folder.display();
     match error {
-        LoadError::Read { .. } | LoadError::Manifest(_) => Failure::usage(error),
+        LoadError::Read { .. } => Failure::usage(format!(
+            "{error}; build it, or correct `module` in policy.toml"
+        )),
+        LoadError::Manifest(ManifestError::Read { .. }) => Failure::usage(format!(
+            "{error}; name a folder with a policy.toml (portcullis policy new makes one)"
+        )),
+        LoadError::Manifest(ManifestError::Syntax { .. } | ManifestError::Value { .. }) => {
+            Failure::usage(error)
+        }
         LoadError::Settings(problems) => {
             let lines = problems.iter().map(|problem| {
                 let (key, message) = (&problem.key, &problem.message);

@@ -1,14 +1,36 @@
 //! Errors of the admin API (RFC 9457) in one line, with the mend.
 
 use http::StatusCode;
-use serde_json::Value;
+use serde_json::{Value, json};
 
+use super::Failure;
 use super::client::TOKEN_VARIABLE;
 use super::print::visible;
 
-/// What `text`, the body of an answer that is no success, says.
-pub(super) fn line(status: StatusCode, text: &str) -> String {
+/// Why `what` was not done, from `text`, the body of an answer that is no success.
+pub(super) fn refused(what: &str, status: StatusCode, text: &str) -> Failure {
     let problem: Value = serde_json::from_str(text).unwrap_or_default();
+    let line = format!("{what}: {}", line(status, &problem));
+    let is_problem = ["code", "title", "detail"]
+        .iter()
+        .any(|name| problem.get(name).is_some_and(Value::is_string));
+    let problem = if is_problem {
+        text.trim().to_owned()
+    } else {
+        // Something between here and the gate answered in its place.
+        json!({
+            "type": "about:blank",
+            "title": status.canonical_reason().unwrap_or("Error"),
+            "status": status.as_u16(),
+            "detail": line,
+            "code": "failed",
+        })
+        .to_string()
+    };
+    Failure::Refused { line, problem }
+}
+
+fn line(status: StatusCode, problem: &Value) -> String {
     let part = |name: &str| {
         let text = problem
             .get(name)
@@ -39,7 +61,7 @@ pub(super) fn line(status: StatusCode, text: &str) -> String {
         line = format!("{flag}: {line}");
     }
     // Where the API names a mend itself, it knows better.
-    match mend(status) {
+    match mend(status, &code, &field) {
         Some(mend) if !line.contains("; ") => format!("{line}; {mend}"),
         Some(_) | None => line,
     }
@@ -54,7 +76,7 @@ fn flag(field: &str) -> &'static str {
         .map_or("", |(_, flag)| flag)
 }
 
-const FLAGS: [(&str, &str); 31] = [
+const FLAGS: [(&str, &str); 32] = [
     ("tenant", "--tenant"),
     ("reason", "--reason"),
     ("suspension_reason", "--reason-key"),
@@ -86,6 +108,7 @@ const FLAGS: [(&str, &str); 31] = [
     ("username", "--username"),
     ("employee_id", "--employee-id"),
     ("locale", "--locale"),
+    ("api_keys", "--api-key-hash"),
 ];
 
 /// Mends that name a part of a call, said of the command that made it.
@@ -110,8 +133,15 @@ fn in_words_of_the_command(line: String, field: &str, code: &str) -> String {
     line
 }
 
-fn mend(status: StatusCode) -> Option<String> {
+fn mend(status: StatusCode, code: &str, field: &str) -> Option<String> {
     Some(match status {
+        StatusCode::BAD_REQUEST => match field {
+            "email" | "phone" | "username" | "employee_id" | "locale" => {
+                let name = field.replace('_', "-");
+                format!("write another, or forget it by --clear {name}")
+            }
+            _ => return None,
+        },
         StatusCode::UNAUTHORIZED => {
             format!(
                 "set {TOKEN_VARIABLE} to a token that is in force (portcullis token create makes one)"
@@ -121,9 +151,7 @@ fn mend(status: StatusCode) -> Option<String> {
             format!("set {TOKEN_VARIABLE} to a token with a role that may do this")
         }
         StatusCode::NOT_FOUND => "check the id, and --tenant".to_owned(),
-        StatusCode::CONFLICT => {
-            "look at the user (portcullis user show) and decide again".to_owned()
-        }
+        StatusCode::CONFLICT => conflict(code).to_owned(),
         StatusCode::GONE => {
             "what was done with it is in the audit (portcullis audit list --user)".to_owned()
         }
@@ -131,4 +159,17 @@ fn mend(status: StatusCode) -> Option<String> {
         _ if status.is_server_error() => "look at the gate's log, then try again".to_owned(),
         _ => return None,
     })
+}
+
+/// What stands in the way is told by the code: a user, a token or a policy.
+fn conflict(code: &str) -> &'static str {
+    match code {
+        "no_earlier_policy" => {
+            "put the policy that you want in force (portcullis policy push), or leave it as it is"
+        }
+        "oneself" => "have another administrator do it",
+        "token_ended" => "make another token (portcullis token create)",
+        "token_taken" => "try again",
+        _ => "look again (portcullis user show, or portcullis token list), and decide again",
+    }
 }

@@ -8,6 +8,7 @@ mod examples;
 mod holds;
 mod lives;
 mod policy;
+mod problems;
 mod tokens;
 mod users;
 mod widths;
@@ -40,7 +41,16 @@ fn run(line: &str, variables: &[(&str, &str)]) -> Outcome {
 /// As [`run`], at a terminal or not, where somebody types.
 fn run_at(terminal: Terminal, typed: &str, line: &str, variables: &[(&str, &str)]) -> Outcome {
     let words = std::iter::once("portcullis").chain(line.split(' '));
-    let cli = Cli::try_parse_from(words).unwrap();
+    run_words(terminal, typed, words, variables)
+}
+
+/// As [`run_at`], of words that may hold spaces or nothing.
+fn run_words<'a>(
+    terminal: Terminal,
+    typed: &str,
+    words: impl Iterator<Item = &'a str>,
+    variables: &[(&str, &str)],
+) -> Outcome {
     let (mut out, mut err) = (Vec::new(), Vec::new());
     let variable = |name: &str| {
         let found = variables.iter().find(|(known, _)| *known == name);
@@ -53,7 +63,7 @@ fn run_at(terminal: Terminal, typed: &str, line: &str, variables: &[(&str, &str)
         terminal,
         variable: &variable,
     };
-    let result = execute(cli, &mut surroundings);
+    let result = super::run(words.map(OsString::from), &mut surroundings);
     let text = |bytes| String::from_utf8(bytes).unwrap();
     Outcome {
         out: text(out),
@@ -126,6 +136,23 @@ fn help_fits_a_terminal_of_eighty_columns() {
             assert!(line.chars().count() <= 80 || option, "{line}");
         }
         left.extend(command.get_subcommands().cloned());
+    }
+}
+
+#[test]
+fn what_a_tenant_is_for_is_said_of_each_command() {
+    let table = [
+        ("user show", "Whose user; needless"),
+        ("user list", "Whose users; needless"),
+        ("bulk suspend", "Whose users; needless"),
+        ("bulk undo", "Whose batch; needless"),
+        ("audit list", "Entries of this tenant alone"),
+        ("audit follow", "Entries of this tenant alone"),
+    ];
+    for (command, words) in table {
+        let help = run(&format!("{command} --help"), &[]);
+        help.result.unwrap();
+        assert!(help.out.contains(words), "{}", help.out);
     }
 }
 

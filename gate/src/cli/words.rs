@@ -174,11 +174,18 @@ fn receipt(answer: &Value, tone: Tone) -> String {
         };
         parts.push(format!("in force on {in_force} of {total} gates{at}"));
     }
-    let said = parts.join(", ");
+    match parts.as_slice() {
+        [] => String::new(),
+        parts => format!(" {}.", sentence(&parts.join(", "))),
+    }
+}
+
+/// With a large letter at its beginning.
+pub(super) fn sentence(said: &str) -> String {
     let mut letters = said.chars();
     match letters.next() {
-        Some(first) => format!(" {}{}.", first.to_uppercase(), letters.as_str()),
-        None => said,
+        Some(first) => format!("{}{}", first.to_uppercase(), letters.as_str()),
+        None => String::new(),
     }
 }
 

@@ -84,7 +84,7 @@ impl Run<'_> {
         }
         match count(&summary, "refused") {
             0 => Ok(()),
-            refused => Err(Failure::failed(format!(
+            refused => Err(Failure::Told(format!(
                 "{}: {} refused, as told above; mend what is said there, and repeat the command for them",
                 self.deed.name(),
                 words::users(refused),
@@ -133,36 +133,40 @@ impl Run<'_> {
         });
         if let Err(trouble) = ended {
             bar.abandon();
-            return Err(self.broken_off(&heard, &Failure::from(trouble)));
+            return Err(self.broken_off(&heard, Failure::from(trouble)));
         }
         match heard.summary.take() {
             Some(summary) if summary.get("complete") == Some(&Value::Bool(true)) => Ok(summary),
             Some(summary) => {
-                let why = text(&summary, "problem.detail");
-                Err(self.broken_off(&heard, &Failure::failed(why)))
+                let line = text(&summary, "problem.detail");
+                let problem = summary.get("problem").unwrap_or(&Value::Null).to_string();
+                Err(self.broken_off(&heard, Failure::Refused { line, problem }))
             }
             None => {
-                let why = "the answer ended without a summary";
-                Err(self.broken_off(&heard, &Failure::failed(why)))
+                let why = "the answer ended without a summary".to_owned();
+                Err(self.broken_off(&heard, Failure::Unknown(why)))
             }
         }
     }
 
     /// How far it came, and how to go on.
-    fn broken_off(&self, heard: &Heard, why: &Failure) -> Failure {
+    fn broken_off(&self, heard: &Heard, why: Failure) -> Failure {
         if heard.batch.is_empty() {
             // It had not begun.
-            return match why {
-                Failure::Usage(why) => Failure::usage(why),
-                Failure::Failed(why) => Failure::failed(why),
-                Failure::Unheard => Failure::Unheard,
-            };
+            return why;
         }
-        Failure::failed(format!(
+        let line = format!(
             "{why}; it ended after {}: repeat the command with --batch {}, and what is done already is left as it is",
             words::users(heard.users),
             heard.batch,
-        ))
+        );
+        match why {
+            Failure::Refused { problem, .. } => Failure::Refused { line, problem },
+            Failure::Unreachable(_) | Failure::Unknown(_) => Failure::Unknown(line),
+            Failure::Usage(_) | Failure::Failed(_) | Failure::Told(_) | Failure::Unheard => {
+                Failure::Failed(line)
+            }
+        }
     }
 
     fn body(&self, dry_run: bool) -> (Bytes, &'static str) {
@@ -190,11 +194,11 @@ impl Run<'_> {
         } else {
             ""
         };
-        let said = format!(
-            "{head}{}.{}",
-            parts.join(", "),
-            words::sum(summary, dry_run)
-        );
+        let mut parts = parts.join(", ");
+        if head.is_empty() {
+            parts = words::sentence(&parts);
+        }
+        let said = format!("{head}{parts}.{}", words::sum(summary, dry_run));
         if dry_run || count(summary, "changed") == 0 {
             return said;
         }

@@ -114,8 +114,8 @@ impl AdminApi {
             // The status alone says enough.
             Ok(Err(_)) | Err(_) => String::new(),
         };
-        let why = format!("{}: {}", call.what, problem::line(status, &text));
-        Err(Trouble::Refused(status, Failure::failed(why)))
+        let why = problem::refused(call.what, status, &text);
+        Err(Trouble::Refused(status, why))
     }
 
     fn prepare(&self, call: &Call<'_>) -> Result<Request<Full<Bytes>>, Failure> {
@@ -135,7 +135,7 @@ impl AdminApi {
 
 async fn next(what: &str, body: &mut Incoming) -> Result<Option<Bytes>, Trouble> {
     let broken = |why: &str| {
-        Trouble::BrokenOff(Failure::failed(format!(
+        Trouble::BrokenOff(Failure::Unknown(format!(
             "{what}: the answer broke off: {why}; look at the gate's log, and try again"
         )))
     };

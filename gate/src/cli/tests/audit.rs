@@ -90,5 +90,9 @@ fn events_as_json_are_a_line_each() {
         .on(path, 403, "{}")
         .serve();
     let outcome = run_with(&api, "audit follow --json");
-    assert_eq!(outcome.out, format!("{PLACED}\n"));
+    let mut lines = outcome.out.lines();
+    assert_eq!(lines.next(), Some(PLACED));
+    // Where the gate says no, that is a line too.
+    assert!(lines.next().unwrap().contains("\"status\":403"));
+    assert_eq!(lines.next(), None);
 }

@@ -251,7 +251,7 @@ fn an_undo_tells_whom_it_left_alone_apart_from_who_is_so_already() {
     let told = summed("bulk undo b1 --yes", "/api/v1/bulk/b1/undo", counts);
     assert!(
         told.ends_with(
-            "\nno users were put back as they were, 1 so already, 1 left alone, changed since.\n"
+            "\nNo users were put back as they were, 1 so already, 1 left alone, changed since.\n"
         ),
         "{told}"
     );
