@@ -6,6 +6,8 @@
 //! fresh instance is made for each decision, so size is time.
 
 pub mod about;
+#[cfg(target_family = "wasm")]
+mod arena;
 pub mod bindings;
 pub mod dates;
 pub mod languages;

@@ -3,6 +3,7 @@
 //! What goes in is borrowed: a call copies it once, into the guest.
 
 mod answers;
+mod exports;
 mod questions;
 
 mod generated {
@@ -18,8 +19,9 @@ mod generated {
 pub(super) use answers::{
     description, notification_decision, problem, reactivation_decision, refusal_answer,
 };
+pub(super) use exports::Exports;
+pub(super) use generated::COMPONENT_TYPE;
 pub(super) use generated::exports::portcullis::policy::types::PolicyError;
-pub(super) use generated::{COMPONENT_TYPE, Policy as Instance, PolicyPre};
 pub(super) use questions::{
     Lists, NotificationLists, Pairs, ReactivationLists, notification_request, reactivation_request,
     refusal_request,

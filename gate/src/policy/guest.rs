@@ -3,9 +3,10 @@
 use std::sync::atomic::Ordering;
 
 use portcullis_core::policy::Fault;
+use wasmtime::component::{Instance, InstancePre};
 use wasmtime::{Error, PoolConcurrencyLimitError, ResourceLimiter, Store, Trap, WasmBacktrace};
 
-use super::bindings::{Instance, PolicyError, PolicyPre};
+use super::bindings::PolicyError;
 use super::engine::Clock;
 use super::limits::{
     CORE_INSTANCES_MAX, MEMORIES_MAX, PolicyLimits, TABLE_ELEMENTS_MAX, TABLES_MAX, TICK_MS,
@@ -26,7 +27,7 @@ pub(super) struct Guest {
 /// It blocks the thread for up to the deadline, and needs one with room for
 /// the guest's stack.
 pub(super) fn call<T>(
-    pre: &PolicyPre<Guest>,
+    pre: &InstancePre<Guest>,
     clock: &Clock,
     limits: &PolicyLimits,
     export: impl FnOnce(&Instance, &mut Store<Guest>) -> Result<Result<T, PolicyError>, Error>,
@@ -53,7 +54,11 @@ pub(super) fn call<T>(
         }
     };
     let exported = export(&instance, &mut store);
-    if let (Some(meter), Ok(left)) = (&clock.meter, store.get_fuel()) {
+    // Asked of a metered one only: from others it is an error, and to make one takes
+    // longer than many a guest does.
+    if let Some(meter) = &clock.meter
+        && let Ok(left) = store.get_fuel()
+    {
         meter.store(FUEL - left, Ordering::Relaxed);
     }
     match exported {

@@ -393,10 +393,10 @@ impl PolicyHost {
                 module: digest.clone(),
                 error,
             })?;
-        let pre = load::link(&self.engine, &component)?;
+        let exports = load::link(&self.engine, &component)?;
         let compiled = Arc::new(Compiled {
             digest: digest.as_str().into(),
-            pre,
+            exports,
         });
         let mut modules = lock(&self.compiled);
         modules.retain(|_, module| module.strong_count() > 0);

@@ -13,7 +13,7 @@ use wasmtime::component::{Component, Linker};
 use wit_parser::decoding::{self, DecodedWasm};
 use wit_parser::{Resolve, WorldId};
 
-use super::bindings::{COMPONENT_TYPE, PolicyPre};
+use super::bindings::{COMPONENT_TYPE, Exports};
 use super::compiler::CompilerError;
 use super::contract::{self, SUPPORTED, Supported, World};
 use super::guest::Guest;
@@ -132,12 +132,12 @@ pub(super) fn check(wasm: &[u8], bytes_max: usize) -> Result<(), LoadError> {
 }
 
 /// The empty linker is the whole of what a guest may call.
-pub(super) fn link(engine: &Engine, component: &Component) -> Result<PolicyPre<Guest>, LoadError> {
+pub(super) fn link(engine: &Engine, component: &Component) -> Result<Exports<Guest>, LoadError> {
     let unfit = |error: wasmtime::Error| LoadError::World(vec![format!("{error:#}")]);
     let linked = Linker::<Guest>::new(engine)
         .instantiate_pre(component)
         .map_err(unfit)?;
-    PolicyPre::new(linked).map_err(unfit)
+    Exports::find(linked).map_err(unfit)
 }
 
 /// Tells apart what the first eight bytes tell: `\0asm`, a version, a layer.

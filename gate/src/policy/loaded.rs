@@ -10,7 +10,7 @@ use portcullis_core::policy::{
     check_messages, check_reactivation, check_refusal,
 };
 
-use super::bindings::{self, Lists, NotificationLists, Pairs, PolicyPre, ReactivationLists};
+use super::bindings::{self, Exports, Lists, NotificationLists, Pairs, ReactivationLists};
 use super::engine::Clock;
 use super::guest::{self, Guest};
 use super::limits::PolicyLimits;
@@ -20,7 +20,7 @@ use super::threads::Owner;
 /// A module, ready to be instantiated.
 pub(super) struct Compiled {
     pub(super) digest: Arc<str>,
-    pub(super) pre: PolicyPre<Guest>,
+    pub(super) exports: Exports<Guest>,
 }
 
 /// A module, its settings, its templates and its limits.
@@ -75,18 +75,13 @@ impl Policy {
         clock: &Clock,
         input: &RefusalInput,
     ) -> Result<RefusalDecision, Fault> {
+        let exports = &self.compiled.exports;
         let lists = Lists::new(&input.context, self.pairs());
         let request = bindings::refusal_request(input, &lists);
-        let answer = guest::call(
-            &self.compiled.pre,
-            clock,
-            &self.limits,
-            |instance, store| {
-                instance
-                    .portcullis_policy_refusal()
-                    .call_decide(store, request)
-            },
-        )?;
+        let answer = guest::call(&exports.pre, clock, &self.limits, |instance, store| {
+            let policy = exports.refusal(&mut *store, instance)?;
+            policy.call_decide(store, request)
+        })?;
         let answer = bindings::refusal_answer(answer);
         check_refusal(answer, &self.templates, &AnswerLimits::STANDARD)
     }
@@ -96,19 +91,14 @@ impl Policy {
         clock: &Clock,
         input: &ReactivationInput,
     ) -> Result<ReactivationDecision, Fault> {
+        let exports = &self.compiled.exports;
         let lists = ReactivationLists::new(input, self.pairs());
         let proofs = lists.proofs();
         let request = bindings::reactivation_request(input, &lists, &proofs);
-        let decision = guest::call(
-            &self.compiled.pre,
-            clock,
-            &self.limits,
-            |instance, store| {
-                instance
-                    .portcullis_policy_reactivation()
-                    .call_decide(store, request)
-            },
-        )?;
+        let decision = guest::call(&exports.pre, clock, &self.limits, |instance, store| {
+            let policy = exports.reactivation(&mut *store, instance)?;
+            policy.call_decide(store, request)
+        })?;
         check_reactivation(
             bindings::reactivation_decision(decision),
             &AnswerLimits::STANDARD,
@@ -120,19 +110,14 @@ impl Policy {
         clock: &Clock,
         input: &NotificationInput,
     ) -> Result<NotificationDecision, Fault> {
+        let exports = &self.compiled.exports;
         let lists = NotificationLists::new(input, self.pairs());
         let channels = lists.channels();
         let request = bindings::notification_request(input, &lists, &channels);
-        let decision = guest::call(
-            &self.compiled.pre,
-            clock,
-            &self.limits,
-            |instance, store| {
-                instance
-                    .portcullis_policy_notification()
-                    .call_compose(store, request)
-            },
-        )?;
+        let decision = guest::call(&exports.pre, clock, &self.limits, |instance, store| {
+            let policy = exports.notification(&mut *store, instance)?;
+            policy.call_compose(store, request)
+        })?;
         check_messages(
             bindings::notification_decision(decision),
             input.audience,
@@ -149,21 +134,25 @@ impl Policy {
         clock: &Clock,
         limits: &PolicyLimits,
     ) -> Result<(), LoadError> {
-        let pre = &self.compiled.pre;
+        let exports = &self.compiled.exports;
+        let pre = &exports.pre;
         // An instance alone first: what fails here is the module's fault, what
         // fails below may be the settings'.
-        guest::call(pre, clock, limits, |_, _| Ok(Ok(()))).map_err(LoadError::Trial)?;
+        guest::call(pre, clock, limits, |instance, store| {
+            exports.load_all(store, instance).map(Ok)
+        })
+        .map_err(LoadError::Trial)?;
         let description = guest::call(pre, clock, limits, |instance, store| {
-            instance.portcullis_policy_about().call_describe(store)
+            let about = exports.about(&mut *store, instance)?;
+            about.call_describe(store)
         })
         .map(bindings::description)
         .and_then(|said| check_description(said, &self.templates, &AnswerLimits::STANDARD))
         .map_err(LoadError::Undescribed)?;
         let settings = self.pairs();
         let problems = guest::call(pre, clock, limits, |instance, store| {
-            instance
-                .portcullis_policy_about()
-                .call_validate_settings(store, &settings)
+            let about = exports.about(&mut *store, instance)?;
+            about.call_validate_settings(store, &settings)
         })
         .map_err(LoadError::Unchecked)?;
         if !problems.is_empty() {
