@@ -142,6 +142,23 @@ impl Gate {
         self.program.log()
     }
 
+    /// The bytes of each file of the state folder, and of the folders in it.
+    pub fn state(&self) -> Vec<Vec<u8>> {
+        let mut folders = vec![self.plan.folder().join("state")];
+        let mut files = Vec::new();
+        while let Some(folder) = folders.pop() {
+            for entry in fs::read_dir(folder).expect("a folder") {
+                let path = entry.expect("an entry").path();
+                if path.is_dir() {
+                    folders.push(path);
+                } else {
+                    files.push(fs::read(path).expect("a file"));
+                }
+            }
+        }
+        files
+    }
+
     pub fn plan(&self) -> &Plan {
         &self.plan
     }

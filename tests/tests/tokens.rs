@@ -100,8 +100,7 @@ async fn no_token_and_no_hash_of_one_is_ever_written_where_it_could_be_read() {
         let secret = token.strip_prefix("portcullis_").unwrap();
         assert!(!said.contains(secret), "a token shows: {said}");
         // Nothing of the state is the token, either.
-        for file in fs::read_dir(gate.plan().folder().join("state")).unwrap() {
-            let bytes = fs::read(file.unwrap().path()).unwrap();
+        for bytes in gate.state() {
             let found = bytes
                 .windows(secret.len())
                 .any(|part| part == secret.as_bytes());
@@ -111,8 +110,14 @@ async fn no_token_and_no_hash_of_one_is_ever_written_where_it_could_be_read() {
     // Hashes as anything would print them: hexadecimal, or a list of numbers.
     let store = fs::read(gate.plan().folder().join("state/ledger.db")).unwrap();
     assert!(!store.is_empty());
-    for word in said.split(|c: char| !c.is_ascii_hexdigit()) {
-        assert!(word.len() < 64, "a hash shows: {word}");
+    for line in said.lines() {
+        // Whose module is named by its digest.
+        if line.contains("a policy was compiled") {
+            continue;
+        }
+        for word in line.split(|c: char| !c.is_ascii_hexdigit()) {
+            assert!(word.len() < 64, "a hash shows: {line}");
+        }
     }
     assert!(!said.contains("hash: ["), "{said}");
 }

@@ -49,7 +49,7 @@ pub(super) enum PolicyCommand {
     /// Ask a candidate what a running gate's policy was asked of late, and tell the
     /// differences
     #[command(
-        after_help = "Examples:\n  portcullis policy rehearse --tenant acme policies/acme\n  portcullis policy rehearse --tenant acme policies/acme --json --fail-on-difference\n  portcullis policy rehearse --tenant acme policies/acme --shadow 10m"
+        after_help = "Examples:\n  portcullis policy rehearse --tenant acme policies/acme\n  portcullis policy rehearse --tenant acme policies/acme --fail-on-difference\n  portcullis policy rehearse --tenant acme policies/acme --shadow 10m"
     )]
     Rehearse(rehearse::Rehearse),
     /// Tell what a candidate that runs beside the policy in force has counted

@@ -29,8 +29,3 @@ CREATE TABLE tenants (
 
 DROP INDEX holds_by_reason;
 CREATE INDEX holds_by_reason ON holds (reason, key) WHERE reason IS NOT NULL;
-
--- A statement with a trigger keeps a copy of each page that it changes, in case it is
--- broken off: a tenth of the time of a change. Numbers come from the one thread that
--- writes, behind the greatest there is, and readers stop at a gap.
-DROP TRIGGER events_are_numbered_without_gaps;
