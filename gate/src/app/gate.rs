@@ -62,18 +62,7 @@ impl Gate {
         let tenants = load_tenants(&config, &policies, &shelf)?;
 
         let control = control_runtime().map_err(StartError::Runtime)?;
-        for tenant in &config.tenants {
-            let asked = tenant.names.as_str();
-            let kept = control.block_on(store.keep_name_rule(&tenant.id, asked))?;
-            if let Some(kept) = kept {
-                let tenant = tenant.id.clone();
-                return Err(StartError::NameRule {
-                    tenant,
-                    asked,
-                    kept,
-                });
-            }
-        }
+        control.block_on(keep_name_rules(&store, &config))?;
         let seal_key = control.block_on(sessions::seal_key(&store))?;
         let (recorder, records) = record::channel();
         let keeper = Arc::new(sessions::KeptSessions(Arc::clone(&store)));
@@ -273,6 +262,22 @@ fn load_tenants(config: &Config, host: &PolicyHost, shelf: &Shelf) -> Result<Ten
         Ok(Tenant::new(tenant.clone(), generations))
     });
     Ok(Tenants::new(tenants.collect::<Result<_, StartError>>()?))
+}
+
+/// What the store holds was spelt by these rules.
+async fn keep_name_rules(store: &SqliteStore, config: &Config) -> Result<(), StartError> {
+    for tenant in &config.tenants {
+        let asked = tenant.names.as_str();
+        if let Some(kept) = store.keep_name_rule(&tenant.id, asked).await? {
+            let tenant = tenant.id.clone();
+            return Err(StartError::NameRule {
+                tenant,
+                asked,
+                kept,
+            });
+        }
+    }
+    Ok(())
 }
 
 /// Ready: the store can be read and the ledger followed. Every tenant has a policy

@@ -27,9 +27,7 @@ pub(super) fn read_tenant(section: &Section<'_>) -> Result<TenantConfig, Noted> 
     let hosts = read_hosts(section);
     let example = "upstream = \"http://127.0.0.1:9000\"";
     let upstream = section.required("upstream", example, scalar::upstream);
-    let names = section.optional("names", |value| {
-        scalar::word(value, &NameRule::ALL.map(|rule| (rule.as_str(), rule)))
-    });
+    let names = section.optional("names", read_name_rule);
     let names = names.map(Option::unwrap_or_default);
     let holds = holds::read_holds(section);
     let login_page = section.optional("login_page", scalar::path_and_query);
@@ -315,4 +313,8 @@ fn read_method(value: &DeValue<'_>) -> Result<Method, String> {
         ("PUT", &Method::PUT),
     ];
     scalar::word(value, &METHODS).cloned()
+}
+
+fn read_name_rule(value: &DeValue<'_>) -> Result<NameRule, String> {
+    scalar::word(value, &NameRule::ALL.map(|rule| (rule.as_str(), rule)))
 }
