@@ -7,9 +7,9 @@ use super::answer::{
 };
 use super::call::{Call, Dialect};
 use super::cast::with_later;
-use super::command::Change;
+use super::command::{Change, Deed};
 use super::hold::Second;
-use super::person::{Outcome, Person, Refusal, Upshot, WRONG_ROLE, Wish};
+use super::person::{DELETED, Outcome, Person, Refusal, Upshot, WRONG_ROLE, Wish};
 use crate::client::Answer;
 
 const STALE: Refusal = Refusal {
@@ -84,8 +84,11 @@ impl Asked<'_> {
     }
 
     /// Long after, or after a restart: it is not done twice, and the answer is how
-    /// things stand.
+    /// things stand; of who is deleted since, nothing is told.
     fn judge_retry(&self, mut before: Person, answer: &Answer) -> Result<Person, Difference> {
+        if before.deleted && !matches!(self.change.deed, Deed::Delete) {
+            return see_refusal(answer, DELETED).map(|()| before);
+        }
         same("the status of a retry", answer.status, 200)?;
         match self.change.dialect() {
             Dialect::Own => before.see(&answer.json()["user"], self.now)?,

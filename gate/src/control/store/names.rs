@@ -11,9 +11,6 @@ use super::sessions;
 use super::vault::Vault;
 use crate::control::ledger::AppendError;
 
-/// In the words of the index.
-const TAKE_ALIASES: &str = "DELETE FROM names WHERE key = ? AND key <> tenant || '/' || name";
-
 /// Refuses names that mean another user, before anything is written: a name is
 /// reported and never taken over, for merging two people is nothing to be done in
 /// passing.
@@ -85,17 +82,17 @@ pub(super) fn write(
     after: &User,
 ) -> Result<(), Fault> {
     if is_new(before, after) {
-        give(tx, vault, key, key.user())?;
+        take_up(tx, vault, key, key.user())?;
     }
     if before.profile == after.profile {
         return Ok(());
     }
     let sql = "INSERT INTO former_names (tenant, name, key)
-               SELECT tenant, name, key FROM names
-               WHERE key = ? AND key <> tenant || '/' || name
+               SELECT tenant, name, key FROM names WHERE key = ?
                ON CONFLICT (tenant, name) DO UPDATE SET key = excluded.key";
     tx.prepare_cached(sql)?.execute([key.as_str()])?;
-    tx.prepare_cached(TAKE_ALIASES)?.execute([key.as_str()])?;
+    tx.prepare_cached("DELETE FROM names WHERE key = ?")?
+        .execute([key.as_str()])?;
     after.profile.aliases().try_for_each(|alias| {
         sessions::leave_with_former_user(tx, key, alias)?;
         give(tx, vault, key, alias)
@@ -106,8 +103,11 @@ fn is_new(before: &User, after: &User) -> bool {
     before.revision == Revision(0) && after.revision > Revision(0)
 }
 
-/// Lets `name`, which means nobody, mean `key`.
-pub(super) fn give(tx: &Connection, vault: &Vault, key: &UserKey, name: &str) -> Result<(), Fault> {
+/// Lets `name`, an alias which means nobody, mean `key`.
+fn give(tx: &Connection, vault: &Vault, key: &UserKey, name: &str) -> Result<(), Fault> {
+    if name == key.user() {
+        return Ok(());
+    }
     let sql = "INSERT INTO names (tenant, name, key) VALUES (?, ?, ?)
                ON CONFLICT (tenant, name) DO NOTHING";
     let added = tx
@@ -119,7 +119,15 @@ pub(super) fn give(tx: &Connection, vault: &Vault, key: &UserKey, name: &str) ->
             "it means two users",
         ));
     }
-    if added == 1 && any_forgotten(tx)? {
+    match added {
+        1 => take_up(tx, vault, key, name),
+        _ => Ok(()),
+    }
+}
+
+/// A name that means `key` from now on means no deleted user any more.
+fn take_up(tx: &Connection, vault: &Vault, key: &UserKey, name: &str) -> Result<(), Fault> {
+    if any_forgotten(tx)? {
         tx.prepare_cached("DELETE FROM forgotten WHERE name = ?")?
             .execute([vault.pseudonyms.of(&key_of(key.tenant(), name)?).0])?;
     }
@@ -149,6 +157,13 @@ pub(super) fn resolve(
     tenant: &str,
     name: &str,
 ) -> Result<Option<UserKey>, Fault> {
+    // Of whom entries speak alone, nothing is known: the name is free.
+    let id = connection
+        .prepare_cached("SELECT 1 FROM users WHERE key = ? || '/' || ? AND revision > 0")?
+        .exists([tenant, name])?;
+    if id {
+        return key_of(tenant, name).map(Some);
+    }
     let key: Option<String> = connection
         .prepare_cached("SELECT key FROM names WHERE tenant = ? AND name = ?")?
         .query_row([tenant, name], |row| row.get(0))
@@ -186,8 +201,7 @@ pub(super) fn of(connection: &Connection, user: &UserKey) -> Result<Names, Fault
         let names = some.query_map([user.as_str()], |row| row.get(0))?;
         Ok(names.collect::<Result<_, _>>()?)
     };
-    let aliases = "SELECT name FROM names WHERE key = ? AND key <> tenant || '/' || name";
-    let mut now = look(aliases)?;
+    let mut now = look("SELECT name FROM names WHERE key = ?")?;
     if resolve(connection, user.tenant(), user.user())?.as_ref() == Some(user) {
         now.push(user.user().to_owned());
     }
@@ -198,6 +212,8 @@ pub(super) fn of(connection: &Connection, user: &UserKey) -> Result<Names, Fault
             "SELECT name FROM former_names f
              WHERE key = ? AND NOT EXISTS (SELECT 1 FROM names n
                                            WHERE n.tenant = f.tenant AND n.name = f.name)
+               AND NOT EXISTS (SELECT 1 FROM users u
+                               WHERE u.key = f.tenant || '/' || f.name AND u.revision > 0)
              ORDER BY name",
         )?,
     })
@@ -206,10 +222,11 @@ pub(super) fn of(connection: &Connection, user: &UserKey) -> Result<Names, Fault
 /// Takes away every name of the user, the id first among those that are returned.
 pub(super) fn take_all(tx: &Connection, key: &UserKey) -> Result<Vec<UserKey>, Fault> {
     let names = of(tx, key)?.keys(key).collect();
-    for sql in [TAKE_ALIASES, "DELETE FROM former_names WHERE key = ?"] {
+    for sql in [
+        "DELETE FROM names WHERE key = ?",
+        "DELETE FROM former_names WHERE key = ?",
+    ] {
         tx.prepare_cached(sql)?.execute([key.as_str()])?;
     }
-    tx.prepare_cached("DELETE FROM names WHERE tenant = ? AND name = ? AND key = ?")?
-        .execute([key.tenant(), key.user(), key.as_str()])?;
     Ok(names)
 }

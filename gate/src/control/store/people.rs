@@ -275,7 +275,6 @@ pub(super) fn forget(
         .execute([Number(number)])?;
     tx.prepare_cached("UPDATE meta SET value = value + 1 WHERE name = 'unscrubbed'")?
         .execute([])?;
-    names::give(tx, vault, &pseudonym, pseudonym.user())?;
     let sql = "INSERT INTO forgotten (name, user) VALUES (?, ?)
                ON CONFLICT (name) DO UPDATE SET user = excluded.user";
     let mut remember = tx.prepare_cached(sql)?;

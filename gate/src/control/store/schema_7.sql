@@ -1,9 +1,9 @@
 -- Version 7 of the store: a change touches fewer pages. Each index whose order has
 -- nothing to do with that of the changes costs a page of the log for each of them.
 
--- Most names are ids, which tell their user by themselves: an index by user needs
--- the others only. A search of all tenants goes through them one by one. There is no
--- reference to the user, or each deletion would look through every name for one.
+-- An id is where its user is, and is not written down as a name once more. A search of
+-- all tenants goes through them one by one. There is no reference to the user, or each
+-- deletion would look through every name for one.
 DROP INDEX names_by_name;
 DROP INDEX names_by_user;
 ALTER TABLE names RENAME TO names_6;
@@ -13,9 +13,11 @@ CREATE TABLE names (
     key    TEXT NOT NULL,
     PRIMARY KEY (tenant, name)
 ) STRICT, WITHOUT ROWID;
-INSERT INTO names SELECT tenant, name, key FROM names_6 ORDER BY tenant, name;
+INSERT INTO names
+    SELECT tenant, name, key FROM names_6 WHERE key <> tenant || '/' || name
+    ORDER BY tenant, name;
 DROP TABLE names_6;
-CREATE INDEX aliases_by_user ON names (key) WHERE key <> tenant || '/' || name;
+CREATE INDEX names_by_user ON names (key);
 
 -- A deletion looks for them.
 CREATE INDEX former_names_by_user ON former_names (key);

@@ -4,7 +4,7 @@ use portcullis_core::ids::{ReasonKey, TenantId, UserKey};
 use portcullis_core::time::Timestamp;
 use portcullis_core::user::{Kind, Status, User};
 use rusqlite::types::Value;
-use rusqlite::{Connection, OptionalExtension, params_from_iter};
+use rusqlite::{Connection, OptionalExtension, Rows, params_from_iter};
 
 use super::columns::Number;
 use super::fault::Fault;
@@ -107,11 +107,14 @@ impl SqliteStore {
         mut take: impl FnMut(TenantId, String, UserKey),
     ) -> Result<(), ReadError> {
         self.readers.look(|reader| {
-            let sql = "SELECT tenant, name, key FROM names WHERE key <> tenant || '/' || name
+            let sql = "SELECT tenant, name, key FROM names
                        UNION ALL
                        SELECT tenant, name, key FROM former_names f
                        WHERE NOT EXISTS (SELECT 1 FROM names n
-                                         WHERE n.tenant = f.tenant AND n.name = f.name)";
+                                         WHERE n.tenant = f.tenant AND n.name = f.name)
+                         AND NOT EXISTS (SELECT 1 FROM users u
+                                         WHERE u.key = f.tenant || '/' || f.name
+                                           AND u.revision > 0)";
             let mut all = reader.prepare(sql)?;
             let mut rows = all.query([])?;
             while let Some(row) = rows.next()? {
@@ -188,70 +191,145 @@ fn look_everywhere(reader: &Connection, query: &UserQuery, found: &mut Found) ->
 }
 
 fn next_tenant(reader: &Connection, after: &str) -> Result<Option<String>, Fault> {
-    let sql = "SELECT tenant FROM names WHERE tenant > ? ORDER BY tenant LIMIT 1";
-    let mut next = reader.prepare_cached(sql)?;
-    Ok(next.query_row([after], |row| row.get(0)).optional()?)
+    // `0` comes after the slash: behind all keys of the tenant.
+    let sql = "SELECT key FROM users WHERE key > ? || '0' ORDER BY key LIMIT 1";
+    let key: Option<String> = reader
+        .prepare_cached(sql)?
+        .query_row([after], |row| row.get(0))
+        .optional()?;
+    let tenant = |key: String| key.split('/').next().unwrap_or_default().to_owned();
+    Ok(key.map(tenant))
 }
 
-/// Until the page is full and there is one more.
+/// Until the page is full and there is one more. By a prefix, ids and aliases come in
+/// turn, each in its order.
 fn look(reader: &Connection, query: &UserQuery, found: &mut Found) -> Result<(), Fault> {
-    let (sql, values) = statement(query);
-    let mut rows = reader.prepare_cached(&sql)?;
-    let mut rows = rows.query(params_from_iter(values))?;
-    while let Some(row) = rows.next()? {
-        let (key, body): (String, String) = (row.get(0)?, row.get(1)?);
-        let (key, user) = (people::whole_key(&key)?, people::user(&key, &body)?);
-        let place: String = row.get(2)?;
-        if !fits(query, &key, &user, &place) {
-            continue;
+    let (sql, values) = statement(query, way(query));
+    let mut some = reader.prepare_cached(&sql)?;
+    let mut some = some.query(params_from_iter(values))?;
+    if query.prefix.is_none() {
+        while let Some(hit) = hit(&mut some)? {
+            if !found.take(query, hit) {
+                return Ok(());
+            }
         }
-        if found.page.users.len() == query.limit {
-            found.page.next = found.last.take();
-            break;
-        }
-        found.page.users.push((key, user));
-        found.last = Some(place);
+        return Ok(());
     }
-    Ok(())
+    let (sql, values) = statement(query, Way::Aliases);
+    let mut others = reader.prepare_cached(&sql)?;
+    let mut others = others.query(params_from_iter(values))?;
+    let (mut one, mut other) = (hit(&mut some)?, hit(&mut others)?);
+    loop {
+        let other_first = match (&one, &other) {
+            (None, None) => return Ok(()),
+            (Some(one), Some(other)) => other.place < one.place,
+            (one, _) => one.is_none(),
+        };
+        let next = match other_first {
+            true => std::mem::replace(&mut other, hit(&mut others)?),
+            false => std::mem::replace(&mut one, hit(&mut some)?),
+        };
+        if next.is_some_and(|next| !found.take(query, next)) {
+            return Ok(());
+        }
+    }
 }
 
-/// Narrows down by columns; [`fits`] has the last word. Three ways in, each of
-/// which reads in the order of the page, so that no page sorts or counts.
-fn statement(query: &UserQuery) -> (String, Vec<Value>) {
+/// A user, and where in the order of the page it was met.
+struct Hit {
+    key: UserKey,
+    user: User,
+    place: String,
+}
+
+fn hit(rows: &mut Rows<'_>) -> Result<Option<Hit>, Fault> {
+    let Some(row) = rows.next()? else {
+        return Ok(None);
+    };
+    let (key, body): (String, String) = (row.get(0)?, row.get(1)?);
+    Ok(Some(Hit {
+        user: people::user(&key, &body)?,
+        key: people::whole_key(&key)?,
+        place: row.get(2)?,
+    }))
+}
+
+impl Found {
+    /// Whether there is room for more.
+    fn take(&mut self, query: &UserQuery, hit: Hit) -> bool {
+        if !fits(query, &hit.key, &hit.user, &hit.place) {
+            return true;
+        }
+        if self.page.users.len() == query.limit {
+            self.page.next = self.last.take();
+            return false;
+        }
+        self.page.users.push((hit.key, hit.user));
+        self.last = Some(hit.place);
+        true
+    }
+}
+
+/// The ways in, each of which reads in the order of the page, so that no page sorts or
+/// counts.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Way {
+    Keys,
+    Holds,
+    /// By a prefix of the id, and of any other name.
+    Ids,
+    Aliases,
+}
+
+fn way(query: &UserQuery) -> Way {
+    let filter = &query.filter;
+    if query.prefix.is_some() {
+        Way::Ids
+    } else if filter.kind.is_some()
+        || filter.reason.is_some()
+        || filter.status == Some(Status::Suspended)
+    {
+        Way::Holds
+    } else {
+        Way::Keys
+    }
+}
+
+/// Narrows down by columns; [`fits`] has the last word.
+fn statement(query: &UserQuery, way: Way) -> (String, Vec<Value>) {
     let mut search = Search {
         // Others are only spoken of in entries: nothing is known of them.
         conditions: vec!["u.revision > 0"],
         values: Vec::new(),
     };
     let filter = &query.filter;
-    let by_hold = filter.kind.is_some()
-        || filter.reason.is_some()
-        || filter.status == Some(Status::Suspended);
-    let (from, place, order) = if query.prefix.is_some() {
-        names(&mut search, query);
-        (
+    let (from, place, order) = match way {
+        Way::Keys => ("users u", "u.key", "u.key"),
+        Way::Holds => (
+            "holds h CROSS JOIN users u ON u.key = h.key",
+            "h.key",
+            "h.key",
+        ),
+        Way::Ids => ("users u", "u.key", "u.key"),
+        Way::Aliases => (
             "names n CROSS JOIN users u ON u.key = n.key",
             "n.tenant || '/' || n.name",
             "n.name",
-        )
-    } else {
-        keys(&mut search, query, by_hold);
-        match by_hold {
-            true => (
-                "holds h CROSS JOIN users u ON u.key = h.key",
-                "h.key",
-                "h.key",
-            ),
-            false => ("users u", "u.key", "u.key"),
-        }
+        ),
     };
-    if by_hold && query.prefix.is_none() {
-        if let Some(kind) = filter.kind {
-            search.require("h.kind = ?", &[kind.as_str()]);
+    match way {
+        Way::Keys => keys(&mut search, query, ["u.key > ?", "u.key < ?"]),
+        Way::Holds => {
+            keys(&mut search, query, ["h.key > ?", "h.key < ?"]);
+            if let Some(kind) = filter.kind {
+                search.require("h.kind = ?", &[kind.as_str()]);
+            }
+            if let Some(reason) = &filter.reason {
+                search.require("h.reason = ?", &[reason.as_str()]);
+            }
         }
-        if let Some(reason) = &filter.reason {
-            search.require("h.reason = ?", &[reason.as_str()]);
-        }
+        Way::Ids => ids(&mut search, query),
+        Way::Aliases => aliases(&mut search, query),
     }
     let now = Number(query.now.0).value();
     match filter.status {
@@ -267,10 +345,9 @@ fn statement(query: &UserQuery) -> (String, Vec<Value>) {
         }
     }
     let conditions = search.conditions.join(" AND ");
-    let distinct = if by_hold && query.prefix.is_none() {
-        "GROUP BY h.key"
-    } else {
-        ""
+    let distinct = match way {
+        Way::Holds => "GROUP BY h.key",
+        Way::Keys | Way::Ids | Way::Aliases => "",
     };
     let sql = format!(
         "SELECT u.key, u.body, {place} FROM {from} WHERE {conditions} {distinct} ORDER BY {order}"
@@ -281,34 +358,45 @@ fn statement(query: &UserQuery) -> (String, Vec<Value>) {
 /// By key: a tenant is the range of keys from `tenant/` to before `tenant0`, the
 /// character after the slash. One lower bound and not two: SQLite would begin at
 /// either of them.
-fn keys(search: &mut Search, query: &UserQuery, by_hold: bool) {
+fn keys(search: &mut Search, query: &UserQuery, [after, before]: [&'static str; 2]) {
     let first = query.tenant.as_ref().map(|tenant| format!("{tenant}/"));
     let begin = query.after.clone().max(first).unwrap_or_default();
-    search.require(if by_hold { "h.key > ?" } else { "u.key > ?" }, &[&begin]);
+    search.require(after, &[&begin]);
     if let Some(tenant) = &query.tenant {
-        let condition = if by_hold { "h.key < ?" } else { "u.key < ?" };
-        search.require(condition, &[&format!("{tenant}0")]);
+        search.require(before, &[&format!("{tenant}0")]);
     }
 }
 
-/// By name: every name with the prefix lies between it and the last character
-/// there is.
-fn names(search: &mut Search, query: &UserQuery) {
+/// The last character there is: behind all that begins with the same.
+const LAST: char = '\u{10FFFF}';
+
+/// By a prefix of the id, in one tenant.
+fn ids(search: &mut Search, query: &UserQuery) {
+    let tenant = query.tenant.as_ref().map_or("", TenantId::as_str);
     let prefix = query.prefix.as_deref().unwrap_or_default();
-    let after = query
+    let first = format!("{tenant}/{prefix}");
+    search.require("u.key < ?", &[&format!("{first}{LAST}")]);
+    match query
         .after
         .as_deref()
-        .and_then(|after| after.split_once('/'));
-    let begin = after.map_or(prefix, |(_, name)| name.max(prefix));
-    search.require(
-        "n.name >= ? AND n.name < ?",
-        &[begin, &format!("{prefix}\u{10FFFF}")],
-    );
-    if let Some(tenant) = &query.tenant {
-        search.require("n.tenant = ?", &[tenant.as_str()]);
+        .filter(|after| *after >= first.as_str())
+    {
+        Some(after) => search.require("u.key > ?", &[after]),
+        None => search.require("u.key >= ?", &[&first]),
     }
-    if let Some((_, name)) = after {
-        search.require("n.name > ?", &[name]);
+}
+
+/// By a prefix of another name, in one tenant.
+fn aliases(search: &mut Search, query: &UserQuery) {
+    let tenant = query.tenant.as_ref().map_or("", TenantId::as_str);
+    let prefix = query.prefix.as_deref().unwrap_or_default();
+    search.require("n.tenant = ?", &[tenant]);
+    search.require("n.name < ?", &[&format!("{prefix}{LAST}")]);
+    let after = query.after.as_deref();
+    let after = after.and_then(|after| after.split_once('/'));
+    match after.filter(|(_, name)| *name >= prefix) {
+        Some((_, name)) => search.require("n.name > ?", &[name]),
+        None => search.require("n.name >= ?", &[prefix]),
     }
 }
 
@@ -352,11 +440,18 @@ fn is_first_name(prefix: &str, key: &UserKey, user: &User, place: &str) -> bool 
 impl SqliteStore {
     /// How SQLite would go about a search.
     pub(super) fn explain(&self, query: &UserQuery) -> String {
-        let (sql, values) = statement(query);
+        let other = query.prefix.is_some().then_some(Way::Aliases);
+        let ways = [way(query)].into_iter().chain(other);
         let look = self.readers.look(|reader| {
-            let mut plan = reader.prepare(&format!("EXPLAIN QUERY PLAN {sql}"))?;
-            let lines = plan.query_map(params_from_iter(values), |row| row.get::<_, String>(3))?;
-            Ok(lines.collect::<Result<Vec<_>, _>>()?.join("\n"))
+            let mut all = Vec::new();
+            for way in ways {
+                let (sql, values) = statement(query, way);
+                let mut plan = reader.prepare(&format!("EXPLAIN QUERY PLAN {sql}"))?;
+                let lines =
+                    plan.query_map(params_from_iter(values), |row| row.get::<_, String>(3))?;
+                all.extend(lines.collect::<Result<Vec<_>, _>>()?);
+            }
+            Ok(all.join("\n"))
         });
         look.unwrap_or_else(|error| format!("TEMP B-TREE, or worse: {error}"))
     }

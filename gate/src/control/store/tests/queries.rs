@@ -233,8 +233,8 @@ fn the_names_of_a_user_are_found_without_reading_those_of_others() {
     drop(folder.store());
     let file = Connection::open(folder.0.path().join(LEDGER_FILE)).unwrap();
     for sql in [
-        "SELECT name FROM names WHERE key = ? AND key <> tenant || '/' || name",
-        "DELETE FROM names WHERE key = ? AND key <> tenant || '/' || name",
+        "SELECT name FROM names WHERE key = ?",
+        "DELETE FROM names WHERE key = ?",
         "DELETE FROM former_names WHERE key = ?",
         "DELETE FROM holds WHERE key = ?",
         "UPDATE users SET key = 'a/b' WHERE number = ?",
