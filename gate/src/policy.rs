@@ -16,6 +16,7 @@ pub mod contract;
 mod decisions;
 mod difference;
 mod engine;
+mod files;
 mod generations;
 mod guest;
 mod host;

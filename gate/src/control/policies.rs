@@ -9,6 +9,7 @@ mod shadow;
 mod shelf;
 mod watch;
 
+use std::collections::HashMap;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -55,12 +56,21 @@ pub struct Policies {
     shelf: Arc<Shelf>,
     ledger: Arc<dyn Ledger>,
     clock: fn() -> Timestamp,
-    /// One change at a time: compiling takes all cores anyway.
-    changing: Mutex<()>,
+    lanes: Mutex<HashMap<TenantId, Arc<Lane>>>,
     /// One rehearsal at a time, for the same reason.
     rehearsing: Arc<Mutex<()>>,
     shadow_host: Arc<shadow::ShadowHost>,
     shadow_places: Arc<Semaphore>,
+}
+
+/// The changes of one tenant, which wait for no other tenant's.
+#[derive(Default)]
+struct Lane {
+    /// One candidate at a time is made ready, however long that takes.
+    trying: Mutex<()>,
+    /// One change at a time is put on record and in force: a way back waits for no
+    /// candidate.
+    changing: Mutex<()>,
 }
 
 /// A policy that was taken back by itself.
@@ -80,7 +90,7 @@ impl Policies {
             shelf,
             ledger,
             clock,
-            changing: Mutex::new(()),
+            lanes: Mutex::default(),
             rehearsing: Arc::default(),
             shadow_host: Arc::default(),
             shadow_places: Arc::new(Semaphore::new(SHADOWS_MAX)),
@@ -121,7 +131,8 @@ impl Policies {
         cases: Vec<Case>,
         by: &Caller,
     ) -> Result<Step, PolicyError> {
-        let _one_at_a_time = self.changing.lock().await;
+        let lane = self.lane(tenant.id()).await;
+        let _one_candidate = lane.trying.lock().await;
         let (host, shelf) = (Arc::clone(&self.host), Arc::clone(&self.shelf));
         let id = tenant.id().clone();
         let kept = numbers(&tenant.policies);
@@ -136,6 +147,7 @@ impl Policies {
             Ok::<_, PolicyError>(policy)
         });
         let policy = made.await.map_err(|_| PolicyError::BrokenOff)??;
+        let _one_at_a_time = lane.changing.lock().await;
         let from = Arc::clone(&tenant.policies.current().policy);
         self.record(tenant.id(), &from, &policy, PolicyStep::Put, by)
             .await?;
@@ -153,7 +165,8 @@ impl Policies {
     /// # Errors
     /// [`PolicyError::NoneBefore`], or what could not be written down.
     pub async fn roll_back(&self, tenant: &Tenant, by: &Caller) -> Result<Step, PolicyError> {
-        let _one_at_a_time = self.changing.lock().await;
+        let lane = self.lane(tenant.id()).await;
+        let _one_at_a_time = lane.changing.lock().await;
         let to = tenant.policies.previous().ok_or(PolicyError::NoneBefore)?;
         let from = Arc::clone(&tenant.policies.current().policy);
         self.record(tenant.id(), &from, &to, PolicyStep::RolledBack, by)
@@ -170,7 +183,8 @@ impl Policies {
     /// Writes down what the data wing did by itself.
     async fn follow(self: Arc<Self>, mut taken: mpsc::UnboundedReceiver<TakenBack>, live: Reader) {
         while let Some((id, step)) = taken.recv().await {
-            let _one_at_a_time = self.changing.lock().await;
+            let lane = self.lane(&id).await;
+            let _one_at_a_time = lane.changing.lock().await;
             told(
                 &id,
                 &step,
@@ -192,6 +206,11 @@ impl Policies {
                 tracing::error!(tenant = %id, %error, "that a policy was taken back was not written down");
             }
         }
+    }
+
+    async fn lane(&self, tenant: &TenantId) -> Arc<Lane> {
+        let mut lanes = self.lanes.lock().await;
+        Arc::clone(lanes.entry(tenant.clone()).or_default())
     }
 
     async fn record(

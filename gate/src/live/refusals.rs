@@ -66,10 +66,10 @@ pub struct Record {
 /// `None`: neither the policy nor the gate has an answer; the client gets a 503.
 type Kept = (Option<Arc<Prepared>>, Duration);
 
-/// What one error id stands for: a user met on an occasion, within a minute. The
-/// reader's language and surface are not part of it, or a suspended user could
-/// fill the ledger by asking in a thousand languages.
-type Incident = (UserKey, Revision, Occasion);
+/// What one error id stands for: a user met on an occasion, within a minute, and told
+/// by one policy, which the entry names. The reader's language and surface are not part
+/// of it, or a suspended user could fill the ledger by asking in a thousand languages.
+type Incident = (UserKey, Revision, Occasion, Arc<str>, u64);
 
 pub struct Refusals {
     prepared: Cache<Key, Kept>,
@@ -109,7 +109,13 @@ impl Refusals {
     /// The error id of a refusal: that of its incident, or `fresh` for a new one.
     /// `true`: it is new, and to be put on record.
     pub fn incident(&self, key: &Key, fresh: impl FnOnce() -> String) -> (String, bool) {
-        let incident = (key.user.clone(), key.revision, key.occasion);
+        let incident = (
+            key.user.clone(),
+            key.revision,
+            key.occasion,
+            Arc::clone(&key.policy),
+            key.generation,
+        );
         let entry = self.incidents.entry(incident).or_insert_with(fresh);
         let new = entry.is_fresh();
         (entry.into_value(), new)

@@ -8,7 +8,7 @@ use portcullis_core::policy::Settings;
 
 use super::load::{self, LoadError};
 use super::manifest::{LimitsAsked, Manifest, Module};
-use super::{builtin, templates};
+use super::{builtin, files, templates};
 
 /// A module, its settings, its own templates and its limits. Nothing of it is
 /// checked yet.
@@ -50,7 +50,7 @@ impl Bundle {
             Module::Builtin(name) => builtin::module(name)?.into(),
             Module::File(file) => {
                 let path = folder.join(file);
-                std::fs::read(&path)
+                files::module(&path)
                     .map_err(|source| LoadError::Read { path, source })?
                     .into()
             }

@@ -16,6 +16,7 @@ use thiserror::Error;
 use toml::{Table, Value};
 
 use super::bundle::Bundle;
+use super::files;
 use super::host::PolicyHost;
 use super::load::LoadError;
 use super::loaded::Policy;
@@ -96,7 +97,7 @@ pub fn read(folder: &Path) -> Result<Vec<Case>, CaseError> {
     paths
         .into_iter()
         .map(|path| {
-            let text = fs::read_to_string(&path).map_err(unreadable(&path))?;
+            let text = files::text(&path).map_err(unreadable(&path))?;
             Case::parse(path, &text)
         })
         .collect()
@@ -146,7 +147,7 @@ impl Case {
         bundle: &Bundle,
         policy: &Arc<Policy>,
     ) -> Result<(), CaseError> {
-        let changed = match self.change(host, bundle) {
+        let changed = match self.change(host, bundle, policy) {
             Ok(changed) => changed,
             Err(LoadError::Settings(problems)) if self.expect.contains_key("problems") => {
                 let keys = problems
@@ -186,13 +187,19 @@ impl Case {
     }
 
     /// The policy with the settings of the case, where it has some.
-    fn change(&self, host: &PolicyHost, bundle: &Bundle) -> Result<Option<Arc<Policy>>, LoadError> {
+    fn change(
+        &self,
+        host: &PolicyHost,
+        bundle: &Bundle,
+        policy: &Policy,
+    ) -> Result<Option<Arc<Policy>>, LoadError> {
         if self.settings.0.is_empty() {
             return Ok(None);
         }
         let mut bundle = bundle.clone();
         bundle.settings.0.extend(self.settings.0.clone());
-        host.load(&bundle).map(Some)
+        host.load_for(&policy.owner, policy.generation(), &bundle)
+            .map(Some)
     }
 
     fn compare_all(&self, answer: &Table) -> Result<(), CaseError> {

@@ -189,7 +189,10 @@ impl Compiler {
             &self.failed
         };
         counter.fetch_add(1, Ordering::Relaxed);
-        let (made, component) = made?;
+        // Whoever asked may be gone by now.
+        let (made, component) = made.inspect_err(|error| {
+            tracing::warn!(module = digest, %error, "a policy could not be compiled");
+        })?;
         tracing::info!(
             module = digest,
             bytes = made.bytes(),

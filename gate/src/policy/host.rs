@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::fmt;
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Instant;
 
 use portcullis_core::policy::{
@@ -16,7 +16,7 @@ use wasmtime::Engine;
 use super::bundle::Bundle;
 use super::compiler::{Compilations, Compiler, Pace};
 use super::engine::{self, Clock};
-use super::limits::{HostLimits, METERED_DEADLINE_TIMES, PolicyLimits};
+use super::limits::{COMPILING_MAX, HostLimits, METERED_DEADLINE_TIMES, PolicyLimits};
 use super::load::{self, LoadError};
 use super::loaded::{Compiled, Policy};
 use super::metrics::{Calls, Outcomes, Series};
@@ -35,8 +35,9 @@ pub struct PolicyHost {
     compiled: Mutex<HashMap<String, Weak<Compiled>>>,
     /// The gate's own.
     templates: Templates,
-    /// Held while a policy loads: compiling takes all cores anyway, and the
-    /// pool has one place for trials.
+    /// Modules that may still be begun to be compiled.
+    compiling: Turns,
+    /// Held while a policy is tried: the pool has one place for that.
     loading: Mutex<()>,
     policies_made: AtomicU64,
     outcomes: Outcomes,
@@ -101,6 +102,7 @@ impl PolicyHost {
             compiler,
             compiled: Mutex::default(),
             templates,
+            compiling: Turns::new(COMPILING_MAX),
             loading: Mutex::default(),
             policies_made: AtomicU64::new(0),
             outcomes: Outcomes::default(),
@@ -171,8 +173,8 @@ impl PolicyHost {
         self.check_limits(&limits)?;
         let limits = self.be_patient(limits);
         let own = templates::parse_all(&bundle.place, &bundle.templates)?;
-        let _loading = lock(&self.loading);
         let compiled = self.compile(&bundle.module, pace)?;
+        let _loading = lock(&self.loading);
         let mut policy = Policy {
             owner: tenant.into(),
             generation,
@@ -197,7 +199,6 @@ impl PolicyHost {
     /// # Errors
     /// As [`load`](Self::load), for the module alone.
     pub fn adopt(&self, policy: &Policy) -> Result<Policy, LoadError> {
-        let _loading = lock(&self.loading);
         Ok(Policy {
             owner: Arc::clone(&policy.owner),
             generation: policy.generation,
@@ -386,6 +387,7 @@ impl PolicyHost {
             return Ok(known);
         }
         load::check(wasm, self.limits.module_bytes_max)?;
+        let _turn = self.compiling.take();
         let component = self
             .compiler
             .component(&self.engine, &digest, wasm, &self.limits.compile, pace)
@@ -417,4 +419,37 @@ impl fmt::Debug for PolicyHost {
 /// guards nothing, so a poisoned one is sound.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// So many at a time; whoever comes beyond waits.
+#[derive(Debug)]
+struct Turns {
+    left: Mutex<usize>,
+    given_back: Condvar,
+}
+
+struct Turn<'a>(&'a Turns);
+
+impl Turns {
+    const fn new(most: usize) -> Self {
+        Self {
+            left: Mutex::new(most),
+            given_back: Condvar::new(),
+        }
+    }
+
+    fn take(&self) -> Turn<'_> {
+        let left = lock(&self.left);
+        let waited = self.given_back.wait_while(left, |left| *left == 0);
+        let mut left = waited.unwrap_or_else(PoisonError::into_inner);
+        *left -= 1;
+        Turn(self)
+    }
+}
+
+impl Drop for Turn<'_> {
+    fn drop(&mut self) {
+        *lock(&self.0.left) += 1;
+        self.0.given_back.notify_one();
+    }
 }

@@ -144,6 +144,12 @@ pub(super) const GENERATION_PROVEN_AFTER: u32 = 1000;
 pub(super) const TEMPLATES_MAX: usize = 64;
 pub(super) const TEMPLATE_BYTES_MAX: usize = 64 * KIB;
 
+/// A `policy.toml`, a case, a template, as it lies in a folder.
+pub(super) const POLICY_TEXT_BYTES_MAX: usize = MIB;
+
+/// Modules that are compiled at a time; one tenant has one of them.
+pub(super) const COMPILING_MAX: usize = 2;
+
 /// Code of one module. It is some three times as large as the module.
 pub(super) const ARTEFACT_BYTES_MAX: usize = 256 * MIB;
 

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use thiserror::Error;
 use toml::{Table, Value};
 
+use super::files;
 use super::limits::PolicyLimits;
 
 /// What a `policy.toml` says.
@@ -85,7 +86,7 @@ impl Manifest {
     /// # Errors
     /// What cannot be read, with line and column.
     pub fn read(path: &Path) -> Result<Self, ManifestError> {
-        let text = std::fs::read_to_string(path).map_err(|source| ManifestError::Read {
+        let text = files::text(path).map_err(|source| ManifestError::Read {
             path: path.to_owned(),
             source,
         })?;

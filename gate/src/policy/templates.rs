@@ -9,6 +9,7 @@ use portcullis_core::policy::template::PAGE_NAMES;
 use portcullis_core::policy::{AnswerLimits, Template, TemplateTexts, Templates};
 use serde::Deserialize;
 
+use super::files;
 use super::limits::{TEMPLATE_BYTES_MAX, TEMPLATES_MAX};
 use super::manifest::{ManifestError, syntax_error};
 
@@ -80,7 +81,7 @@ pub(super) fn read(folder: &Path) -> Result<BTreeMap<String, String>, ManifestEr
         let name = path.file_stem().and_then(std::ffi::OsStr::to_str);
         let is_template = path.extension().is_some_and(|ending| ending == "toml");
         if let (true, Some(name)) = (is_template, name) {
-            let text = std::fs::read_to_string(&path).map_err(unreadable(&path))?;
+            let text = files::text(&path).map_err(unreadable(&path))?;
             found.insert(name.to_owned(), text);
         }
     }

@@ -110,6 +110,11 @@ pub(super) async fn candidate(
     stream: Body,
 ) -> Result<(Arc<Tenant>, Bundle, Vec<Case>), Problem> {
     let tenant = tenant(ask)?;
+    // Bodies are large and may take their time: few at once, and no tenant all of them.
+    let _reading = ask.api.policy_bodies.take(&ask.caller).ok_or_else(|| {
+        let what = "as many policies are being sent as may be at a time";
+        Problem::unavailable("busy", what).mend("come back in a moment")
+    })?;
     let (_, bytes) = body::read_bulk(&ask.headers, stream).await?;
     let fields: PolicyFields = body::parse(&bytes)?;
     let cases = parse_cases(fields.cases.iter())
@@ -233,7 +238,14 @@ pub(super) fn problem(error: &PolicyError) -> Problem {
         }
         PolicyError::Busy => Problem::unavailable("busy", error.to_string())
             .mend("come back when one of them is done"),
-        PolicyError::Shelf(_) | PolicyError::Ledger(_) | PolicyError::BrokenOff => {
+        PolicyError::Shelf(_) => {
+            tracing::error!(%error, "a policy could not be written down");
+            let what = "the policy could not be written down, and the one before it is in force";
+            Problem::unavailable("unavailable", what)
+                .mend("look at the gate's log and its disk, and try again")
+        }
+        PolicyError::Ledger(error) => error.clone().into(),
+        PolicyError::BrokenOff => {
             tracing::error!(%error, "a policy could not be put in force");
             super::ask::internal()
         }

@@ -67,7 +67,8 @@ impl Policies {
         });
         let (host, candidate) = made.await.map_err(|_| PolicyError::BrokenOff)??;
         // Until it is in its place, no other policy is put in force.
-        let _one_at_a_time = self.changing.lock().await;
+        let lane = self.lane(tenant.id()).await;
+        let _one_at_a_time = lane.changing.lock().await;
         free(tenant)?;
         let begun = (self.clock)();
         let lasts_ms = u64::try_from(lasts.as_millis()).unwrap_or(u64::MAX);
