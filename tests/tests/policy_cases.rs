@@ -79,6 +79,19 @@ async fn a_case_that_does_not_hold_says_what_differs() {
         "{error}"
     );
 
+    let asked = "refusal.suspension = { kind = \"permanent\", since = 0 }\n";
+    for (expected, wrong, known) in [
+        ("expect.stat = 403\n", "expect.stat ", "status, key"),
+        (
+            "expect.fault = \"bad_outputs\"\n",
+            "bad_outputs",
+            "bad_output, declined",
+        ),
+    ] {
+        write("cases/b.toml", &format!("{asked}{expected}"));
+        let error = cases::read(folder.path()).unwrap_err().to_string();
+        assert!(error.contains(wrong) && error.contains(known), "{error}");
+    }
     write("cases/b.toml", "[refusal]\nsuspensoin = 1\n");
     let error = cases::read(folder.path()).unwrap_err().to_string();
     assert!(

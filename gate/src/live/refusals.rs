@@ -140,3 +140,56 @@ impl Refusals {
         self.prepared.insert(key, (prepared, kept));
     }
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use portcullis_core::ids::{TenantId, UserId};
+
+    use super::*;
+
+    /// The entry of an incident names who decided: another policy is another incident.
+    #[test]
+    fn an_error_id_stands_for_one_policys_word_in_any_language() {
+        let refusals = Refusals::new(Box::new(|_| ()));
+        let tenant = TenantId::parse("acme").unwrap();
+        let key = Key {
+            user: UserKey::new(&tenant, &UserId::parse("bob").unwrap()),
+            revision: Revision(3),
+            hold: None,
+            access: Access::None,
+            policy: "a".into(),
+            generation: 1,
+            occasion: Occasion::Request,
+            surface: Surface::Page,
+            locales: vec!["en".into()],
+        };
+        assert_eq!(
+            refusals.incident(&key, || "one".into()),
+            ("one".into(), true)
+        );
+        let french = Key {
+            locales: vec!["fr".into()],
+            surface: Surface::Api,
+            ..key.clone()
+        };
+        assert_eq!(
+            refusals.incident(&french, || "two".into()),
+            ("one".into(), false)
+        );
+        let swapped = Key {
+            policy: "b".into(),
+            generation: 2,
+            ..key.clone()
+        };
+        assert_eq!(
+            refusals.incident(&swapped, || "two".into()),
+            ("two".into(), true)
+        );
+        let back = Key {
+            generation: 3,
+            ..key
+        };
+        assert!(refusals.incident(&back, || "three".into()).1);
+    }
+}

@@ -50,6 +50,12 @@ pub enum CaseError {
          with expect.problems has none"
     )]
     Question { path: PathBuf },
+    #[error("{path}: expect.{key} is nothing that this can be compared by; name one of {known}")]
+    Unknown {
+        path: PathBuf,
+        key: String,
+        known: String,
+    },
     #[error("{path}: settings.{key}: {message}")]
     Setting {
         path: PathBuf,
@@ -103,6 +109,50 @@ pub fn read(folder: &Path) -> Result<Vec<Case>, CaseError> {
         .collect()
 }
 
+/// A key that is mistyped would be compared with nothing for ever.
+fn check_expected(
+    path: &Path,
+    question: Option<&Question>,
+    expect: &Table,
+) -> Result<(), CaseError> {
+    let known: &[&str] = match question {
+        None => &["problems"],
+        Some(Question::Refusal(_)) => &[
+            "status", "key", "language", "title", "words", "message", "surface", "own_page",
+            "links", "headers", "actions", "fault", "problems",
+        ],
+        Some(Question::Reactivation(_)) => &[
+            "verdict",
+            "lifetime_seconds",
+            "redirect_to",
+            "proofs",
+            "words",
+            "language",
+            "actions",
+            "fault",
+            "problems",
+        ],
+        Some(Question::Notification(_)) => &["messages", "actions", "fault", "problems"],
+    };
+    let wrong = |key: &str, known: &[&str]| CaseError::Unknown {
+        path: path.to_owned(),
+        key: key.to_owned(),
+        known: known.join(", "),
+    };
+    if let Some(key) = expect.keys().find(|key| !known.contains(&key.as_str())) {
+        return Err(wrong(key, known));
+    }
+    match expect
+        .get("fault")
+        .map(|fault| fault.as_str().unwrap_or_default())
+    {
+        Some(fault) if !Fault::NAMES.contains(&fault) => {
+            Err(wrong(&format!("fault = {fault:?}"), &Fault::NAMES))
+        }
+        Some(_) | None => Ok(()),
+    }
+}
+
 impl Case {
     /// Reads the text of a case, which stands in `path`.
     ///
@@ -123,6 +173,7 @@ impl Case {
             (None, None, None) if expect.contains_key("problems") => None,
             (..) => return Err(CaseError::Question { path }),
         };
+        check_expected(&path, question.as_ref(), &expect)?;
         let settings = flatten(&settings).map_err(|(key, message)| CaseError::Setting {
             path: path.clone(),
             key,

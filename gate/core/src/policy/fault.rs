@@ -35,6 +35,20 @@ pub enum Fault {
 }
 
 impl Fault {
+    /// All that [`name`](Self::name) can say.
+    pub const NAMES: [&'static str; 10] = [
+        "invalid",
+        "trap",
+        "deadline",
+        "memory",
+        "stack_overflow",
+        "result_too_large",
+        "bad_output",
+        "declined",
+        "busy",
+        "over_budget",
+    ];
+
     /// A short fixed name, for metrics and logs.
     pub fn name(&self) -> &'static str {
         match self {
