@@ -65,6 +65,14 @@ impl Policy {
         &self.limits
     }
 
+    /// Whether the other would decide the same about everything.
+    pub fn is_like(&self, other: &Self) -> bool {
+        self.compiled.digest == other.compiled.digest
+            && self.settings == other.settings
+            && self.templates == other.templates
+            && self.limits == other.limits
+    }
+
     /// What it says of itself.
     pub fn description(&self) -> &Description {
         &self.description

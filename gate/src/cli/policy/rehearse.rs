@@ -55,7 +55,7 @@ impl Rehearse {
         let other = [&totals["different"], &totals["failed"]];
         let other: u64 = other.into_iter().filter_map(Value::as_u64).sum();
         if self.fail_on_difference && other > 0 {
-            return Err(Failure::Failed(format!(
+            return Err(Failure::Told(format!(
                 "{other} of {} decisions differ or fail",
                 totals["decisions"]
             )));
