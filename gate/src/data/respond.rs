@@ -202,6 +202,15 @@ fn log(
     error_id: &str,
     first: bool,
 ) {
+    let level = if first {
+        refusal.log_level()
+    } else {
+        LogLevel::Debug
+    };
+    // Who hammers on is refused many thousand times a second.
+    if level == LogLevel::Debug && !tracing::enabled!(tracing::Level::DEBUG) {
+        return;
+    }
     let tenant = asked
         .tenant
         .as_ref()
@@ -218,11 +227,7 @@ fn log(
             )
         };
     }
-    match if first {
-        refusal.log_level()
-    } else {
-        LogLevel::Debug
-    } {
+    match level {
         LogLevel::Debug => line!(debug),
         LogLevel::Info => line!(info),
         LogLevel::Warn => line!(warn),
