@@ -124,6 +124,27 @@ async fn the_next_refusal_is_the_new_policys_and_a_rollback_brings_the_old_one_b
     assert_eq!(audit["entries"][0]["detail"]["policy"], before["digest"]);
 }
 
+/// Who lost the answer sends it again, and must not push out what a rollback leads to.
+#[tokio::test]
+async fn a_policy_that_is_sent_again_is_in_force_once() {
+    let (gate, _origin, bob) = stage("").await;
+    let first = put(&gate, &titled("Closed")).await.json();
+    for _ in 0..5 {
+        assert_eq!(put(&gate, &titled("Closed")).await.json(), first);
+    }
+    assert_eq!(steps(&gate).await, ["put"]);
+    let back = gate
+        .admin()
+        .done(Method::POST, ROLLBACK, Some(&json!({})))
+        .await;
+    assert_eq!(back["generation"], 0);
+    assert!(
+        page(&gate, &bob, "en")
+            .await
+            .contains("Your account is suspended")
+    );
+}
+
 #[tokio::test]
 async fn what_does_not_pass_is_refused_by_name_and_changes_nothing() {
     let (gate, _origin, bob) = stage("").await;

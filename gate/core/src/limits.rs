@@ -149,8 +149,8 @@ pub const BULK_CHUNK_USERS: usize = 256;
 /// way; further ones are refused.
 pub const BULKS_MAX: usize = 4;
 pub const BULK_BODIES_MAX: usize = 6;
-/// Bodies of policies that are on their way.
-pub const POLICY_BODIES_MAX: usize = 6;
+/// Policies that are on their way, or tried, at a time.
+pub const CANDIDATES_MAX: usize = 6;
 /// Between two lines that tell how far a bulk call is.
 pub const BULK_PROGRESS_EVERY: Duration = Duration::from_secs(1);
 /// A bulk call whose client takes nothing for this long is stopped.

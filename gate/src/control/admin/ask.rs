@@ -36,8 +36,8 @@ pub(super) struct Api {
     pub(super) bulks: Arc<Places>,
     /// For bulk calls whose body is on its way.
     pub(super) bulk_bodies: Arc<Places>,
-    /// For policies whose body is on its way.
-    pub(super) policy_bodies: Arc<Places>,
+    /// For policies that are sent, tried and put in force.
+    pub(super) candidates: Arc<Places>,
     /// For streams of events.
     pub(super) streams: Arc<Places>,
     answers: Answers,
@@ -50,7 +50,7 @@ impl Api {
             state,
             bulks: Places::new(limits::BULKS_MAX),
             bulk_bodies: Places::new(limits::BULK_BODIES_MAX),
-            policy_bodies: Places::new(limits::POLICY_BODIES_MAX),
+            candidates: Places::new(limits::CANDIDATES_MAX),
             streams: Places::new(limits::EVENT_STREAMS_MAX),
             answers: Answers::default(),
             throttle: Throttle::default(),

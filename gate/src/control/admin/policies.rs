@@ -17,6 +17,7 @@ use serde_json::Value;
 
 use super::ask::{Answer, Ask};
 use super::body;
+use super::places::Place;
 use super::problem::Problem;
 use super::scope::no_tenant;
 use crate::control::policies::{PolicyError, parse_cases};
@@ -83,10 +84,11 @@ pub(super) async fn show(ask: Ask) -> Result<Answer<PolicyView>, Problem> {
 }
 
 pub(super) async fn put(ask: Ask, stream: Body) -> Result<Response, Problem> {
-    let (tenant, bundle, cases) = candidate(&ask, stream).await?;
+    let (tenant, bundle, cases, place) = candidate(&ask, stream).await?;
     // In a task of its own: a client that hangs up must not leave it half done.
     let api = Arc::clone(&ask.api);
     let put = tokio::spawn(async move {
+        let _place = place;
         let policies = &api.state.policies;
         let put = policies.put(&tenant, bundle, cases, &ask.caller).await;
         put.map(|_| view(&tenant))
@@ -104,15 +106,16 @@ pub(super) async fn roll_back(ask: Ask, _: RollbackFields) -> Result<Answer<Poli
     Answer::ok(&view(&tenant))
 }
 
-/// The tenant, and what is to be tried or put in force there.
+/// The tenant, and what is to be tried or put in force there; and one of the few places
+/// for such calls, to be kept until the work is done: candidates are large, may take
+/// their time to come, and wait for each other. No tenant has all of the places.
 pub(super) async fn candidate(
     ask: &Ask,
     stream: Body,
-) -> Result<(Arc<Tenant>, Bundle, Vec<Case>), Problem> {
+) -> Result<(Arc<Tenant>, Bundle, Vec<Case>, Place), Problem> {
     let tenant = tenant(ask)?;
-    // Bodies are large and may take their time: few at once, and no tenant all of them.
-    let _reading = ask.api.policy_bodies.take(&ask.caller).ok_or_else(|| {
-        let what = "as many policies are being sent as may be at a time";
+    let place = ask.api.candidates.take(&ask.caller).ok_or_else(|| {
+        let what = "as many policies are being tried as may be at a time";
         Problem::unavailable("busy", what).mend("come back in a moment")
     })?;
     let (_, bytes) = body::read_bulk(&ask.headers, stream).await?;
@@ -120,7 +123,7 @@ pub(super) async fn candidate(
     let cases = parse_cases(fields.cases.iter())
         .map_err(|error| Problem::field("cases", error.to_string()))?;
     let bundle = bundle(&tenant, fields)?;
-    Ok((tenant, bundle, cases))
+    Ok((tenant, bundle, cases, place))
 }
 
 /// The tenant of the path, which must be the token's own, if it has one.

@@ -113,7 +113,7 @@ struct FaultView {
 }
 
 pub(super) async fn rehearse(ask: Ask, stream: Body) -> Result<Response, Problem> {
-    let (tenant, bundle, cases) = candidate(&ask, stream).await?;
+    let (tenant, bundle, cases, _place) = candidate(&ask, stream).await?;
     let done = ask
         .api
         .state

@@ -93,9 +93,10 @@ pub(super) async fn show(ask: Ask) -> Result<Answer<ShadowView>, Problem> {
 
 pub(super) async fn begin(ask: Ask, stream: Body) -> Result<Response, Problem> {
     let lasts = lasts(ask.query.find("for").unwrap_or(LASTS))?;
-    let (tenant, bundle, cases) = candidate(&ask, stream).await?;
+    let (tenant, bundle, cases, place) = candidate(&ask, stream).await?;
     // In a task of its own: a client that hangs up must not leave it half begun.
     let begun = tokio::spawn(async move {
+        let _place = place;
         let (policies, by) = (&ask.api.state.policies, &ask.caller);
         let begun = policies.begin_shadow(&tenant, bundle, cases, lasts, by);
         begun.await.map(|()| view(&tenant))
